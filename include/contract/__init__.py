@@ -1,0 +1,6 @@
+"""
+What passes between Airflow and a step: commands one way, receipts and outcomes the other, and where both lie.
+
+Belongs here: plain data and its wire forms, standard library and pydantic only. Does not belong here: anything that
+reads a store, imports a data library or Airflow. Both sides may import it.
+"""

@@ -1,0 +1,67 @@
+"""Where things lie: keys in the object store and names of tables. Nothing else in the project builds such a key."""
+
+import re
+from enum import StrEnum
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]")
+
+
+class Layer(StrEnum):
+    """A layer of tables."""
+
+    RAW = "raw"
+    VALIDATED = "validated"
+    QUARANTINE = "quarantine"
+    FEATURES = "features"
+    PREDICTIONS = "predictions"
+
+
+def safe(word: str) -> str:
+    """A word that may stand in a key or a file name: a run id holds colons and plus signs."""
+    return _UNSAFE.sub("_", word)
+
+
+def table_name(project: str, layer: Layer, name: str) -> str:
+    """``flights/raw/weather``: the table's path below the tables' root."""
+    return f"{project}/{layer.value}/{name}"
+
+
+def receipts_prefix(project: str, step: str, subject: str) -> str:
+    """Below it lie all receipts of one step for one subject, whatever their inputs and code."""
+    return f"receipts/{project}/{step}/{subject}/"
+
+
+def receipt_key(project: str, step: str, subject: str, identity: str) -> str:
+    """Key of the one receipt of one identity."""
+    return f"{receipts_prefix(project, step, subject)}{identity}.json"
+
+
+def outcome_key(project: str, run: str, step: str, subject: str, attempt: int) -> str:
+    """How one try of one step in one run ended."""
+    return f"runs/{project}/{safe(run)}/{step}/{subject}/{attempt:03d}.json"
+
+
+def outcomes_prefix(project: str, run: str, step: str = "") -> str:
+    """Below it lie the outcomes of one run, or of one step of it."""
+    prefix = f"runs/{project}/{safe(run)}/"
+    return f"{prefix}{step}/" if step else prefix
+
+
+def report_key(project: str, step: str, subject: str, identity: str, name: str) -> str:
+    """A report that a step wrote: HTML, Markdown, JSON or an image."""
+    return f"reports/{project}/{step}/{subject}/{identity}/{name}"
+
+
+def bundle_prefix(project: str, digest: str) -> str:
+    """Below it lie the files of one sealed model bundle."""
+    return f"bundles/{project}/{safe(digest)}/"
+
+
+def ledger_prefix(project: str, model: str) -> str:
+    """Below it lie the numbered entries of one model's promotions."""
+    return f"ledger/{project}/{model}/"
+
+
+def ledger_key(project: str, model: str, number: int) -> str:
+    """One entry of the ledger; created once."""
+    return f"{ledger_prefix(project, model)}{number:06d}.json"

@@ -1,0 +1,153 @@
+"""
+The receipt of a step, and the outcome of one try: what comes back from a step, as versioned JSON.
+
+A receipt is written once, by conditional create, when all outputs are sealed. Its name is the identity of the work: same
+step, same subject, same parameters, same inputs, same code. An outcome says how one try ended and names the receipt;
+Airflow's verdict on a task is the outcome, not the exit code of a process and not the phase of a pod.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+FORMAT = 1
+Json = dict[str, JsonValue]
+
+
+class _Document(BaseModel):
+    """Base of everything that is read back from JSON: unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TableState(_Document):
+    """One partition of one table, as a step read or sealed it."""
+
+    kind: Literal["table"] = "table"
+    name: str
+    """The table: ``flights/validated/weather``."""
+    partition: str
+    version: int
+    """The table's version in which the partition was read, or by which it was sealed."""
+    digest: str
+    """Digest of the partition's logical content: ``sha256:…``."""
+    row_count: int
+
+
+class ObjectState(_Document):
+    """One object, as a step read or sealed it: a source file, a report, a file of a bundle."""
+
+    kind: Literal["object"] = "object"
+    name: str
+    """The key in the object store, or the location of a source."""
+    digest: str
+    """``sha256:…`` of the bytes."""
+    size_bytes: int
+
+
+class ModelState(_Document):
+    """A model in MLflow: the run that logged it and, once registered, its version."""
+
+    kind: Literal["model"] = "model"
+    name: str
+    """Name of the registered model."""
+    run_id: str
+    """The MLflow run."""
+    version: int | None = None
+    digest: str
+    """``sha256:…`` of the model file or of the bundle's manifest."""
+
+
+State = Annotated[TableState | ObjectState | ModelState, Field(discriminator="kind")]
+
+
+class Receipt(_Document):
+    """What one step did, once."""
+
+    format: Literal[1] = FORMAT
+    identity: str
+    """SHA-256 over step, project, subject, parameters, inputs' digests and code digest."""
+    step: str
+    project: str
+    subject: str
+    """``2013-03``, or ``2013-03/flights``."""
+    partition: str
+    run: str
+    """The run that did the work; later runs with the same identity reuse it."""
+    attempt: int
+    parameters: Json
+    """What of the spec and the options the result depends on."""
+    inputs: tuple[State, ...]
+    outputs: tuple[State, ...]
+    row_counts: dict[str, int]
+    """Named counts: rows read, kept, quarantined, lost in a join."""
+    results: Json
+    """What the step found: metrics, decisions, names of reports; never a row's values."""
+    code_digest: str
+    started_at: datetime
+    finished_at: datetime
+    host: str
+
+    def tables(self, layer: str) -> list[TableState]:
+        """The output tables of one layer."""
+        return [state for state in self.outputs if isinstance(state, TableState) and f"/{layer}/" in state.name]
+
+
+class OutcomeStatus(StrEnum):
+    """How a try ended."""
+
+    DONE = "done"
+    ALREADY_DONE = "already_done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Outcome(_Document):
+    """How one try of a step ended; written last."""
+
+    format: Literal[1] = FORMAT
+    status: OutcomeStatus
+    exit_code: int
+    step: str
+    project: str
+    subject: str
+    run: str
+    attempt: int
+    receipt: str | None = None
+    """Key of the receipt, for done and already done."""
+    message: str = ""
+    """One line: why it failed or was skipped."""
+    seconds: float
+
+
+def identity_of(  # noqa: PLR0913 (an identity is made of exactly these parts)
+    *, step: str, project: str, subject: str, parameters: Mapping[str, JsonValue], inputs: tuple[State, ...], code: str
+) -> str:
+    """
+    Name the work: equal parts give equal names, whatever run, host or time.
+
+    Only what an input *is* counts (its name and digest), not in which version of a table it happened to lie.
+    """
+    parts = {
+        "step": step,
+        "project": project,
+        "subject": subject,
+        "parameters": dict(parameters),
+        "inputs": sorted([state.kind, state.name, _place(state), state.digest] for state in inputs),
+        "code": code,
+    }
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+
+def _place(state: State) -> str:
+    return state.partition if isinstance(state, TableState) else ""
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

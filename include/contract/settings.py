@@ -1,0 +1,28 @@
+"""Names of the environment variables that carry an installation's settings; read in ``include.stores.from_env`` only."""
+
+TABLES_URI = "ML_TABLES_URI"
+"""Where tables lie: ``file:///…`` or ``s3://bucket/prefix``."""
+OBJECTS_URI = "ML_OBJECTS_URI"
+"""Where receipts, ledgers, reports and bundles lie: ``file:///…`` or ``s3://bucket/prefix``."""
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+"""The MLflow server."""
+SERVING_URI = "ML_SERVING_URI"
+"""The model server's control: ``unix:///path`` of the local supervisor's socket."""
+STATSD = "ML_STATSD"
+"""``host:port`` of a StatsD daemon; metrics are dropped where it is not set."""
+FORK_SERVER = "ML_FORK_SERVER"
+"""Path of the fork server's socket; steps start as ordinary processes where it is not set."""
+EXECUTION = "ML_EXECUTION"
+"""``local`` (the default) or ``kubernetes``."""
+ERROR_PATH = "ML_ERROR_PATH"
+"""File to which a failing step writes its one-line error; in a pod the termination message."""
+DIE_WITH_PARENT = "ML_DIE_WITH_PARENT"
+"""``1`` where a step must end when the process that started it does (Linux)."""
+THREADS = "ML_THREADS"
+"""How many threads OpenMP and BLAS may use in one step; the number of its CPUs where it is not set."""
+
+LOCAL_DEFAULTS = {
+    TABLES_URI: "file://{state}/data/tables",
+    OBJECTS_URI: "file://{state}/data/objects",
+}
+"""What the two data settings are under one state folder on one machine."""
