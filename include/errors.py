@@ -9,8 +9,8 @@ One tree of errors; each class owns the exit code with which a step ends, and so
     ├── TemporaryError            75 a store, a server or a race is at fault: retry
     └── NothingToDoError          99 there is nothing to do: skip
 
-A message says what is wrong (with the value), where, and what to do. Anything that is no ``PlatformError`` is a bug: exit
-code 70, retried.
+A message says what is wrong (with the value), where, and what to do. Anything that is no ``PlatformError`` is a bug:
+exit code 70, retried.
 """
 
 import difflib

@@ -36,9 +36,18 @@ def receipt_key(project: str, step: str, subject: str, identity: str) -> str:
     return f"{receipts_prefix(project, step, subject)}{identity}.json"
 
 
-def outcome_key(project: str, run: str, step: str, subject: str, attempt: int) -> str:
-    """How one try of one step in one run ended."""
-    return f"runs/{project}/{safe(run)}/{step}/{subject}/{attempt:03d}.json"
+def outcome_key(project: str, run: str, step: str, subject: str, *, attempt: int, ending: int) -> str:
+    """
+    How one try of one step in one run ended.
+
+    :param ending: from 0; a try that was started twice ends twice, and the last ending counts.
+    """
+    return f"{attempt_prefix(project, run, step, subject, attempt)}{ending:03d}.json"
+
+
+def attempt_prefix(project: str, run: str, step: str, subject: str, attempt: int) -> str:
+    """Below it lie the endings of one try."""
+    return f"runs/{project}/{safe(run)}/{step}/{subject}/{attempt:03d}/"
 
 
 def outcomes_prefix(project: str, run: str, step: str = "") -> str:

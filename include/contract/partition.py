@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo
 
 from include.errors import ConfigurationError
 
-_FORMS = {re.compile(r"^\d{4}-\d{2}$"): "%Y-%m", re.compile(r"^\d{4}-\d{2}-\d{2}$"): "%Y-%m-%d"}
-
 
 class Grain(StrEnum):
     """How long one partition is."""
@@ -34,13 +32,14 @@ class Partition:
         :raises ConfigurationError: if the text is no partition of this grain.
         """
         form, example = ("%Y-%m", "2013-03") if grain is Grain.MONTH else ("%Y-%m-%d", "2013-03-09")
-        pattern = next(pattern for pattern, known in _FORMS.items() if known == form)
+        # strptime alone would take 2013-3 as well, and one partition would have two names.
+        pattern = re.compile(r"\d{4}-\d{2}$" if grain is Grain.MONTH else r"\d{4}-\d{2}-\d{2}$")
+        message = f"Partition '{text}' is not a {grain.value}; write it like {example}."
+        if not pattern.match(text):
+            raise ConfigurationError(message)
         try:
-            if not pattern.match(text):
-                raise ValueError(text)
             start = datetime.strptime(text, form).date()  # noqa: DTZ007 (a local calendar date, not a moment)
         except ValueError as error:
-            message = f"Partition '{text}' is not a {grain.value}; write it like {example}."
             raise ConfigurationError(message) from error
         return cls(start=start, grain=grain)
 

@@ -1,9 +1,9 @@
 """
 The receipt of a step, and the outcome of one try: what comes back from a step, as versioned JSON.
 
-A receipt is written once, by conditional create, when all outputs are sealed. Its name is the identity of the work: same
-step, same subject, same parameters, same inputs, same code. An outcome says how one try ended and names the receipt;
-Airflow's verdict on a task is the outcome, not the exit code of a process and not the phase of a pod.
+A receipt is written once, by conditional create, when all outputs are sealed. Its name is the identity of the work:
+same step, same subject, same parameters, same inputs, same code. An outcome says how one try ended and names the
+receipt; Airflow's verdict on a task is the outcome, not the exit code of a process and not the phase of a pod.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 Json = dict[str, JsonValue]
 
 
@@ -125,7 +125,7 @@ class Outcome(_Document):
     seconds: float
 
 
-def identity_of(  # noqa: PLR0913 (an identity is made of exactly these parts)
+def identity_of(
     *, step: str, project: str, subject: str, parameters: Mapping[str, JsonValue], inputs: tuple[State, ...], code: str
 ) -> str:
     """

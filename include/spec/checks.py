@@ -1,0 +1,129 @@
+"""
+Checks of a source, by the names of the Great Expectations rules that carry them out.
+
+Each check is of one of two kinds. A check of rows (values, pairs of values) sends the rows that fail to quarantine; a
+check of a whole column (a mean, a share, a number of distinct values) has no bad rows to point at and stops the run.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from include.spec.strict import Share, StrictModel
+
+Level = Literal["error", "warning"]
+
+
+class _ColumnCheck(StrictModel):
+    """What checks of one column share."""
+
+    column: str
+    level: Level = "error"
+    """``error``: bad rows go to quarantine, or the run stops; ``warning``: only reported."""
+    meaning: str = ""
+    """Why the rule holds, for the report."""
+
+    def columns_used(self) -> tuple[str, ...]:
+        """The columns that the check reads."""
+        return (self.column,)
+
+
+class BetweenCheck(_ColumnCheck):
+    """Values lie between two numbers, ends included; nulls pass."""
+
+    rule: Literal["expect_column_values_to_be_between"]
+    min_value: float | None = None
+    max_value: float | None = None
+
+
+class InSetCheck(_ColumnCheck):
+    """Values are of a closed list; nulls pass."""
+
+    rule: Literal["expect_column_values_to_be_in_set"]
+    value_set: Annotated[tuple[str | int, ...], Field(min_length=1)]
+
+
+class RegexCheck(_ColumnCheck):
+    """Texts match a regular expression; nulls pass."""
+
+    rule: Literal["expect_column_values_to_match_regex"]
+    regex: str
+
+
+class LengthCheck(_ColumnCheck):
+    """Texts have a length in characters; nulls pass."""
+
+    rule: Literal["expect_column_value_lengths_to_be_between"]
+    min_value: int | None = None
+    max_value: int | None = None
+
+
+class NotNullCheck(_ColumnCheck):
+    """Values are there."""
+
+    rule: Literal["expect_column_values_to_not_be_null"]
+
+
+class PairCheck(StrictModel):
+    """In each row the first column is greater than the second; rows with a null in either pass."""
+
+    rule: Literal["expect_column_pair_values_a_to_be_greater_than_b"]
+    column_a: str
+    column_b: str
+    or_equal: bool = True
+    level: Level = "error"
+    meaning: str = ""
+
+    def columns_used(self) -> tuple[str, ...]:
+        """The columns that the check reads."""
+        return (self.column_a, self.column_b)
+
+
+class MeanCheck(_ColumnCheck):
+    """The column's mean lies between two numbers."""
+
+    rule: Literal["expect_column_mean_to_be_between"]
+    min_value: float | None = None
+    max_value: float | None = None
+
+
+class DistinctCheck(_ColumnCheck):
+    """The number of distinct values lies between two numbers."""
+
+    rule: Literal["expect_column_unique_value_count_to_be_between"]
+    min_value: int = Field(ge=0)
+    max_value: int | None = None
+
+
+class NullShareCheck(_ColumnCheck):
+    """At least this share of the values is there; the run stops below it."""
+
+    rule: Literal["expect_column_proportion_of_non_null_values_to_be_between"]
+    min_value: Share
+    max_value: Share = 1.0
+
+
+Check = Annotated[
+    BetweenCheck
+    | InSetCheck
+    | RegexCheck
+    | LengthCheck
+    | NotNullCheck
+    | PairCheck
+    | MeanCheck
+    | DistinctCheck
+    | NullShareCheck,
+    Field(discriminator="rule"),
+]
+
+ROW_RULES = frozenset(
+    {
+        "expect_column_values_to_be_between",
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_match_regex",
+        "expect_column_value_lengths_to_be_between",
+        "expect_column_values_to_not_be_null",
+        "expect_column_pair_values_a_to_be_greater_than_b",
+    }
+)
+"""Rules that judge each row alone: what fails them goes to quarantine."""

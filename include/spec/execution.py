@@ -1,0 +1,69 @@
+"""Resources of a step, schedules and serving."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from include.spec.strict import Duration, StrictModel
+
+Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
+Memory = Annotated[str, Field(pattern=r"^\d+(Ki|Mi|Gi)$")]
+
+
+class ResourceSpec(StrictModel):
+    """What one step gets; what is left out comes from ``execution.default``."""
+
+    cpu: float | None = Field(default=None, gt=0)
+    """CPUs asked for; threads of OpenMP and BLAS are capped to it."""
+    memory: Memory | None = None
+    """Memory asked for; a limit where the execution mode has one."""
+    timeout: Duration | None = None
+    """The step is ended after this."""
+    retries: int | None = Field(default=None, ge=0, le=10)
+    """How often Airflow tries again after a temporary failure."""
+    retry_delay: Duration | None = None
+    """Wait before the first of those."""
+
+
+class ExecutionSpec(StrictModel):
+    """Resources by step."""
+
+    default: ResourceSpec
+    """For every step; every field is set."""
+    steps: dict[str, ResourceSpec] = Field(default_factory=dict)
+    """By step name; overrides the default field by field."""
+
+    def for_step(self, step: str) -> ResourceSpec:
+        """The default with the step's own values over it."""
+        own = self.steps.get(step)
+        if own is None:
+            return self.default
+        return self.default.model_copy(update=own.model_dump(exclude_none=True) | _durations(own))
+
+
+def _durations(resources: ResourceSpec) -> dict[str, object]:
+    given = {"timeout": resources.timeout, "retry_delay": resources.retry_delay}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+class ScheduleSpec(StrictModel):
+    """Cron expressions in the project's timezone; a DAG without one is started by hand or by API."""
+
+    data: Cron
+    training: Cron | None = None
+    scoring: Cron | None = None
+    catch_up: bool = False
+    """Run all partitions since ``start`` by itself when the DAG is switched on."""
+    runs_at_once: int = Field(default=2, ge=1)
+    """Partitions in work at the same time; they are independent."""
+
+
+class ServingSpec(StrictModel):
+    """The served model."""
+
+    request_bytes_at_most: int = Field(default=1_000_000, ge=1_000)
+    """Size limit of a request's body."""
+    batch_rows_at_most: int = Field(default=1_024, ge=1)
+    """Rows that are predicted together."""
+    drain: Duration
+    """How long a server that is told to stop may finish what it has."""

@@ -1,0 +1,98 @@
+"""The feature set: joins, features with their lineage, target."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from include.spec.sources import ColumnType
+from include.spec.strict import FunctionName, Name, Share, StrictModel
+
+
+class JoinSpec(StrictModel):
+    """A source joined to the rows that predictions are made for; its columns arrive as ``<source>_<column>``."""
+
+    source: str
+    on: Annotated[dict[str, str], Field(min_length=1)]
+    """Column or time of the base source -> column or time of the joined source."""
+    how: Literal["left", "inner"] = "left"
+    """``left`` keeps rows without a match; ``inner`` loses them, at most ``may_lose`` of them."""
+    may_lose: Share = 0.0
+    """Share of the base's rows that the join may lose before the step stops."""
+    unmatched_at_most: Share = 1.0
+    """Share of the base's rows that may stay without a match before the step stops."""
+
+
+class FeatureSpec(StrictModel):
+    """One feature: a column of the features table."""
+
+    type: Literal[ColumnType.FLOAT64, ColumnType.INT64, ColumnType.STRING, ColumnType.BOOL] = ColumnType.FLOAT64
+    meaning: str = Field(min_length=3)
+    of: tuple[str, ...] = ()
+    """Columns and times of its own row (``distance``, ``weather.temp``): each known when the prediction is made."""
+    history_of: tuple[str, ...] = ()
+    """Columns of *other* rows that it summarises, each used only once it is known."""
+
+    @model_validator(mode="after")
+    def _has_lineage(self) -> "FeatureSpec":
+        if not self.of and not self.history_of:
+            message = "a feature comes from something: name its columns in 'of' or 'history_of'"
+            raise ValueError(message)
+        return self
+
+
+class SelectionSpec(StrictModel):
+    """Which features are dropped, and on what evidence."""
+
+    constant: bool = True
+    """Drop a feature with one value in all rows of the training window."""
+    nulls_at_most: Share = 0.99
+    """Drop a feature with more nulls than this."""
+    relevance_at_least: float = Field(default=0.0, ge=0.0)
+    """Drop a feature whose mutual information with the target (nats, on a seeded sample) is below this."""
+    sample_rows: int = Field(default=10_000, ge=100)
+    """Rows of that sample."""
+
+
+class LeakTestSpec(StrictModel):
+    """How the experiment for leaks samples."""
+
+    moments: int = Field(default=4, ge=1, le=50)
+    """Distinct prediction times for which the features are computed anew from what was known then."""
+    tolerance: float = Field(default=1e-9, ge=0.0)
+    """Relative difference between two numbers that still counts as equal."""
+
+
+class FeatureSetSpec(StrictModel):
+    """The features of a project, as a versioned set."""
+
+    name: Name
+    version: int = Field(ge=1)
+    owner: str
+    description: str
+    base: str
+    """The source whose rows predictions are made for."""
+    prediction_time: str
+    """A time (or timestamp column) of the base source: when the prediction is made."""
+    function: FunctionName
+    """``module:function`` in the project's folder: joined frame in, key and feature columns out."""
+    joins: tuple[JoinSpec, ...] = ()
+    columns: Annotated[dict[Name, FeatureSpec], Field(min_length=1)]
+    selection: SelectionSpec = SelectionSpec()
+    leak_test: LeakTestSpec = LeakTestSpec()
+
+    @property
+    def table(self) -> str:
+        """Name of the features table: a new version is a new table."""
+        return f"{self.name}_v{self.version}"
+
+
+class TargetSpec(StrictModel):
+    """What is predicted: a yes or no, from a column of the base source."""
+
+    name: Name
+    meaning: str
+    column: str
+    at_least: float
+    """Yes from this value on."""
+    when_null: bool
+    """What a row without the value counts as."""

@@ -1,0 +1,129 @@
+"""Reads ``project.yaml`` of a project, and turns every mistake in it into a sentence."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from include.errors import ConfigurationError, listed, near
+from include.spec.project import ProjectSpec
+
+FILE_NAME = "project.yaml"
+
+
+def projects_folder() -> Path:
+    """The folder that holds one folder a project: found beside this package, wherever the code runs."""
+    return Path(__file__).resolve().parent.parent / "projects"
+
+
+def project_names(folder: Path | None = None) -> list[str]:
+    """Names of all projects, in order."""
+    return sorted(path.parent.name for path in (folder or projects_folder()).glob(f"*/{FILE_NAME}"))
+
+
+def load_project(name: str, folder: Path | None = None) -> ProjectSpec:
+    """
+    Read one project's spec.
+
+    :param folder: where projects lie, if not beside this package.
+    :raises ConfigurationError: with file, key, value and a near name for everything that is wrong in it.
+    """
+    root = folder or projects_folder()
+    path = root / name / FILE_NAME
+    if not path.is_file():
+        known = project_names(root)
+        message = (
+            f"There is no project '{name}' ({FILE_NAME} expected in include/projects/{name}); known: {listed(known)}."
+        )
+        raise ConfigurationError(message + near(name, known))
+    stat = path.stat()
+    spec = _read(path, stat.st_mtime_ns, stat.st_size)
+    if spec.name != name:
+        message = f"{shown(path)}: name is '{spec.name}', but the project's folder is '{name}'. Make them the same."
+        raise ConfigurationError(message)
+    return spec
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, _modified_ns: int, _size_bytes: int) -> ProjectSpec:
+    return parse_project(path.read_text(encoding="utf-8"), path)
+
+
+def parse_project(text: str, path: Path) -> ProjectSpec:
+    """
+    Turn the text of a spec into a model.
+
+    :param path: named in messages.
+    :raises ConfigurationError: if the text is no YAML or not a valid spec.
+    """
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader, with a check for duplicates)
+    except yaml.YAMLError as error:
+        message = f"{shown(path)} is not YAML: {' '.join(str(error).split())}"
+        raise ConfigurationError(message) from error
+    try:
+        return ProjectSpec.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_sentences(error, path))) from error
+
+
+def shown(path: Path) -> str:
+    """The path from the bundle's root on: that is how people know the file."""
+    parts = path.parts
+    return "/".join(parts[parts.index("include") :]) if "include" in parts else str(path)
+
+
+def _sentences(error: ValidationError, path: Path) -> Iterator[str]:
+    for detail in error.errors(include_url=False)[:10]:
+        yield f"{shown(path)}: {_where(detail)}{_what(detail)}"
+
+
+def _where(detail: ErrorDetails) -> str:
+    text = ""
+    for part in detail["loc"]:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return f"{text}: " if text else ""
+
+
+def _what(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] in {"unknown_key", "value_error", "duration", "missing"}:
+        return message if detail["type"] != "missing" else "is missing; the spec needs it"
+    value = detail["input"]
+    told = f"is {value!r}: " if isinstance(value, str | int | float | bool | type(None)) else ""
+    return f"{told}{message}{_hint(detail)}"
+
+
+def _hint(detail: ErrorDetails) -> str:
+    expected: Any = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
+    if not isinstance(expected, str):
+        return ""
+    value = detail["input"]
+    if isinstance(value, dict):
+        value = value.get("rule", "")
+    names = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
+    return near(str(value), names)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice: the second would silently win."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            mark = key_node.start_mark
+            message = f"key '{key}' stands twice, again in line {mark.line + 1}"
+            raise yaml.constructor.ConstructorError(None, None, message, mark)
+        seen.add(key)
+    mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return mapping
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)

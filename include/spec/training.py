@@ -1,0 +1,123 @@
+"""Model, search, split by time, gates."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from include.spec.strict import Duration, FunctionName, Name, Share, StrictModel
+
+Scalar = bool | int | float | str
+Metric = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "expected_calibration_error"]
+"""Metrics that the evaluate step reports; the last three are better when smaller."""
+SMALLER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_error"})
+
+
+class Choice(StrictModel):
+    """One of a list."""
+
+    choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+
+
+class FloatRange(StrictModel):
+    """A number between two others."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Draw evenly on a logarithmic scale."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "FloatRange":
+        if self.high <= self.low or (self.log and self.low <= 0):
+            message = f"low is {self.low} and high is {self.high}; high must be greater, and low above 0 for log"
+            raise ValueError(message)
+        return self
+
+
+class SearchSpec(StrictModel):
+    """A seeded random search with a budget."""
+
+    trials: int = Field(ge=1, le=500)
+    """Parameter sets to try; the first is always ``model.parameters`` as it stands."""
+    seconds: Duration
+    """No new trial starts after this; what was finished by then competes."""
+    metric: Metric = "roc_auc"
+    """Measured on the validation partitions."""
+    space: dict[str, Choice | FloatRange] = Field(default_factory=dict)
+
+
+class SplitSpec(StrictModel):
+    """A training window, counted in partitions and split by time: train, then validation, then test."""
+
+    window: int = Field(ge=3)
+    """Partitions in the window when the run does not say otherwise."""
+    validation: int = Field(default=1, ge=1)
+    """Partitions before the test, on which the search compares."""
+    test: int = Field(default=1, ge=1)
+    """Last partitions, which neither fit nor search ever see."""
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> "SplitSpec":
+        if self.window <= self.validation + self.test:
+            message = (
+                f"window is {self.window}; validation {self.validation} and test {self.test} leave nothing to train on"
+            )
+            raise ValueError(message)
+        return self
+
+
+class GateSpec(StrictModel):
+    """A condition for promotion on the unseen partitions."""
+
+    metric: Metric
+    at_least: float | None = None
+    at_most: float | None = None
+    better_than: Literal["baseline", "champion"] | None = None
+    """Compare with the naive baseline, or with the champion (passes where there is none)."""
+    by: float = 0.0
+    """How much better; a negative number allows it to be that much worse."""
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> "GateSpec":
+        if sum(value is not None for value in (self.at_least, self.at_most, self.better_than)) != 1:
+            message = "a gate has exactly one of at_least, at_most, better_than"
+            raise ValueError(message)
+        return self
+
+
+class SliceGateSpec(StrictModel):
+    """No slice of the unseen rows may be worse than this."""
+
+    metric: Metric
+    at_least: float | None = None
+    at_most: float | None = None
+    rows_at_least: int = Field(default=500, ge=1)
+    """Smaller slices are reported, not judged."""
+
+
+class EvaluationSpec(StrictModel):
+    """How a challenger is judged."""
+
+    gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
+    slices: tuple[str, ...] = ()
+    """Columns of the base source by whose values metrics are reported; ``month`` is always among them."""
+    slice_gates: tuple[SliceGateSpec, ...] = ()
+    bootstrap: int = Field(default=200, ge=20)
+    """Seeded resamples behind each confidence interval."""
+    confidence: Share = 0.95
+
+
+class ModelSpec(StrictModel):
+    """The model: a project's function that builds a scikit-learn Pipeline."""
+
+    name: Name
+    """Name of the registered model."""
+    description: str
+    function: FunctionName
+    """``module:function`` in the project's folder: parameters in, unfitted Pipeline out."""
+    seed: int = 7
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    """Where the search starts."""
+    search: SearchSpec
+    golden_rows: int = Field(default=20, ge=1, le=1000)
+    """Rows of the test partitions whose predictions are stored and replayed after packaging and deployment."""
