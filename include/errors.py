@@ -4,7 +4,8 @@ One tree of errors; each class owns the exit code with which a step ends, and so
     PlatformError
     ├── PermanentError             1 by default: doing it again gives the same
     │   ├── DataRejectedError     65 the data is at fault: fail, do not retry
-    │   │   └── LeakError         65 a feature knows more than its row could have known
+    │   │   ├── LeakError         65 a feature knows more than its row could have known
+    │   │   └── MissingObjectError 65 a document that should be there is not
     │   └── ConfigurationError    78 the spec, an argument or an environment variable is at fault: fail, do not retry
     ├── TemporaryError            75 a store, a server or a race is at fault: retry
     └── NothingToDoError          99 there is nothing to do: skip
@@ -44,6 +45,10 @@ class DataRejectedError(PermanentError):
 
 class LeakError(DataRejectedError):
     """A feature knows more than its row could have known when the prediction was made."""
+
+
+class MissingObjectError(DataRejectedError):
+    """A document that should be in the object store is not there."""
 
 
 class ConfigurationError(PermanentError):

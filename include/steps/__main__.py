@@ -1,0 +1,106 @@
+"""The CLI of the steps: ``python -m include.steps <step> --project flights --partition 2013-03 --run by-hand``."""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from include.contract import settings
+from include.contract.command import StepCommand
+from include.contract.step_names import StepName
+from include.errors import EXIT_BUG, EXIT_DONE, NothingToDoError, PlatformError
+from include.spec.load import load_project
+from include.steps.catalogue import STEPS
+from include.steps.code_digest import code_digest
+from include.steps.context import StepContext
+from include.steps.events import EventLog
+from include.steps.runtime import run_step
+from include.stores.from_env import Stores
+
+_PR_SET_PDEATHSIG = 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one word a step, the same options for all, and each step's own."""
+    whole = argparse.ArgumentParser(prog="python -m include.steps", description=__doc__)
+    words = whole.add_subparsers(dest="step", required=True, metavar="STEP")
+    for name, entry in STEPS.items():
+        word = words.add_parser(name.value, help=entry.summary, description=entry.summary)
+        word.add_argument("--project", required=True, help="folder under include/projects")
+        word.add_argument(
+            "--partition", required=True, help="the data interval, like 2013-03 (month) or 2013-03-09 (day)"
+        )
+        word.add_argument("--run", required=True, help="any word; calls of one training share it")
+        word.add_argument("--attempt", type=int, default=1, help="number of the try (default: 1)")
+        for option in entry.options:
+            word.add_argument(f"--{option.name}", required=option.required, choices=option.choices, help=option.meaning)
+    return whole
+
+
+def command_of(arguments: Sequence[str]) -> StepCommand:
+    """The command that a command line asks for."""
+    given = parser().parse_args(arguments)
+    step = StepName(given.step)
+    values = [(option.name, getattr(given, option.name)) for option in STEPS[step].options]
+    return StepCommand(
+        step=step,
+        project=given.project,
+        partition=given.partition,
+        run=given.run,
+        attempt=given.attempt,
+        options=tuple((name, value) for name, value in values if value is not None),
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    Run one step.
+
+    :return: the exit code: 0 done, 65 data rejected, 78 configuration, 75 temporary, 99 nothing to do, 70 a bug.
+    """
+    _die_with_parent()
+    command = command_of(arguments)
+    fields = {"step": command.step.value, "project": command.project, "subject": command.subject}
+    events = EventLog(fields=fields | {"run": command.run, "attempt": command.attempt})
+    try:
+        spec = load_project(command.project)
+        context = StepContext(
+            command=command, spec=spec, stores=Stores(), events=events, code=code_digest(command.project)
+        )
+        _ = context.partition  # a partition that is none is refused before anything else
+        events.emit("started")
+        ending = run_step(context)
+    except PlatformError as error:
+        return _fail(events, error, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 (the top of the CLI: whatever is left is a bug)
+        traceback.print_exc()
+        return _fail(events, error, f"{type(error).__name__} in the platform's code: see the lines above", EXIT_BUG)
+    if ending.error is not None:
+        return _fail(events, ending.error, str(ending.error), ending.error.exit_code)
+    events.emit(ending.outcome.status.value.replace("_", " "), seconds=ending.outcome.seconds)
+    return EXIT_DONE
+
+
+def _fail(events: EventLog, error: BaseException, message: str, code: int) -> int:
+    if isinstance(error, NothingToDoError):
+        events.emit("skipped", reason=message)
+    else:
+        events.error("failed", error=type(error).__name__, message=message, exit_code=code)
+    path = os.environ.get(settings.ERROR_PATH)
+    if path:
+        Path(path).write_text(message.splitlines()[0][:1024] if message else type(error).__name__, encoding="utf-8")
+    return code
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel (Linux) to end this process when its parent ends, however that comes about."""
+    if os.environ.get(settings.DIE_WITH_PARENT) == "1" and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""The words of the CLI: each step's module, what it does and its options. Imports no step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from include.contract.step_names import StepName
+from include.steps.context import Plan, StepContext
+
+
+class StepModule(Protocol):
+    """What a step module has."""
+
+    def plan(self, context: StepContext) -> Plan:
+        """Look at what the work depends on; return it with the work."""
+
+
+@dataclass(frozen=True)
+class StepOption:
+    """One option of a step beyond project, partition, run and attempt."""
+
+    name: str
+    meaning: str
+    required: bool = False
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StepEntry:
+    """One word of the CLI."""
+
+    summary: str
+    options: tuple[StepOption, ...] = ()
+
+
+_WINDOW = StepOption("window", "partitions in the training window, counted back from --partition (default: the spec's)")
+STEPS: Mapping[StepName, StepEntry] = {
+    StepName.INGEST: StepEntry(
+        "read one source's rows of one partition into the raw table",
+        (StepOption("source", "name of the source in the spec", required=True),),
+    ),
+    StepName.VALIDATE: StepEntry("check every source of one partition; good rows to validated, bad ones to quarantine"),
+    StepName.PROFILE: StepEntry("describe one partition, and how far it drifted from the ones before"),
+    StepName.FEATURES: StepEntry("join the sources, compute the features, refuse leaks"),
+    StepName.TRAIN: StepEntry("train a model on the window that ends with the partition", (_WINDOW,)),
+    StepName.EVALUATE: StepEntry("judge the trained model on the unseen partitions of its window", (_WINDOW,)),
+    StepName.PACKAGE: StepEntry("seal the model as a servable bundle, prove it, register it", (_WINDOW,)),
+    StepName.DEPLOY: StepEntry(
+        "serve the packaged model beside the old one, check it, switch",
+        (_WINDOW, StepOption("promote", "whether the model may become champion (default: yes)", choices=("yes", "no"))),
+    ),
+    StepName.SCORE: StepEntry("predict one partition with the champion as of its beginning"),
+}
+
+
+def step_module(step: StepName) -> StepModule:
+    """Import a step; this is when its libraries are imported."""
+    return cast("StepModule", import_module(f"include.steps.{step.value}"))

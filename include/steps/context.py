@@ -1,0 +1,67 @@
+"""What a step is given, and what it gives back to the runtime."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from include.contract.command import StepCommand
+from include.contract.partition import Grain, Partition
+from include.contract.receipt import Json, State
+from include.spec.project import ProjectSpec
+from include.steps.events import EventLog
+from include.steps.evidence import Evidence
+from include.stores.from_env import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """One call of one step."""
+
+    command: StepCommand
+    spec: ProjectSpec
+    stores: Stores
+    events: EventLog
+    code: str
+    """Digest of the platform's and the project's code."""
+
+    @cached_property
+    def partition(self) -> Partition:
+        """The data interval of the call."""
+        return Partition.parse(self.command.partition, Grain(self.spec.grain))
+
+    @cached_property
+    def options(self) -> Mapping[str, str]:
+        """Further options, by name."""
+        return dict(self.command.options)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Receipts of other steps."""
+        return Evidence(objects=self.stores.objects, project=self.spec.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a step did: outputs are sealed when it returns this."""
+
+    outputs: tuple[State, ...]
+    row_counts: Mapping[str, int] = field(default_factory=dict)
+    results: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """
+    What the work depends on, and the work.
+
+    Inputs, parameters and code name the work: if a receipt of the same name exists and its outputs are unchanged, ``work`` is
+    not called.
+    """
+
+    inputs: tuple[State, ...]
+    parameters: Json
+    work: Callable[[str], Work]
+    """Called with the work's identity, which names reports and stamps commits."""
+    still_there: Callable[[tuple[State, ...]], bool] | None = None
+    """Further proof that the outputs of an earlier receipt hold (a served model answers); tables and objects are checked
+    for every step."""

@@ -1,0 +1,76 @@
+"""The installation's stores, from environment variables; the only place that reads them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.contract import settings
+from include.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from include.stores.protocols import MetricsStore, ObjectStore, RegistryStore, TableStore
+    from include.stores.serving import ServingStore
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores of one installation; each is opened when it is first asked for."""
+
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+    @cached_property
+    def tables(self) -> "TableStore":
+        """Tables of partitions."""
+        from include.stores.tables import open_tables
+
+        return open_tables(self.setting(settings.TABLES_URI))
+
+    @cached_property
+    def objects(self) -> "ObjectStore":
+        """Write-once documents."""
+        from include.stores.objects import open_objects
+
+        return open_objects(self.setting(settings.OBJECTS_URI))
+
+    @cached_property
+    def registry(self) -> "RegistryStore":
+        """The model registry."""
+        from include.stores.registry import open_registry
+
+        return open_registry(self.setting(settings.TRACKING_URI))
+
+    @cached_property
+    def serving(self) -> "ServingStore":
+        """The model server."""
+        from include.stores.serving import open_serving
+
+        return open_serving(self.setting(settings.SERVING_URI))
+
+    @cached_property
+    def metrics(self) -> "MetricsStore":
+        """StatsD, or nothing where it is not set."""
+        from include.stores.metrics import open_metrics
+
+        return open_metrics(self.environment.get(settings.STATSD))
+
+    def setting(self, name: str) -> str:
+        """
+        One setting.
+
+        :raises ConfigurationError: if it is not set.
+        """
+        value = self.environment.get(name)
+        if not value:
+            message = f"Environment variable {name} is not set; it says where the platform's stores are."
+            raise ConfigurationError(message + " 'make up' prints the values of a local platform.")
+        return value
+
+    def connection_url(self, name: str) -> str:
+        """
+        URL of a SQL source's connection; holds a password, so it goes nowhere else.
+
+        :raises ConfigurationError: if it is not set.
+        """
+        return self.setting(f"ML_CONNECTION_{name.upper()}")

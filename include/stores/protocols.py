@@ -1,0 +1,153 @@
+"""What a step may ask of each store; every method that fails for a reason outside raises an error of the tree."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from include.contract.receipt import ObjectState, TableState
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class TableStore(Protocol):
+    """
+    Tables of partitions; each has a string column ``partition``, which callers neither pass nor see.
+
+    Writing replaces exactly one partition in one atomic commit: a reader sees the old rows or the new, nothing between.
+    """
+
+    def write(self, name: str, partition: str, rows: "pa.Table", *, stamp: Mapping[str, str]) -> TableState:
+        """
+        Replace one partition by these rows; the table is created by its first write.
+
+        :param name: ``flights/raw/weather``.
+        :param rows: one row per row; may be empty (the partition then exists with no rows).
+        :param stamp: words to keep with the commit: step, run, identity.
+        :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
+        :raises DataRejectedError: if the columns do not fit those that the table has.
+        """
+
+    def read(
+        self, name: str, partition: str, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> "pa.Table":
+        """
+        One partition's rows, in the order in which they were written.
+
+        :param version: the table's version to read; the newest one if not given.
+        :raises DataRejectedError: if the partition was never written, or the table's log or files are damaged.
+        """
+
+    def state(self, name: str, partition: str, *, version: int | None = None) -> TableState | None:
+        """
+        What the partition holds, its digest computed anew from its rows; None if it was never written.
+
+        :raises DataRejectedError: if the table's log or files are damaged.
+        """
+
+    def partitions(self, name: str) -> list[str]:
+        """Partitions that were written, in order; empty for a table that does not exist."""
+
+    def version(self, name: str) -> int | None:
+        """The newest version; None for a table that does not exist."""
+
+
+class ObjectStore(Protocol):
+    """Small documents by key; each is written once and never changed."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """
+        Write the object if there is none of this key, atomically.
+
+        :return: False if there was one already; it is left alone.
+        """
+
+    def get(self, key: str) -> bytes:
+        """
+        The object's bytes.
+
+        :raises MissingObjectError: if there is none.
+        """
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys that begin with the prefix, in order."""
+
+    def seal(self, key: str, data: bytes) -> ObjectState:
+        """Create the object, or take the one that is there; either way what lies there now, by its digest."""
+
+    def url(self, key: str) -> str:
+        """Where a person finds the object."""
+
+
+class MetricsStore(Protocol):
+    """Counters, gauges and timings, by names of a closed list."""
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Add to a counter."""
+
+    def gauge(self, name: str, value: float) -> None:
+        """Set a gauge."""
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Report a duration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """One registered version of a model."""
+
+    name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class RegistryStore(Protocol):
+    """The model registry: runs, their artifacts, versions and aliases."""
+
+    def find_run(self, experiment: str, tags: Mapping[str, str]) -> str | None:
+        """Id of the one finished run that has all these tags."""
+
+    def download(self, run_id: str, artifact: str, folder: Path) -> Path:
+        """
+        Fetch an artifact (a file or a folder) of a run.
+
+        :raises DataRejectedError: if the run or the artifact is gone.
+        :raises TemporaryError: if the registry does not answer.
+        """
+
+    def metrics(self, run_id: str) -> Mapping[str, float]:
+        """Last value of each metric of a run."""
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a finished run."""
+
+    def log_files(self, run_id: str, folder: Path, artifact: str) -> None:
+        """Add files to a run's artifacts under a path."""
+
+    def versions(self, model: str, tags: Mapping[str, str]) -> Iterable[ModelVersion]:
+        """Versions of a model that have all these tags, oldest first."""
+
+    def register(self, model: str, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
+        """
+        Create one version of a model, created if need be, and tag it.
+
+        :param source: URI of what was registered.
+        """
+
+    def version(self, model: str, version: int) -> ModelVersion | None:
+        """One version; None if there is none."""
+
+    def alias(self, model: str, alias: str) -> ModelVersion | None:
+        """The version that an alias names; None if it names none."""
+
+    def move_alias(self, model: str, alias: str, *, expected: int | None, to: int) -> None:
+        """
+        Let an alias name another version, if it still names the expected one (None: no version).
+
+        :raises TemporaryError: if somebody moved it in the meantime.
+        """
