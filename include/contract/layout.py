@@ -31,9 +31,13 @@ def receipts_prefix(project: str, step: str, subject: str) -> str:
     return f"receipts/{project}/{step}/{subject}/"
 
 
-def receipt_key(project: str, step: str, subject: str, identity: str) -> str:
-    """Key of the one receipt of one identity."""
-    return f"{receipts_prefix(project, step, subject)}{identity}.json"
+def receipt_key(project: str, step: str, subject: str, identity: str, generation: int = 0) -> str:
+    """
+    Key of the receipt of one identity.
+
+    :param generation: 0, and one more each time that sealed outputs were lost and the work was done again.
+    """
+    return f"{receipts_prefix(project, step, subject)}{identity}.{generation}.json"
 
 
 def outcome_key(project: str, run: str, step: str, subject: str, *, attempt: int, ending: int) -> str:

@@ -1,7 +1,7 @@
 """
 The steps of a model's life, one module each, as words of one CLI: ``python -m include.steps``.
 
-A step module has one function, ``plan(context)``: it looks at what the work depends on and returns it with the work itself,
-to be done if no receipt says that it was done before. Steps do not import one another; what one found reaches another through
-its receipt. Nothing imports this package but the entry points.
+A step module has one function, ``plan(context)``: it looks at what the work depends on and returns it with the work
+itself, to be done if no receipt says that it was done before. Steps do not import one another; what one found reaches
+another through its receipt. Nothing imports this package but the entry points.
 """

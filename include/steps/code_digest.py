@@ -13,7 +13,7 @@ def code_digest(project: str) -> str:
     """
     SHA-256 over every Python file of the steps and of one project, and over the lock of their libraries.
 
-    The serving app is left out: no sealed data depends on it. Other projects are left out: they do not know one another.
+    The serving app is left out: no sealed data depends on it. So are other projects: they do not know one another.
     """
     found = hashlib.sha256()
     for path in sorted(_files(project)):

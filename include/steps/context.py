@@ -54,14 +54,13 @@ class Plan:
     """
     What the work depends on, and the work.
 
-    Inputs, parameters and code name the work: if a receipt of the same name exists and its outputs are unchanged, ``work`` is
-    not called.
+    Inputs, parameters and code name the work: if a receipt of the same name exists and its outputs are unchanged,
+    ``work`` is not called.
     """
 
     inputs: tuple[State, ...]
     parameters: Json
     work: Callable[[str], Work]
-    """Called with the work's identity, which names reports and stamps commits."""
+    """Called with the name of this doing of the work, under which reports are sealed and commits stamped."""
     still_there: Callable[[tuple[State, ...]], bool] | None = None
-    """Further proof that the outputs of an earlier receipt hold (a served model answers); tables and objects are checked
-    for every step."""
+    """Further proof that an earlier receipt holds (a served model answers); tables and objects are always checked."""

@@ -1,11 +1,12 @@
 """
 Runs one call of one step: once.
 
-Plan, look for the receipt of the same work, verify that its outputs are unchanged, otherwise do the work, seal, write the
-receipt by conditional create, then the outcome. A step that is killed anywhere leaves either no receipt, and is done again, or
-a receipt, and is found done.
+Plan, look for the receipt of the same work, verify that its outputs are unchanged, otherwise do the work, seal, write
+the receipt by conditional create, then the outcome. A step that is killed anywhere leaves either no receipt, and is
+done again, or a receipt, and is found done.
 """
 
+import hashlib
 import socket
 import time
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ from include.contract.receipt import (
     canonical_json,
     identity_of,
 )
-from include.errors import EXIT_DONE, NothingToDoError, PlatformError
+from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError
 from include.steps.catalogue import step_module
-from include.steps.context import Plan, StepContext
+from include.steps.context import Plan, StepContext, Work
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,23 @@ def run_step(context: StepContext) -> Ending:
     Errors of the tree become an outcome; anything else is a bug and passes through.
     """
     began = time.monotonic()
-    command = context.command
     try:
-        receipt, status = _receipt_for(context)
+        key, status = _receipt_for(context)
     except PlatformError as error:
         status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
-        outcome = _outcome(context, status, time.monotonic() - began, exit_code=error.exit_code, message=str(error))
+        outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
         _record(context, outcome)
         return Ending(outcome, error)
-    key = receipt_key(command.project, command.step.value, command.subject, receipt.identity)
-    outcome = _outcome(context, status, time.monotonic() - began, exit_code=EXIT_DONE, receipt=key)
+    outcome = _outcome(context, status, began, exit_code=EXIT_DONE, receipt=key)
     _record(context, outcome)
     return Ending(outcome)
 
 
-def _receipt_for(context: StepContext) -> tuple[Receipt, OutcomeStatus]:
+def _receipt_for(context: StepContext) -> tuple[str, OutcomeStatus]:
+    """Key of the receipt that holds for this call, and whether the work was done before."""
     started_at = datetime.now(UTC)
-    plan = step_module(context.command.step).plan(context)
     command = context.command
+    plan = step_module(command.step).plan(context)
     identity = identity_of(
         step=command.step.value,
         project=command.project,
@@ -68,13 +68,31 @@ def _receipt_for(context: StepContext) -> tuple[Receipt, OutcomeStatus]:
         inputs=plan.inputs,
         code=context.code,
     )
-    key = receipt_key(command.project, command.step.value, command.subject, identity)
-    found = _earlier(context, plan, key)
-    if found is not None:
-        context.events.emit("already done", receipt=key, done_by_run=found.run)
-        return found, OutcomeStatus.ALREADY_DONE
-    work = plan.work(identity)
-    receipt = Receipt(
+    generation = 0
+    while context.stores.objects.exists(key := _key(context, identity, generation)):
+        if _holds(context, plan, key):
+            return key, OutcomeStatus.ALREADY_DONE
+        generation += 1
+    work = plan.work(f"{identity}.{generation}")
+    receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
+    data = canonical_json(receipt.model_dump(mode="json"))
+    while not context.stores.objects.create(key, data):
+        # A twin of this call was quicker; what it sealed is ours as well, unless it was lost in the meantime.
+        if _holds(context, plan, key):
+            return key, OutcomeStatus.DONE
+        generation += 1
+        key = _key(context, identity, generation)
+    return key, OutcomeStatus.DONE
+
+
+def _key(context: StepContext, identity: str, generation: int) -> str:
+    command = context.command
+    return receipt_key(command.project, command.step.value, command.subject, identity, generation)
+
+
+def _receipt(context: StepContext, plan: Plan, work: Work, *, identity: str, started_at: datetime) -> Receipt:
+    command = context.command
+    return Receipt(
         identity=identity,
         step=command.step.value,
         project=command.project,
@@ -92,41 +110,40 @@ def _receipt_for(context: StepContext) -> tuple[Receipt, OutcomeStatus]:
         finished_at=datetime.now(UTC),
         host=socket.gethostname(),
     )
-    if context.stores.objects.create(key, canonical_json(receipt.model_dump(mode="json"))):
-        return receipt, OutcomeStatus.DONE
-    # A twin was quicker, or an earlier receipt's outputs had been lost and are now sealed again: same work, same receipt.
-    return context.evidence.receipt(key), OutcomeStatus.DONE
 
 
-def _earlier(context: StepContext, plan: Plan, key: str) -> Receipt | None:
-    """The receipt of the same work, if its outputs are still what it says."""
-    if not context.stores.objects.exists(key):
-        return None
+def _holds(context: StepContext, plan: Plan, key: str) -> bool:
+    """Whether the outputs of a receipt of the same work are still what it says."""
     receipt = context.evidence.receipt(key)
     changed = [state.name for state in receipt.outputs if not _unchanged(context, state)]
     if changed:
-        context.events.warn("outputs of the receipt are gone or changed, so the work is done again", outputs=changed)
-        return None
+        context.events.warn("outputs of the receipt are gone or changed; the work is done again", outputs=changed)
+        return False
     if plan.still_there is not None and not plan.still_there(receipt.outputs):
-        context.events.warn("the receipt no longer holds, so the work is done again", receipt=key)
-        return None
-    return receipt
+        context.events.warn("the receipt no longer holds; the work is done again", receipt=key)
+        return False
+    return True
 
 
 def _unchanged(context: StepContext, state: State) -> bool:
     if isinstance(state, TableState):
-        now = context.stores.tables.state(state.name, state.partition)
+        try:
+            now = context.stores.tables.state(state.name, state.partition)
+        except DataRejectedError:
+            return False
         return now is not None and now.digest == state.digest
     if isinstance(state, ModelState):
         return True  # the step's own still_there asks the registry
     objects = context.stores.objects
-    return objects.exists(state.name) and objects.seal(state.name, b"").digest == state.digest
+    if not objects.exists(state.name):
+        return False
+    return f"sha256:{hashlib.sha256(objects.get(state.name)).hexdigest()}" == state.digest
 
 
-def _outcome(  # noqa: PLR0913 (an outcome is made of exactly these parts)
+def _outcome(
     context: StepContext,
     status: OutcomeStatus,
-    seconds: float,
+    began: float,
     *,
     exit_code: int,
     receipt: str | None = None,
@@ -143,7 +160,7 @@ def _outcome(  # noqa: PLR0913 (an outcome is made of exactly these parts)
         attempt=command.attempt,
         receipt=receipt,
         message=message,
-        seconds=round(seconds, 3),
+        seconds=round(time.monotonic() - began, 3),
     )
 
 
