@@ -1,0 +1,27 @@
+# Every command sets up what it needs on the first call. PYTHON: 3.11, 3.12 or 3.13.
+fits = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(fits)' 2>/dev/null && echo $$python && break; done),python3)
+REQUIRE ?=
+export REQUIRE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT
+
+.PHONY: help run up down test check
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Do the whole job once: a year of flights, from the files to the served model
+	@$(PYTHON) -m local_platform run
+
+up: ## Start Airflow, MLflow and the model server, and leave them running
+	@$(PYTHON) -m local_platform up
+
+down: ## Stop what 'make up' started
+	@$(PYTHON) -m local_platform down
+
+test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure
+	@$(PYTHON) -m local_platform test $(TESTS)
+
+check: ## Check format, style, types, import directions, sizes and lock files
+	@$(PYTHON) -m local_platform check

@@ -1,0 +1,14 @@
+"""``python3 -m local_platform COMMAND``: starts on the system's Python and goes on in the project's environment."""
+
+import sys
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(
+        "This is Python %d.%d, and the project needs Python 3.11, 3.12 or 3.13: install one of them and name it, as in "  # noqa: UP031
+        "'make run PYTHON=python3.12'." % sys.version_info[:2]
+    )
+
+from local_platform import bootstrap
+
+if __name__ == "__main__":
+    sys.exit(bootstrap.main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""The commands behind ``make``, once the environment exists."""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+from types import FrameType
+
+from local_platform import lifecycle
+from local_platform.console import Console
+from local_platform.errors import LocalPlatformError
+from local_platform.fleet import exclusive
+from local_platform.locations import State
+from local_platform.services import Settings
+
+PR_SET_PDEATHSIG = 1
+INTERRUPTED = 130
+
+
+def run(state: State, console: Console) -> int:
+    """Start what is not running, do the year's work, stop what was started."""
+    from local_platform import job
+
+    with exclusive(state):
+        settings = lifecycle.settings_of(state)
+        if settings:
+            console.say("Services: using those that 'make up' left running.")
+            return job.run(settings, console)
+        console.say("Services:")
+        with lifecycle.started(state, console) as (settings, _):
+            return job.run(settings, console)
+
+
+def up(state: State, console: Console) -> int:
+    """Start the services and leave them running."""
+    with exclusive(state):
+        settings = lifecycle.settings_of(state)
+        if settings is None:
+            console.say("Services:")
+            with lifecycle.started(state, console) as (settings, fleet):
+                lifecycle.detach(settings, fleet)
+    _introduce(settings, console)
+    return 0
+
+
+def down(state: State, console: Console) -> int:
+    """End the services."""
+    with exclusive(state):
+        lifecycle.down(state, console)
+    return 0
+
+
+def _introduce(settings: Settings, console: Console) -> None:
+    ports, passwords = settings.ports, settings.credentials.passwords
+    users = ", ".join(f"{user} / {password}" for user, password in passwords.items())
+    console.say(f"Airflow       {ports.airflow_url}   ({users})")
+    console.say(f"MLflow        {ports.mlflow_url}")
+    console.say(f"served model  {ports.serving_url}/docs")
+    console.say(f"logs          {settings.state.logs}")
+    console.say("'make down' stops them.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do one command; the exit code of this process."""
+    parser = argparse.ArgumentParser(prog="python3 -m local_platform", description="The platform on this machine.")
+    commands = {"run": run, "up": up, "down": down}
+    parser.add_argument("command", choices=commands)
+    chosen = parser.parse_args(arguments)
+    _end_with_make()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    console = Console()
+    try:
+        return commands[chosen.command](State.from_environment(), console)
+    except LocalPlatformError as error:
+        console.draw([])
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        console.say("Interrupted.")
+        return INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_with_make() -> None:
+    """When make itself is killed, end in an orderly way (Linux only)."""
+    if "MAKELEVEL" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Passwords and keys of the local services: made at the first start, readable by their owner alone."""
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+USERS = {"admin": "admin", "viewer": "viewer"}
+"""Airflow's users and their roles."""
+PASSWORD_BYTES = 12
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """What the services and their callers share."""
+
+    passwords_file: Path
+    """JSON of user and password, as Airflow's simple auth manager reads it."""
+    passwords: dict[str, str]
+    keys: dict[str, str]
+    """``fernet``, ``jwt`` and ``session``: Airflow's own secrets."""
+
+
+def provide(folder: Path) -> Credentials:
+    """Read the secrets below a folder; make them where there are none."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passwords_file = folder / "passwords.json"
+    passwords = _kept(passwords_file, {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in USERS})
+    fernet = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    fresh = {"fernet": fernet, "jwt": secrets.token_urlsafe(KEY_BYTES), "session": secrets.token_urlsafe(KEY_BYTES)}
+    return Credentials(passwords_file, passwords, _kept(folder / "keys.json", fresh))
+
+
+def _kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if isinstance(known, dict) and fresh.keys() <= known.keys():
+        return {name: str(value) for name, value in known.items()}
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(fresh, file)
+    partial.replace(path)
+    return fresh

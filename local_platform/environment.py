@@ -1,0 +1,86 @@
+"""The services' settings: everything goes through the environment, nothing is written into a configuration file."""
+
+import json
+import os
+
+from include.contract import settings
+from local_platform.bootstrap import clean_environment
+from local_platform.credentials import USERS, Credentials
+from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from local_platform.ports import LOOPBACK, Ports
+
+BUNDLE = "ml-platform"
+
+
+def platform_environment(state: State) -> dict[str, str]:
+    """What every process of the platform carries, whatever it does."""
+    kept = {name: value for name, value in clean_environment().items() if not name.startswith(("AIRFLOW_", "MLFLOW_"))}
+    kept.pop("KUBECONFIG", None)  # with it Airflow's deferred pods look at the wrong cluster
+    return kept | {STATE_VARIABLE: str(state.root), "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def step_environment(state: State, ports: Ports) -> dict[str, str]:
+    """What a step needs: where the stores are."""
+    defaults = {name: pattern.format(state=state.root) for name, pattern in settings.LOCAL_DEFAULTS.items()}
+    return defaults | {
+        settings.TRACKING_URI: ports.mlflow_url,
+        settings.SERVING_URI: f"unix://{state.socket('serving')}",
+        settings.FORK_SERVER: str(state.socket("fork_server")),
+        settings.EXECUTION: "local",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+
+
+def mlflow_environment() -> dict[str, str]:
+    """A small MLflow server: one worker, no job runner beside it."""
+    return {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+
+
+def airflow_environment(state: State, ports: Ports, credentials: Credentials) -> dict[str, str]:
+    """
+    A small Airflow: SQLite, local executor, fast polling, loopback only.
+
+    An interrupted start leaves runs in the database; the scheduler looks for orphans often, so that they go on.
+    """
+    bundle = {
+        "name": BUNDLE,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(REPOSITORY)},
+    }
+    values = {
+        "core.executor": "LocalExecutor",
+        "core.parallelism": str(parallelism()),
+        "core.load_examples": "False",
+        "core.plugins_folder": str(REPOSITORY / "plugins"),
+        "core.execution_api_server_url": f"{ports.airflow_url}/execution/",
+        "core.fernet_key": credentials.keys["fernet"],
+        "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "core.simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "core.simple_auth_manager_passwords_file": str(credentials.passwords_file),
+        "database.sql_alchemy_conn": f"sqlite:///{state.airflow / 'airflow.db'}",
+        "api.host": LOOPBACK,
+        "api.port": str(ports.airflow),
+        "api.base_url": ports.airflow_url,
+        "api.workers": "1",
+        "api.secret_key": credentials.keys["session"],
+        "api_auth.jwt_secret": credentials.keys["jwt"],
+        "dag_processor.dag_bundle_config_list": json.dumps([bundle]),
+        "dag_processor.parsing_processes": "1",
+        "logging.base_log_folder": str(state.airflow / "logs"),
+        "scheduler.scheduler_idle_sleep_time": "0.1",
+        "scheduler.orphaned_tasks_check_interval": "15",
+        "metrics.statsd_on": "False",
+        "usage_data_collection.enabled": "False",
+    }
+    named = {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in values.items()}
+    return named | {"AIRFLOW_HOME": str(state.airflow)}
+
+
+def parallelism() -> int:
+    """How many tasks run at once: as many as there are cores, and one that waits."""
+    return max(2, min(8, (os.cpu_count() or 1) + 1))

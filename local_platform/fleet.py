@@ -1,0 +1,192 @@
+"""Starting, watching and ending services through their guards, so that nothing stays behind."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from local_platform import guard, processes
+from local_platform.console import Console, seconds
+from local_platform.errors import PlatformBusyError, PlatformStartError
+from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from local_platform.processes import Process
+from local_platform.services import Service
+
+HEALTH_SECONDS = 180.0
+POLL_SECONDS = 0.1
+GUARD_SECONDS = 25.0
+"""How long a guard may take to end its service: grace, rest and some air."""
+SHOWN_LINES = 15
+
+
+@contextlib.contextmanager
+def exclusive(state: State) -> Iterator[None]:
+    """
+    Be the only one who starts, uses or stops the services of this state.
+
+    :raises PlatformBusyError: if somebody else does.
+    """
+    state.root.mkdir(parents=True, exist_ok=True)
+    with state.lock.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            advice = "Wait for it to end, or stop it with Ctrl-C."
+            raise PlatformBusyError(f"Process {lock.read().strip()} works with {state.root}. {advice}") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} ({' '.join(sys.argv[1:]) or 'local_platform'})")
+        lock.flush()
+        yield
+
+
+class Fleet:
+    """The services that this process started."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self._state = state
+        self._console = console
+        self._guards: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, service: Service) -> None:
+        """Start one service under its guard; its output goes to its log."""
+        self._state.logs.mkdir(parents=True, exist_ok=True)
+        self._state.services.mkdir(parents=True, exist_ok=True)
+        log = log_of(self._state, service.name)
+        if log.exists():
+            log.replace(log.with_suffix(".previous.log"))
+        record = self._state.services / f"{service.name}.json"
+        words = [
+            sys.executable, "-S", "-m", guard.__name__, "--name", service.name, "--record", str(record),
+            "--grace-seconds", str(service.grace_seconds), "--", *service.words,
+        ]  # fmt: skip
+        with log.open("wb") as output:
+            self._guards[service.name] = subprocess.Popen(
+                words, cwd=REPOSITORY, env=service.variables, stdin=subprocess.PIPE, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def complete(self, service: Service) -> None:
+        """
+        Run something that ends by itself, and wait for that.
+
+        :raises PlatformStartError: if it fails.
+        """
+        self.start(service)
+        code = self._guards.pop(service.name).wait()
+        if code:
+            raise PlatformStartError(self._why(service.name, f"ended with code {code}"))
+
+    def wait(self, services: Sequence[Service], timeout_seconds: float = HEALTH_SECONDS) -> None:
+        """
+        Wait until services are ready, and say so of each.
+
+        :raises PlatformStartError: if one ends or is not ready in time; with the last lines of its log.
+        """
+        begun = time.monotonic()
+        waiting = list(services)
+        while waiting:
+            passed = time.monotonic() - begun
+            for service in waiting:
+                code = self._guards[service.name].poll()
+                if code is not None:
+                    raise PlatformStartError(self._why(service.name, f"ended with code {code} before it was ready"))
+            ready = [service for service in waiting if service.is_ready()]
+            for service in ready:
+                self._console.say(f"  {service.name:<22} ready after {seconds(passed)}")
+            waiting = [service for service in waiting if service not in ready]
+            if waiting and passed > timeout_seconds:
+                raise PlatformStartError(self._why(waiting[0].name, f"was not ready after {seconds(passed)}"))
+            names = ", ".join(service.name for service in waiting)
+            self._console.draw([f"  waiting for {names} … {seconds(passed)}"] if waiting else [])
+            time.sleep(POLL_SECONDS if waiting else 0)
+
+    def fallen(self) -> str | None:
+        """The name of a service that has ended by itself, if any."""
+        return next((name for name, process in self._guards.items() if process.poll() is not None), None)
+
+    def detach(self) -> None:
+        """Let the services stay when this process ends."""
+        for process in self._guards.values():
+            if process.stdin:
+                process.stdin.write(guard.DETACH)
+                process.stdin.close()
+        self._guards.clear()
+
+    def stop(self) -> None:
+        """End all services that this process started, together; nothing if they were detached."""
+        if not self._guards:
+            return
+        for process in self._guards.values():
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+        for process in self._guards.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GUARD_SECONDS)
+        self._guards.clear()
+        clear(self._state)
+
+    def _why(self, name: str, what: str) -> str:
+        log = log_of(self._state, name)
+        return f"{name} {what}. The end of {_shown(log)}:\n{tail(log)}"
+
+
+def log_of(state: State, name: str) -> Path:
+    """The log of one service."""
+    return state.logs / f"{name}.log"
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log, indented."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
+    except OSError:
+        lines = []
+    return "\n".join(f"    {line}" for line in lines) or "    (it is empty)"
+
+
+def running(state: State) -> dict[str, Process]:
+    """The guards that are at work, by service."""
+    return {name: guard_process for name, (guard_process, _) in _records(state).items() if guard_process.is_alive}
+
+
+def clear(state: State) -> list[str]:
+    """
+    End everything that runs on this state: services, and what an unclean end left behind.
+
+    :return: the names of the services that were still running.
+    """
+    records = _records(state)
+    alive = [name for name, (guard_process, service) in records.items() if guard_process.is_alive or service.is_alive]
+    processes.end([guard_process for guard_process, _ in records.values()], GUARD_SECONDS)
+    processes.end([service for _, service in records.values()], grace_seconds=2.0)
+    sessions = {service.pid for _, service in records.values()}
+    for _ in range(3):
+        left = processes.strays(f"{STATE_VARIABLE}={state.root}", sessions, REPOSITORY)
+        if not left:
+            break
+        processes.end(left, grace_seconds=2.0)
+    for path in state.services.glob("*"):
+        path.unlink(missing_ok=True)
+    return alive
+
+
+def _records(state: State) -> dict[str, tuple[Process, Process]]:
+    found = {}
+    for path in state.services.glob("*.json"):
+        try:
+            record = json.loads(path.read_text())
+            found[record["name"]] = (Process(*record["guard"]), Process(*record["service"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
+    return found
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)

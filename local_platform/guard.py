@@ -1,0 +1,147 @@
+"""
+The guard of one service: starts it in a session of its own and leaves nothing of it behind. Standard library only.
+
+Standard input is the lifeline to whoever started the guard. When it closes without a word, that process is gone,
+however it died, and the guard ends the service; a byte ``D`` before means that the service is meant to stay. On Linux
+the guard is the subreaper of all that the service starts: no descendant escapes it by starting a session of its own.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from local_platform.processes import Process, descendants
+
+DETACH = b"D"
+PR_SET_CHILD_SUBREAPER = 36
+POLL_SECONDS = 0.05
+REST_SECONDS = 2.0
+"""How long what outlives the service itself may take after it was asked to end."""
+
+
+class Guard:
+    """Watches one service until it ends or has to."""
+
+    def __init__(self, record: Path, grace_seconds: float) -> None:
+        self._record = record
+        self._grace_seconds = grace_seconds
+        self._stopping = False
+        self._exit_code: int | None = None
+        self._service = 0
+
+    def run(self, name: str, words: list[str]) -> int:
+        """Start the service, wait, clean up; the service's exit code."""
+        _become_subreaper()
+        wakeup = self._listen()
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._service = child.pid
+        self._write_record(name)
+        lifeline: int | None = sys.stdin.fileno()
+        while self._exit_code is None and not self._stopping:
+            watched = [wakeup] if lifeline is None else [wakeup, lifeline]
+            ready, _, _ = select.select(watched, [], [])
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+            if lifeline in ready and lifeline is not None:
+                self._stopping = self._stopping or os.read(lifeline, 1) != DETACH
+                lifeline = None
+            self._reap()
+        self._end_all()
+        self._record.unlink(missing_ok=True)
+        return self._exit_code if self._exit_code is not None else 1
+
+    def _listen(self) -> int:
+        receiving, sending = os.pipe()
+        os.set_blocking(sending, False)
+        signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._stop)
+        for ignored in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        return receiving
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _write_record(self, name: str) -> None:
+        own, service = Process.of(os.getpid()), Process.of(self._service)
+        if own is None or service is None:
+            return
+        record = {"name": name, "guard": [own.pid, own.started], "service": [service.pid, service.started]}
+        partial = self._record.with_suffix(".partial")
+        partial.write_text(json.dumps(record))
+        partial.replace(self._record)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._service:
+                    self._exit_code = os.waitstatus_to_exitcode(status)
+
+    def _end_all(self) -> None:
+        if self._exit_code is None:
+            _signal_group(self._service, signal.SIGTERM)
+            self._wait(self._grace_seconds, only_service=True)
+        _signal_group(self._service, signal.SIGTERM)
+        for row in descendants(os.getpid()):
+            _signal(row.pid, signal.SIGTERM)
+        self._wait(REST_SECONDS, only_service=False)
+        # What is killed may have started something meanwhile, so look again until nothing is left.
+        while rest := descendants(os.getpid()):
+            _signal_group(self._service, signal.SIGKILL)
+            for row in rest:
+                _signal(row.pid, signal.SIGKILL)
+            self._reap()
+            time.sleep(POLL_SECONDS)
+
+    def _wait(self, timeout_seconds: float, *, only_service: bool) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            self._reap()
+            if only_service and self._exit_code is not None:
+                return
+            if not descendants(os.getpid()):
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _become_subreaper() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def main() -> int:
+    """Read the command line, guard the service."""
+    parser = argparse.ArgumentParser(prog="python -m local_platform.guard")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--record", required=True, type=Path, help="file that says who guards what while it runs")
+    parser.add_argument("--grace-seconds", type=float, default=10.0)
+    parser.add_argument("words", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    return Guard(arguments.record, arguments.grace_seconds).run(arguments.name, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The services: how each is started, and how it shows that it is ready."""
+
+import importlib.metadata
+import json
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local_platform import environment
+from local_platform.credentials import Credentials
+from local_platform.locations import State
+from local_platform.ports import LOOPBACK, Ports
+
+PROBE_SECONDS = 5.0
+BIN = Path(sys.executable).parent
+
+
+def _at_once() -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One process to guard."""
+
+    name: str
+    words: tuple[str, ...]
+    variables: Mapping[str, str] = field(repr=False)
+    """Its whole environment."""
+    is_ready: Callable[[], bool] = _at_once
+    grace_seconds: float = 10.0
+    """How long it may take to end when asked to."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the services of one installation share."""
+
+    state: State
+    ports: Ports
+    credentials: Credentials
+
+
+def migration(settings: Settings) -> Service | None:
+    """What brings Airflow's database to the installed version; nothing if it is there already."""
+    version = importlib.metadata.version("apache-airflow")
+    stamp = settings.state.airflow / "migrated"
+    database = settings.state.airflow / "airflow.db"
+    if database.exists() and stamp.exists() and stamp.read_text() == version:
+        return None
+    stamp.unlink(missing_ok=True)
+    return Service(name="airflow-migrate", words=(_tool("airflow"), "db", "migrate"), variables=_airflow(settings))
+
+
+def migrated(settings: Settings) -> None:
+    """Remember that Airflow's database is at the installed version."""
+    (settings.state.airflow / "migrated").write_text(importlib.metadata.version("apache-airflow"))
+
+
+def independent(settings: Settings) -> list[Service]:
+    """The services that need no database of Airflow."""
+    state, ports = settings.state, settings.ports
+    base = environment.platform_environment(state)
+    steps = base | environment.step_environment(state, ports)
+    control, forks = state.socket("serving"), state.socket("fork_server")
+    supervisor = ("--state", str(state.serving), "--control", str(control), "--host", LOOPBACK)
+    return [
+        Service(
+            name="mlflow",
+            words=(
+                _tool("mlflow"), "server", "--host", LOOPBACK, "--port", str(ports.mlflow), "--workers", "1",
+                "--backend-store-uri", f"sqlite:///{state.mlflow / 'mlflow.db'}",
+                "--artifacts-destination", f"file://{state.mlflow / 'artifacts'}",
+            ),
+            variables=base | environment.mlflow_environment(),
+            is_ready=lambda: _answer(f"{ports.mlflow_url}/health") is not None,
+        ),
+        Service(
+            name="fork-server",
+            words=(sys.executable, "-m", "include.steps.fork_server", "--socket", str(forks)),
+            variables=steps,
+            is_ready=lambda: _listens(forks),
+        ),
+        Service(
+            name="model-server",
+            words=(
+                sys.executable, "-m", "include.serving.supervisor", *supervisor, "--port", str(ports.serving),
+            ),
+            variables=steps,
+            is_ready=lambda: _listens(control),
+        ),
+    ]  # fmt: skip
+
+
+def airflow(settings: Settings) -> list[Service]:
+    """Airflow's processes; they need its database."""
+    variables = _airflow(settings)
+    url = settings.ports.airflow_url
+    started = time.time()
+    return [
+        Service(
+            name="airflow-api-server",
+            words=(_tool("airflow"), "api-server"),
+            variables=variables,
+            is_ready=lambda: _answer(f"{url}/api/v2/version") is not None,
+        ),
+        Service(
+            name="airflow-scheduler",
+            # The log server would listen on all interfaces, and here every log is on the same disk.
+            words=(_tool("airflow"), "scheduler", "--skip-serve-logs"),
+            variables=variables,
+            is_ready=lambda: _beats(url, "scheduler", started),
+        ),
+        Service(
+            name="airflow-dag-processor",
+            words=(_tool("airflow"), "dag-processor"),
+            variables=variables,
+            is_ready=lambda: _beats(url, "dag_processor", started),
+        ),
+    ]
+
+
+def _airflow(settings: Settings) -> dict[str, str]:
+    base = environment.platform_environment(settings.state)
+    steps = environment.step_environment(settings.state, settings.ports)
+    return base | steps | environment.airflow_environment(settings.state, settings.ports, settings.credentials)
+
+
+def _tool(name: str) -> str:
+    return str(BIN / name)
+
+
+def _answer(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
+            return bytes(response.read())
+    except (OSError, urllib.error.URLError):
+        return None
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _beats(url: str, component: str, since: float) -> bool:
+    """Whether a component of Airflow sent a sign of life since a moment: an older one is its predecessor's."""
+    answer = _answer(f"{url}/api/v2/monitor/health")
+    health = json.loads(answer).get(component, {}) if answer else {}
+    beat = health.get(f"latest_{component}_heartbeat")
+    if not beat:
+        return False
+    moment = datetime.fromisoformat(beat)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() >= since
