@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from local_platform.locations import REPOSITORY
 
@@ -207,6 +208,10 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    return _become(python, arguments)
+
+
+def _become(python: Path, arguments: list[str]) -> NoReturn:
     os.chdir(REPOSITORY)
     os.execve(python, [str(python), "-m", "local_platform.cli", *arguments], clean_environment())  # noqa: S606
 

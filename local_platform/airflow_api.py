@@ -1,0 +1,211 @@
+"""Airflow's REST API, as far as the year job needs it."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from local_platform.errors import AirflowApiError
+
+TIMEOUT_SECONDS = 30.0
+PAGE = 100
+"""Airflow's own limit of one answer."""
+UNAUTHORIZED = 401
+ENDED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DagRun:
+    """One run of a DAG."""
+
+    dag: str
+    run: str
+    state: str
+    logical_date: datetime | None
+    conf: Mapping[str, Any]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended, well or badly."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInstance:
+    """One task of one run, or one of its mapped copies."""
+
+    dag: str
+    run: str
+    task: str
+    map_index: int
+    label: str
+    """The mapped copy's own name where it has one."""
+    state: str
+    """Airflow's word; ``none`` before anything happened."""
+    try_number: int
+    seconds: float | None
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backfill:
+    """One backfill that Airflow does not call completed yet."""
+
+    number: int
+    from_date: datetime
+    to_date: datetime
+
+
+class AirflowApi:
+    """One user's session."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._url = url
+        self._login = {"username": user, "password": password}
+        self._token = ""
+
+    def has_dag(self, dag: str) -> bool:
+        """Whether Airflow has read this DAG."""
+        try:
+            self._call("GET", f"/dags/{dag}")
+        except AirflowApiError as error:
+            if error.status == 404:  # noqa: PLR2004 (HTTP's own number)
+                return False
+            raise
+        return True
+
+    def import_errors(self) -> list[str]:
+        """What Airflow found wrong with DAG files: path and last line of the trace."""
+        found = self._call("GET", "/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
+
+    def unpause(self, dag: str) -> None:
+        """Let a DAG's runs start."""
+        self._call("PATCH", f"/dags/{dag}", {"is_paused": False})
+
+    def runs(self, dag: str, **filters: str) -> list[DagRun]:
+        """Runs of one DAG; filters are those of Airflow's API."""
+        path = f"/dags/{dag}/dagRuns"
+        return [_dag_run(row) for row in self._pages(path, "dag_runs", {"order_by": "run_after", **filters})]
+
+    def run(self, dag: str, run: str) -> DagRun:
+        """One run as it is now."""
+        return _dag_run(self._call("GET", f"/dags/{dag}/dagRuns/{quote(run, safe='')}"))
+
+    def trigger(self, dag: str, run: str, conf: Mapping[str, object]) -> DagRun:
+        """Start a run that belongs to no data interval."""
+        body = {"logical_date": None, "dag_run_id": run, "conf": dict(conf)}
+        return _dag_run(self._call("POST", f"/dags/{dag}/dagRuns", body))
+
+    def tasks(self, dag: str, runs: Sequence[str]) -> list[TaskInstance]:
+        """All task instances of some runs of one DAG."""
+        found: list[TaskInstance] = []
+        while True:
+            body = {"dag_ids": [dag], "dag_run_ids": list(runs), "page_limit": PAGE, "page_offset": len(found)}
+            answer = self._call("POST", "/dags/~/dagRuns/~/taskInstances/list", body)
+            rows = answer["task_instances"]
+            found.extend(_task_instance(row) for row in rows)
+            if not rows or len(found) >= answer["total_entries"]:
+                return found
+
+    def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
+        """Run every interval between two moments, those that ran before as well."""
+        body = {
+            "dag_id": dag,
+            "from_date": from_date.isoformat(),
+            "to_date": to_date.isoformat(),
+            "run_backwards": False,
+            "dag_run_conf": {},
+            "max_active_runs": max_active_runs,
+            "reprocess_behavior": "completed",
+        }
+        self._call("POST", "/backfills", body)
+
+    def active_backfills(self, dag: str) -> list[Backfill]:
+        """Backfills that still keep others of the same DAG from starting."""
+        rows = self._pages("/backfills", "backfills", {"dag_id": dag})
+        return [
+            Backfill(
+                number=row["id"],
+                from_date=datetime.fromisoformat(row["from_date"]),
+                to_date=datetime.fromisoformat(row["to_date"]),
+            )
+            for row in rows
+            if row["completed_at"] is None
+        ]
+
+    def close_backfill(self, number: int) -> None:
+        """Call a backfill completed; its runs that have not begun are not started any more."""
+        self._call("PUT", f"/backfills/{number}/cancel")
+
+    def _pages(self, path: str, key: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            query = urlencode({**filters, "limit": PAGE, "offset": len(found)})
+            answer = self._call("GET", f"{path}?{query}")
+            found.extend(answer[key])
+            if not answer[key] or len(found) >= answer["total_entries"]:
+                return found
+
+    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        if not self._token:
+            self._token = self._send("POST", "/auth/token", self._login)["access_token"]
+        try:
+            return self._send(method, f"/api/v2{path}", body)
+        except AirflowApiError as error:
+            if error.status != UNAUTHORIZED:
+                raise
+        self._token = self._send("POST", "/auth/token", self._login)["access_token"]
+        return self._send(method, f"/api/v2{path}", body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                text = response.read()
+        except urllib.error.HTTPError as error:
+            said = " ".join(error.read().decode(errors="replace").split())[:500]
+            message = f"Airflow answered {error.code} to {method} {path}: {said}"
+            raise AirflowApiError(message, status=error.code) from error
+        except OSError as error:
+            advice = "See airflow-api-server.log among the logs."
+            raise AirflowApiError(
+                f"Airflow at {self._url} did not answer {method} {path}: {error}. {advice}"
+            ) from error
+        return json.loads(text) if text else None
+
+
+def _dag_run(row: dict[str, Any]) -> DagRun:
+    return DagRun(
+        dag=row["dag_id"],
+        run=row["dag_run_id"],
+        state=row["state"],
+        logical_date=_moment(row["logical_date"]),
+        conf=row.get("conf") or {},
+    )
+
+
+def _task_instance(row: dict[str, Any]) -> TaskInstance:
+    return TaskInstance(
+        dag=row["dag_id"],
+        run=row["dag_run_id"],
+        task=row["task_id"],
+        map_index=row["map_index"],
+        label=row.get("rendered_map_index") or (str(row["map_index"]) if row["map_index"] >= 0 else ""),
+        state=row["state"] or "none",
+        try_number=row["try_number"],
+        seconds=row["duration"],
+        started_at=_moment(row["start_date"]),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
