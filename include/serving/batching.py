@@ -1,0 +1,117 @@
+"""Concurrent requests predicted together: whatever waits when the model is free goes into its next call."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from include.serving.columns import Columns, join_columns
+from include.serving.request_error import RequestError
+from include.serving.service_metrics import ServiceMetrics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    columns: Columns
+    row_count: int
+    answer: "asyncio.Future[NDArray[Any]]"
+
+
+class Batcher:
+    """
+    Lets one thread predict; requests that arrive meanwhile are joined into the next call.
+
+    A request that finds the model idle starts at once: no time is spent waiting for others.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[Columns], "NDArray[Any]"],
+        metrics: ServiceMetrics,
+        *,
+        rows_at_most: int,
+        waiting_at_most: int,
+        prepare_thread: Callable[[], None],
+    ) -> None:
+        self._predict, self._metrics = predict, metrics
+        self._rows_at_most, self._waiting_at_most = rows_at_most, waiting_at_most
+        self._queue: deque[_Waiting] = deque()
+        self._busy = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict", initializer=prepare_thread)
+
+    async def submit(self, columns: Columns, row_count: int) -> "NDArray[Any]":
+        """
+        Predict the rows of one request.
+
+        :raises RequestError: 503 if too many requests wait already; 400 if the model refuses the rows.
+        """
+        if len(self._queue) >= self._waiting_at_most:
+            message = f"{len(self._queue)} requests wait already; try again later."
+            raise RequestError(message, status=503)
+        waiting = _Waiting(columns, row_count, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if not self._busy:
+            self._start()
+        return await waiting.answer
+
+    def close(self) -> None:
+        """End the thread when it has finished what it does."""
+        self._thread.shutdown(wait=False)
+
+    def _start(self) -> None:
+        batch = self._take()
+        self._busy = bool(batch)
+        if batch:
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(self._thread, self._answers, batch).add_done_callback(
+                lambda done: self._finish(batch, done)
+            )
+
+    def _take(self) -> list[_Waiting]:
+        """The next requests whose rows fit together; a request larger than a batch goes alone."""
+        batch: list[_Waiting] = []
+        row_count = 0
+        while self._queue and (not batch or row_count + self._queue[0].row_count <= self._rows_at_most):
+            waiting = self._queue.popleft()
+            if not waiting.answer.cancelled():
+                batch.append(waiting)
+                row_count += waiting.row_count
+        return batch
+
+    def _answers(self, batch: list[_Waiting]) -> "tuple[list[NDArray[Any] | Exception], float]":
+        began = perf_counter()
+        answers: list[NDArray[Any] | Exception] = []
+        try:
+            together = self._predict(join_columns([waiting.columns for waiting in batch]))
+        except Exception as error:  # noqa: BLE001 (one request's rows must not take the others' answers)
+            answers = [error] if len(batch) == 1 else [self._answer_alone(waiting) for waiting in batch]
+        else:
+            begin = 0
+            for waiting in batch:
+                answers.append(together[begin : begin + waiting.row_count])
+                begin += waiting.row_count
+        return answers, perf_counter() - began
+
+    def _answer_alone(self, waiting: _Waiting) -> "NDArray[Any] | Exception":
+        try:
+            return self._predict(waiting.columns)
+        except Exception as error:  # noqa: BLE001 (it becomes this request's answer)
+            return error
+
+    def _finish(self, batch: list[_Waiting], done: "asyncio.Future[Any]") -> None:
+        answers, seconds = done.result()
+        self._metrics.batch(sum(waiting.row_count for waiting in batch), len(batch), seconds)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.cancelled():
+                continue
+            if isinstance(answer, Exception):
+                waiting.answer.set_exception(answer)
+            else:
+                waiting.answer.set_result(answer)
+        self._start()
