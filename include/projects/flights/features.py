@@ -7,6 +7,7 @@ beginning.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 Minutes = NDArray[np.int64]
 Codes = NDArray[np.int64]
+Counts = NDArray[np.integer[Any]]
 Numbers = NDArray[np.float64]
 
 TIMEZONE = "America/New_York"
@@ -106,11 +108,11 @@ def _own(frame: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _congestion(flights: _Flights) -> dict[str, NDArray[np.int64]]:
+def _congestion(flights: _Flights) -> dict[str, Counts]:
     """How many departures the origin's schedule has around the flight's own."""
     schedule = np.sort(_placed(flights.origin, flights.scheduled))
 
-    def scheduled(begin: int, end: int) -> NDArray[np.int64]:
+    def scheduled(begin: int, end: int) -> Counts:
         own = _placed(flights.origin, flights.scheduled)
         return _count_until(schedule, own + end) - _count_until(schedule, own + begin)
 
@@ -148,14 +150,14 @@ def _recent(flights: _Flights) -> dict[str, Numbers]:
     }
 
 
-def _overdue(flights: _Flights) -> dict[str, NDArray[np.int64]]:
+def _overdue(flights: _Flights) -> dict[str, Counts]:
     """How many flights should have left 15 to 120 minutes ago and are known to be still there."""
     after, until = OVERDUE_MINUTES
     begin = flights.scheduled + after
     end = np.minimum(flights.departed_at, flights.scheduled + until)
     waits = end > begin
 
-    def waiting(group: Codes) -> NDArray[np.int64]:
+    def waiting(group: Codes) -> Counts:
         now = _placed(group, flights.predicted)
         begun = _count_until(np.sort(_placed(group[waits], begin[waits])), now)
         return begun - _count_until(np.sort(_placed(group[waits], end[waits])), now)
@@ -211,6 +213,6 @@ def _placed(group: Codes, minutes: Minutes) -> NDArray[np.int64]:
     return group * _SPAN + minutes
 
 
-def _count_until(ordered: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _count_until(ordered: NDArray[np.int64], places: NDArray[np.int64]) -> Counts:
     """How many of the ordered places come no later than each of the others."""
-    return np.asarray(np.searchsorted(ordered, places, side="right"), dtype=np.int64)
+    return np.searchsorted(ordered, places, side="right")
