@@ -7,7 +7,6 @@ beginning.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 Minutes = NDArray[np.int64]
 Codes = NDArray[np.int64]
-Counts = NDArray[np.integer[Any]]
+Counts = NDArray[np.intp]
 Numbers = NDArray[np.float64]
 
 TIMEZONE = "America/New_York"
@@ -198,7 +197,7 @@ def _divided(sums: Numbers, count: Numbers) -> Numbers:
 
 
 def _minutes(moments: pd.Series, start: pd.Timestamp) -> Minutes:
-    return ((moments - start) // pd.Timedelta(minutes=1)).to_numpy(dtype=np.int64)
+    return np.asarray((moments - start) // pd.Timedelta(minutes=1), dtype=np.int64)
 
 
 def _codes(column: pd.Series) -> Codes:
