@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 from local_platform import lifecycle
 from local_platform.console import Console
@@ -16,6 +17,8 @@ from local_platform.services import Settings
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTED = 130
+FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
+"""Variables that would let a test meet something that it did not start."""
 
 
 def run(state: State, console: Console) -> int:
@@ -51,6 +54,19 @@ def down(state: State, console: Console) -> int:
     return 0
 
 
+def check() -> int:
+    """Look for everything that must not reach the main branch."""
+    from local_platform import checks
+
+    return checks.check(Console())
+
+
+def test(paths: list[str]) -> NoReturn:
+    """Become pytest, with nothing in the environment that names somebody's platform."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    os.execve(sys.executable, [sys.executable, "-m", "pytest", *paths], kept)  # noqa: S606
+
+
 def _introduce(settings: Settings, console: Console) -> None:
     ports, passwords = settings.ports, settings.credentials.passwords
     users = ", ".join(f"{user} / {password}" for user, password in passwords.items())
@@ -65,8 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Do one command; the exit code of this process."""
     parser = argparse.ArgumentParser(prog="python3 -m local_platform", description="The platform on this machine.")
     commands = {"run": run, "up": up, "down": down}
-    parser.add_argument("command", choices=commands)
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("command", choices=[*commands, "test", "check"])
+    parser.add_argument("paths", nargs="*", help="for test: files, folders or options of pytest")
+    chosen, options = parser.parse_known_args(arguments)
+    if chosen.command == "test":
+        test([*chosen.paths, *options])
+    if chosen.command == "check":
+        return check()
     _end_with_make()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)

@@ -1,0 +1,124 @@
+"""What ``make check`` looks at: findings of the tools, sizes of the code, and whether lock files fit their sources."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from local_platform.console import Console
+from local_platform.locations import REPOSITORY
+
+CODE = ("benchmarks", "dags", "include", "local_platform", "plugins", "tests")
+MODULE_LINES = 400
+FUNCTION_LINES = 40
+"""Without the docstring, which is the contract and may be as long as it has to."""
+LOCKS = {
+    "requirements.in": "requirements.txt",
+    "include/requirements.in": "include/requirements.txt",
+    "requirements-dev.in": "requirements-dev.txt",
+}
+WHOLE_LOCK = "requirements-dev.txt"
+
+
+def check(console: Console, repository: Path = REPOSITORY) -> int:
+    """
+    Check everything, also when something failed before.
+
+    :return: exit code: 0 if nothing was found.
+    """
+    found: list[str] = []
+    for name, words in _tools(repository).items():
+        console.draw([f"  {name} …"])
+        done = subprocess.run(words, cwd=repository, check=False, text=True, capture_output=True)
+        _tell(console, name, f"{done.stdout}{done.stderr}".strip() if done.returncode else "", found)
+    _tell(console, "sizes", "\n".join(sizes(repository)), found)
+    _tell(console, "lock files", "\n".join(lock_files(repository)), found)
+    console.say(f"make check: {', '.join(found)} failed" if found else "make check: all is well")
+    return 1 if found else 0
+
+
+def sizes(repository: Path) -> Iterator[str]:
+    """Modules and functions that are too long to be read in one go."""
+    for path in _modules(repository):
+        text = path.read_text()
+        where = path.relative_to(repository)
+        lines = text.count("\n")
+        if lines > MODULE_LINES:
+            yield f"{where} has {lines} lines; {MODULE_LINES} is the limit: split it by what it holds."
+        for function in ast.walk(ast.parse(text, str(where))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = _length(function)
+                if length > FUNCTION_LINES:
+                    what = f"{function.name}() has {length} lines without its docstring"
+                    yield f"{where}:{function.lineno}: {what}; {FUNCTION_LINES} is the limit."
+
+
+def lock_files(repository: Path) -> Iterator[str]:
+    """Where a lock file does not give what its source asks for, or two lock files differ."""
+    whole = locked(repository / WHOLE_LOCK)
+    for source, lock in LOCKS.items():
+        pinned = locked(repository / lock)
+        advice = f"Make it anew with the command in the first lines of {lock}."
+        for wanted in _wanted(repository / source):
+            version = pinned.get(canonicalize_name(wanted.name))
+            if version is None:
+                yield f"{lock} does not hold {wanted.name}, which {source} names. {advice}"
+            elif not wanted.specifier.contains(version, prereleases=True):
+                yield f"{lock} holds {wanted.name} {version}, and {source} wants {wanted.specifier}. {advice}"
+        for name, version in pinned.items():
+            if whole.get(name) != version:
+                yield f"{lock} holds {name} {version}, and {WHOLE_LOCK} holds {whole.get(name, 'none')}. {advice}"
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """Name and version of everything in a lock file."""
+    found: dict[str, str] = {}
+    for line in lock.read_text().splitlines():
+        name, pinned, rest = line.partition("==")
+        if pinned and not line.startswith((" ", "#")):
+            found[canonicalize_name(name.partition("[")[0])] = rest.split()[0].rstrip(";")
+    return found
+
+
+def _wanted(source: Path) -> Iterator[Requirement]:
+    for line in source.read_text().splitlines():
+        words = line.partition("#")[0].strip()
+        if words.startswith("-r "):
+            yield from _wanted(source.parent / words.removeprefix("-r ").strip())
+        elif words:
+            yield Requirement(words)
+
+
+def _tools(repository: Path) -> dict[str, Sequence[str]]:
+    tools = Path(sys.executable).parent
+    folders = [name for name in CODE if any((repository / name).rglob("*.py"))]
+    return {
+        "format": (str(tools / "ruff"), "format", "--check", "."),
+        "style": (str(tools / "ruff"), "check", "."),
+        "types": (sys.executable, "-m", "mypy", *folders),
+        "imports": (str(tools / "lint-imports"),),
+    }
+
+
+def _tell(console: Console, name: str, finding: str, found: list[str]) -> None:
+    console.say(f"  {name:<12} {'failed' if finding else 'ok'}")
+    if finding:
+        console.say(finding)
+        found.append(name)
+
+
+def _modules(repository: Path) -> Iterator[Path]:
+    for folder in CODE:
+        yield from sorted((repository / folder).rglob("*.py"))
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    whole = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is None:
+        return whole
+    return whole - ((first.end_lineno or first.lineno) - first.lineno + 1)

@@ -1,0 +1,87 @@
+"""What all tests share: a home for Airflow that is nobody's, and tools that a machine may lack."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Airflow reads its settings when it is first imported, so they must stand before any test module is.
+_AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-of-tests-"))
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["AIRFLOW_HOME"] = str(_AIRFLOW_HOME)
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something that no package of Python brings."""
+
+    programs: tuple[str, ...]
+    provided_by: str
+
+    def is_here(self) -> bool:
+        """Whether one of its programs is found."""
+        return any(shutil.which(program) for program in self.programs)
+
+
+TOOLS = {
+    "browser": Tool(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
+    "cluster": Tool(("kubectl",), "put kubectl on PATH and name the cluster in KUBECONFIG"),
+    "postgresql": Tool(("postgres", "pg_ctl"), "apt-get install postgresql, with its bin folder on PATH"),
+}
+
+_not_run: dict[str, int] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"needs(tool): needs one of {', '.join(TOOLS)}; not run where it is not found")
+    required = [name for name in os.environ.get("REQUIRE", "").split(",") if name]
+    unknown = [name for name in required if name not in TOOLS]
+    if unknown:
+        message = f"REQUIRE names {', '.join(unknown)}; known are {', '.join(TOOLS)}."
+        raise pytest.UsageError(message)
+    missing = [name for name in required if not TOOLS[name].is_here()]
+    if missing:
+        ways = "; ".join(f"{name}: {TOOLS[name].provided_by}" for name in missing)
+        message = f"REQUIRE asks for what this machine does not have. To get it: {ways}."
+        raise pytest.UsageError(message)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        missing = [name for name in _needs(item) if not TOOLS[name].is_here()]
+        (left_out if missing else chosen).append(item)
+        for name in missing:
+            _not_run[name] = _not_run.get(name, 0) + 1
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, count in sorted(_not_run.items()):
+        terminalreporter.write_line(f"not run: {count} tests need {name}; to get it: {TOOLS[name].provided_by}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[Path]:
+    yield _AIRFLOW_HOME
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+def _needs(item: pytest.Item) -> list[str]:
+    names = [name for marker in item.iter_markers("needs") for name in marker.args]
+    unknown = [name for name in names if name not in TOOLS]
+    if unknown:
+        message = f"{item.nodeid} needs {', '.join(unknown)}; known are {', '.join(TOOLS)}."
+        raise pytest.UsageError(message)
+    return names
