@@ -1,0 +1,238 @@
+"""The supervisor's workers: start a version, switch to it, go back, and bring the active one back when it dies."""
+
+import asyncio
+import json
+import shutil
+import socket
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.errors import DataRejectedError, PlatformError, TemporaryError, foreign
+from include.serving.closed_sign import ClosedSign
+from include.serving.fleet_state import FleetState, KeptModel, read_state, write_state
+from include.serving.worker_process import WorkerProcess
+from include.stores.serving_control import ModelRecord, ServingStatus
+from include.stores.serving_settings import ServingSettings
+
+_FIRST_WAIT_SECONDS = 0.25
+_LONGEST_WAIT_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0
+"""A worker that lived this long has its next death forgiven: it is restarted without waiting."""
+_NOTHING_DEPLOYED = "No model is deployed here yet; deploy one."
+_RESTARTING = "The model's process ended and is being started again; try again in a moment."
+
+
+@dataclass
+class _Member:
+    """One version and its process, if it runs."""
+
+    kept: KeptModel
+    process: WorkerProcess | None = None
+
+    @property
+    def record(self) -> ModelRecord:
+        """The version as others see it."""
+        running = self.process is not None and self.process.is_running
+        return self.kept.record.model_copy(update={"url": self.process.url if running and self.process else None})
+
+
+class Fleet:
+    """
+    Versions of one model on one machine: the active one, the one before it, and a candidate.
+
+    The traffic moves by accepting: the new worker begins to accept from the public socket before the old one stops, and
+    a connection that waits in the socket's queue is taken by whoever accepts next. No request sees a closed port.
+    """
+
+    def __init__(self, folder: Path, public: socket.socket, public_url: str) -> None:
+        self._bundles, self._state_path = folder / "bundles", folder / "serving.json"
+        self._public, self._public_url = public, public_url
+        self._sign = ClosedSign(public)
+        self._active: _Member | None = None
+        self._previous: _Member | None = None
+        self._candidate: _Member | None = None
+        self._turn = asyncio.Lock()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """
+        Bring back what was active before.
+
+        :raises ConfigurationError: if the state file is damaged.
+        """
+        self._bundles.mkdir(parents=True, exist_ok=True)
+        state = read_state(self._state_path)
+        self._active = _Member(state.active) if state.active else None
+        self._previous = _Member(state.previous) if state.previous else None
+        self._sweep()
+        await self._sign.put_up(_RESTARTING if self._active else _NOTHING_DEPLOYED)
+        self._watch_active(wait_seconds=0.0)
+
+    async def close(self) -> None:
+        """Stop all workers; what they have begun is answered."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._sign.take_down()
+        async with self._turn:
+            members = (self._active, self._previous, self._candidate)
+            await asyncio.gather(*(_stop(member) for member in members))
+
+    def status(self) -> ServingStatus:
+        """What the fleet has."""
+        members = {"active": self._active, "previous": self._previous, "candidate": self._candidate}
+        records = {name: member.record for name, member in members.items() if member is not None}
+        return ServingStatus(public_url=self._public_url, **records)
+
+    async def start(self, folder: Path, record: ModelRecord, settings: ServingSettings) -> None:
+        """
+        Start a version beside the active one; it becomes the candidate, in the place of any other.
+
+        :raises DataRejectedError: if its bundle is not what it should be.
+        :raises TemporaryError: if its process does not come up.
+        """
+        async with self._turn:
+            if self._candidate is not None:
+                await self._remove(self._candidate)
+                self._candidate = None
+            copy = self._bundles / f"{record.version:06d}-{uuid.uuid4().hex[:12]}"
+            try:
+                await asyncio.to_thread(shutil.copytree, folder, copy)
+            except (OSError, shutil.Error) as error:
+                shutil.rmtree(copy, ignore_errors=True)
+                raise DataRejectedError(f"The bundle in {folder} cannot be copied: {foreign(error)}.") from error
+            kept = KeptModel(record=record.model_copy(update={"url": None}), settings=settings, folder=copy.name)
+            try:
+                self._candidate = _Member(kept, await self._spawn(kept))
+            except PlatformError:
+                shutil.rmtree(copy, ignore_errors=True)
+                raise
+            say("candidate started", kept.record)
+
+    async def activate(self, record: ModelRecord) -> None:
+        """
+        Give the candidate the traffic.
+
+        :raises TemporaryError: if there is no such candidate, or it has ended.
+        """
+        async with self._turn:
+            if self._active is not None and record.is_same(self._active.record) and self._candidate is None:
+                return
+            chosen = self._chosen_candidate(record)
+            oldest = self._previous
+            await self._switch(chosen, previous=self._active)
+            self._candidate = None
+            if oldest is not None:
+                await self._remove(oldest)
+
+    async def discard(self, record: ModelRecord) -> None:
+        """End the candidate, if it is this one."""
+        async with self._turn:
+            if self._candidate is not None and record.is_same(self._candidate.record):
+                await self._remove(self._candidate)
+                self._candidate = None
+                say("candidate discarded", record)
+
+    async def rollback(self, record: ModelRecord) -> None:
+        """
+        Give the traffic back to what had it before this version; to nothing, if it was the first.
+
+        :raises TemporaryError: if the version named is not the active one, or the old one does not start.
+        """
+        async with self._turn:
+            if self._active is None or not record.is_same(self._active.record):
+                message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
+                raise TemporaryError(message)
+            target = self._previous
+            if target is not None and (target.process is None or not target.process.is_running):
+                target.process = await self._spawn(target.kept)
+            await self._switch(target, previous=self._active)
+
+    def _chosen_candidate(self, record: ModelRecord) -> _Member:
+        member = self._candidate
+        if member is None or not record.is_same(member.record):
+            raise TemporaryError(f"Version {record.version} ({record.digest}) was not started; start it first.")
+        if member.process is None or not member.process.is_running:
+            raise TemporaryError(f"The process of version {record.version} has ended; start it again.")
+        return member
+
+    async def _switch(self, chosen: _Member | None, *, previous: _Member | None) -> None:
+        if chosen is not None and chosen.process is not None:
+            await chosen.process.activate()
+            self._sign.take_down()
+        else:
+            await self._sign.put_up(_NOTHING_DEPLOYED)
+        self._active, self._previous = chosen, previous
+        write_state(
+            self._state_path,
+            FleetState(active=chosen.kept if chosen else None, previous=previous.kept if previous else None),
+        )
+        self._watch_active(wait_seconds=0.0)
+        if previous is not None and previous.process is not None and previous.process.is_running:
+            try:
+                await previous.process.deactivate()
+            except TemporaryError:
+                await _stop(previous)
+        say("switched", chosen.kept.record if chosen else None)
+
+    def _watch_active(self, *, wait_seconds: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.create_task(self._keep_alive(self._active, wait_seconds)) if self._active else None
+
+    async def _keep_alive(self, member: _Member, wait_seconds: float) -> None:
+        while True:
+            began = time.monotonic()
+            if member.process is not None:
+                code = await member.process.ended()
+                say("active worker ended", member.kept.record, exit_code=code)
+                await self._sign.put_up(_RESTARTING)
+                if time.monotonic() - began > _HEALTHY_SECONDS:
+                    wait_seconds = 0.0
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(max(2 * wait_seconds, _FIRST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+            async with self._turn:
+                await self._bring_back(member)
+
+    async def _bring_back(self, member: _Member) -> None:
+        try:
+            member.process = await self._spawn(member.kept)
+            await member.process.activate()
+        except PlatformError as error:
+            member.process = None
+            await self._sign.put_up(f"The model's process does not start: {error}")
+            say("active worker does not start", member.kept.record, message=str(error))
+            return
+        self._sign.take_down()
+        say("active worker started", member.kept.record)
+
+    async def _spawn(self, kept: KeptModel) -> WorkerProcess:
+        arguments = {"digest": kept.record.digest, "version": str(kept.record.version)}
+        return await WorkerProcess.start(self._public, self._bundles / kept.folder, arguments, kept.settings)
+
+    async def _remove(self, member: _Member) -> None:
+        await _stop(member)
+        shutil.rmtree(self._bundles / member.kept.folder, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove bundles that nobody names: of candidates that were started when the supervisor was killed."""
+        known = {member.kept.folder for member in (self._active, self._previous) if member is not None}
+        for folder in self._bundles.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _stop(member: _Member | None) -> None:
+    if member is not None and member.process is not None:
+        await member.process.stop()
+        member.process = None
+
+
+def say(event: str, record: ModelRecord | None = None, **fields: object) -> None:
+    """One line of log: JSON on standard error."""
+    named = {"model": record.model, "version": record.version, "digest": record.digest} if record else {}
+    line = {"at": time.time(), "service": "model server", "event": event, **named, **fields}
+    sys.stderr.write(json.dumps(line) + "\n")
+    sys.stderr.flush()

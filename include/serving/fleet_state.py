@@ -1,0 +1,56 @@
+"""What the supervisor remembers over its own end: which version is active, which was before, and their bundles."""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from include.errors import ConfigurationError, foreign
+from include.stores.serving_control import ModelRecord
+from include.stores.serving_settings import ServingSettings
+
+
+class KeptModel(BaseModel):
+    """One version whose bundle the supervisor holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    record: ModelRecord
+    settings: ServingSettings
+    folder: str
+    """Name of the bundle's folder among the supervisor's bundles."""
+
+
+class FleetState(BaseModel):
+    """The state file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    active: KeptModel | None = None
+    previous: KeptModel | None = None
+
+
+def read_state(path: Path) -> FleetState:
+    """
+    Read the state file; an empty state where there is none.
+
+    :raises ConfigurationError: if it is damaged.
+    """
+    try:
+        return FleetState.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return FleetState()
+    except (OSError, ValidationError) as error:
+        message = f"The model server's state {path} cannot be read: {foreign(error)}. Remove it and deploy again."
+        raise ConfigurationError(message) from error
+
+
+def write_state(path: Path, state: FleetState) -> None:
+    """Replace the state file in one step, on the disk when this returns."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as stream:
+        stream.write(state.model_dump_json(indent=1).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)

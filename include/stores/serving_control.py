@@ -1,0 +1,157 @@
+"""
+How one asks the local model server for something: one JSON line to its control socket, one JSON line back.
+
+The socket is the user's alone (0600). Both ends use these documents; the server's end is in ``include.serving``.
+"""
+
+import json
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.errors import ConfigurationError, DataRejectedError, TemporaryError, foreign
+from include.stores.serving_settings import ServingSettings
+
+REPLY_LIMIT_BYTES = 1 << 20
+_UNIX_PATH_LIMIT = 107
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelRecord(_Document):
+    """One version of a model on the server."""
+
+    project: str
+    model: str
+    version: int
+    digest: str
+    """Digest of its bundle."""
+    url: str | None = None
+    """Its private address while its process runs: ``http://127.0.0.1:PORT``."""
+
+    def is_same(self, other: "ModelRecord | None") -> bool:
+        """Whether both are the same version of the same bundle."""
+        mine = (self.project, self.model, self.version, self.digest)
+        return other is not None and mine == (other.project, other.model, other.version, other.digest)
+
+
+class ServingStatus(_Document):
+    """What the server has."""
+
+    public_url: str
+    """Where predictions are answered: ``http://127.0.0.1:PORT``."""
+    active: ModelRecord | None = None
+    """The version that answers."""
+    previous: ModelRecord | None = None
+    """The version that answered before it, kept for a rollback."""
+    candidate: ModelRecord | None = None
+    """A version that was started beside them and takes no traffic."""
+
+
+class StatusCommand(_Document):
+    """Ask what the server has."""
+
+    verb: Literal["status"] = "status"
+
+
+class StartCommand(_Document):
+    """Start a version beside the active one, without traffic."""
+
+    verb: Literal["start"] = "start"
+    folder: Path
+    """The bundle; it is copied, so the folder may go afterwards."""
+    record: ModelRecord
+    settings: ServingSettings
+
+
+class ActivateCommand(_Document):
+    """Give the candidate the traffic."""
+
+    verb: Literal["activate"] = "activate"
+    record: ModelRecord
+
+
+class DiscardCommand(_Document):
+    """End the candidate."""
+
+    verb: Literal["discard"] = "discard"
+    record: ModelRecord
+
+
+class RollbackCommand(_Document):
+    """Give the traffic back to what had it before the version named here, which must be the active one."""
+
+    verb: Literal["rollback"] = "rollback"
+    record: ModelRecord
+
+
+Command = Annotated[
+    StatusCommand | StartCommand | ActivateCommand | DiscardCommand | RollbackCommand, Field(discriminator="verb")
+]
+
+
+class Request(_Document):
+    """One line to the server."""
+
+    command: Command
+
+
+class Reply(_Document):
+    """One line back: the status, or why not."""
+
+    status: ServingStatus | None = None
+    kind: Literal["", "data", "configuration", "temporary"] = ""
+    """What is at fault."""
+    message: str = ""
+
+    def value(self) -> ServingStatus:
+        """
+        The status.
+
+        :raises PlatformError: of the kind that the reply names.
+        """
+        if self.status is not None:
+            return self.status
+        errors = {"data": DataRejectedError, "configuration": ConfigurationError}
+        raise errors.get(self.kind, TemporaryError)(self.message)
+
+
+def ask(path: Path, command: Command, *, timeout_seconds: float) -> ServingStatus:
+    """
+    Ask the server.
+
+    :raises TemporaryError: if it does not answer, or says that the same may succeed later.
+    :raises DataRejectedError: if it refuses the bundle.
+    """
+    check_socket_path(path)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_seconds)
+            connection.connect(str(path))
+            connection.sendall(Request(command=command).model_dump_json().encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                line = stream.readline(REPLY_LIMIT_BYTES)
+    except OSError as error:
+        message = f"The model server does not answer at {path}: {foreign(error)}. Is it running? 'make up' starts it."
+        raise TemporaryError(message) from error
+    try:
+        return Reply.model_validate_json(line).value()
+    except ValidationError as error:
+        message = f"The model server at {path} answered {foreign(json.dumps(line.decode(errors='replace')))}."
+        raise TemporaryError(message) from error
+
+
+def check_socket_path(path: Path) -> None:
+    """
+    Refuse a path that no Unix socket can have.
+
+    :raises ConfigurationError: if it is too long.
+    """
+    size_bytes = len(str(path).encode())
+    if size_bytes > _UNIX_PATH_LIMIT:
+        message = f"Socket path {path} is {size_bytes} bytes long, at most {_UNIX_PATH_LIMIT} are possible."
+        raise ConfigurationError(message + " Choose a shorter folder.")
