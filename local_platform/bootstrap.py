@@ -126,7 +126,7 @@ def _install(installation: Installation, purpose: str) -> None:
         _call([uv, "venv", "--quiet", "--python", sys.executable, "--no-project", installation.environment])
     _call(
         [
-            uv, "pip", "sync", "--quiet", "--python", installation.python, "--require-hashes", "--compile-bytecode",
+            uv, "pip", "sync", "--python", installation.python, "--require-hashes", "--compile-bytecode",
             *(installation.repository / name for name in locks),
         ],
     )  # fmt: skip
@@ -169,11 +169,17 @@ def _call(words: Sequence[str | Path]) -> None:
     index = environment.get("PIP_INDEX_URL")
     if index:
         environment.setdefault("UV_DEFAULT_INDEX", index)
+    seen = sys.stderr.isatty()  # then the installer draws its own progress, and a person reads its errors there
     done = subprocess.run(
-        words, check=False, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        words,
+        check=False,
+        env=environment,
+        text=True,
+        stdout=None if seen else subprocess.PIPE,
+        stderr=None if seen else subprocess.STDOUT,
     )
     if done.returncode:
-        raise BootstrapError(_advice([str(word) for word in words], done.stdout))
+        raise BootstrapError(_advice([str(word) for word in words], done.stdout or ""))
 
 
 def _advice(words: list[str], output: str) -> str:
