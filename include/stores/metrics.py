@@ -1,0 +1,135 @@
+"""Counters and timings for operators: StatsD over UDP, by names of a closed list."""
+
+import contextlib
+import re
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from include.errors import ConfigurationError, listed, near
+
+if TYPE_CHECKING:
+    from include.stores.protocols import MetricsStore
+
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+_PREFIX = "ml_platform"
+_PORT_LIMIT = 65536
+
+
+class MetricName(StrEnum):
+    """
+    Everything that is ever reported.
+
+    None of them holds a run, a partition or a project: the number of series must not grow with the data.
+    """
+
+    STEP_DONE = "step.done"
+    """Calls of a step that did their work."""
+    STEP_ALREADY_DONE = "step.already_done"
+    """Calls that found the receipt of the same work."""
+    STEP_SKIPPED = "step.skipped"
+    """Calls that had nothing to do."""
+    STEP_FAILED = "step.failed"
+    """Calls that ended with an error of the tree."""
+    STEP_SECONDS = "step.seconds"
+    """How long a call took."""
+    ROWS_READ = "rows.read"
+    """Rows that a step took in."""
+    ROWS_WRITTEN = "rows.written"
+    """Rows that a step sealed."""
+    ROWS_QUARANTINED = "rows.quarantined"
+    """Rows that validation set aside."""
+    MODEL_DEPLOYED = "model.deployed"
+    """Switches of the served model."""
+    MODEL_ROC_AUC = "model.roc_auc"
+    """The last evaluated model on its unseen window, 0 to 1."""
+    SCORE_MEAN = "score.mean"
+    """Mean of the last batch of predictions, 0 to 1."""
+
+
+def checked_name(name: str) -> str:
+    """
+    The name, if it is of the closed list.
+
+    :raises ConfigurationError: if it is not.
+    """
+    known = [metric.value for metric in MetricName]
+    if name not in known:
+        message = f"'{name}' is no metric of the closed list: {listed(known)}.{near(name, known)}"
+        raise ConfigurationError(message + " Add it to MetricName in include/stores/metrics.py.")
+    return name
+
+
+def open_metrics(address: str | None) -> "MetricsStore":
+    """
+    Open the metrics.
+
+    :param address: ``host:port`` of a StatsD daemon; None drops everything.
+    :raises ConfigurationError: if the address is none.
+    """
+    if not address:
+        return NoMetrics()
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < _PORT_LIMIT:
+        message = f"'{address}' is no address of a StatsD daemon; write host:port, like 127.0.0.1:8125."
+        raise ConfigurationError(message)
+    return StatsdMetrics(host=found["host"].strip("[]"), port=int(found["port"]))
+
+
+class NoMetrics:
+    """Where no daemon is set: names are checked, values are dropped."""
+
+    def count(self, name: str, value: int = 1) -> None:  # noqa: ARG002 (the protocol's)
+        """Add to a counter."""
+        checked_name(name)
+
+    def gauge(self, name: str, value: float) -> None:  # noqa: ARG002 (the protocol's)
+        """Set a gauge."""
+        checked_name(name)
+
+    def timing(self, name: str, seconds: float) -> None:  # noqa: ARG002 (the protocol's)
+        """Report a duration."""
+        checked_name(name)
+
+
+@dataclass
+class StatsdMetrics:
+    """
+    Metrics by UDP: sent and forgotten.
+
+    A daemon that is away, or whose name is not found, costs the metric and nothing else.
+    """
+
+    host: str
+    port: int
+    _client: Any = None
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Add to a counter."""
+        checked_name(name)
+        with contextlib.suppress(OSError):
+            self._open().incr(name, value)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        checked_name(name)
+        with contextlib.suppress(OSError):
+            self._open().gauge(name, value)
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Report a duration."""
+        checked_name(name)
+        with contextlib.suppress(OSError):
+            self._open().timing(name, seconds * 1000)
+
+    def _open(self) -> Any:
+        """The client; its name lookup happens here, at the first metric."""
+        if self._client is None:
+            import statsd
+
+            ipv6 = ":" in self.host
+            family = socket.AF_INET6 if ipv6 else socket.AF_INET
+            socket.getaddrinfo(self.host, self.port, family, socket.SOCK_DGRAM)
+            self._client = statsd.StatsClient(self.host, self.port, prefix=_PREFIX, ipv6=ipv6)
+        return self._client

@@ -1,0 +1,180 @@
+"""Write-once objects in a directory or in S3: ``open_objects`` chooses by the URI's scheme."""
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from include.contract.receipt import ObjectState
+from include.errors import ConfigurationError, MissingObjectError, TemporaryError
+
+if TYPE_CHECKING:
+    from include.stores.protocols import ObjectStore
+
+_KEY = re.compile(r"[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*(/[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*)*")
+_KEY_LIMIT = 900
+_PARTIAL = ".partial"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def open_objects(uri: str) -> "ObjectStore":
+    """
+    Open a store of objects.
+
+    :param uri: ``file:///folder``, created when it is first written to, or ``s3://bucket/prefix``.
+    :raises ConfigurationError: if the URI is neither.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return DirectoryObjects(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        from include.stores.objects_s3 import S3Objects
+
+        return S3Objects(parts.netloc, parts.path.strip("/"))
+    message = f"'{uri}' is no place for objects; write file:///folder or s3://bucket/prefix."
+    raise ConfigurationError(message)
+
+
+def checked_key(key: str) -> str:
+    """
+    The key, if it is one: words of letters, digits and ``._=+:@,-`` between slashes, none beginning with a dot.
+
+    :raises ConfigurationError: if it is none; it could lead out of the store.
+    """
+    if len(key) > _KEY_LIMIT or not _KEY.fullmatch(key):
+        message = f"'{key[:200]}' is no key of an object; use words of letters, digits and ._=+:@,- between slashes."
+        raise ConfigurationError(message)
+    return key
+
+
+def digest_of(data: bytes) -> str:
+    """``sha256:…`` of the bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class DirectoryObjects:
+    """
+    Objects as files below a folder.
+
+    A file appears under its key by a hard link to a complete, synced temporary file: a kill or a power cut at any
+    moment leaves either no object or the whole one. What a kill leaves behind lies in ``.partial`` and may be removed
+    when nothing runs.
+    """
+
+    root: Path
+
+    def create(self, key: str, data: bytes) -> bool:
+        """
+        Write the object if there is none of this key, atomically.
+
+        :return: False if there was one already; it is left alone.
+        :raises TemporaryError: if the disk is full or fails.
+        """
+        target = self._path(key)
+        with _told(f"Writing object '{key}' to {target}"):
+            if target.exists():
+                return False
+            partial = self.root / _PARTIAL / f"{os.getpid()}-{secrets.token_hex(8)}"
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _write_synced(partial, data)
+                return _link(partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def get(self, key: str) -> bytes:
+        """
+        The object's bytes.
+
+        :raises MissingObjectError: if there is none.
+        """
+        path = self._path(key)
+        with _told(f"Reading object '{key}' from {path}"):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                message = (
+                    f"There is no object '{key}' in {self.root}. Restore it, or run the step again that writes it."
+                )
+                raise MissingObjectError(message) from error
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+        path = self._path(key)
+        with _told(f"Looking for object '{key}' at {path}"):
+            return path.is_file()
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys that begin with the prefix, in order."""
+        folder = self.root / checked_key(prefix.rsplit("/", 1)[0]) if "/" in prefix else self.root
+        found = []
+        with _told(f"Listing objects '{prefix}' in {self.root}"):
+            for parent, folders, files in os.walk(folder):
+                below = Path(parent).relative_to(self.root)
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                found += [(below / name).as_posix() for name in files if not name.startswith(".")]
+        return sorted(key for key in found if key.startswith(prefix))
+
+    def seal(self, key: str, data: bytes) -> ObjectState:
+        """Create the object, or take the one that is there; either way what lies there now, by its digest."""
+        kept = data if self.create(key, data) else self.get(key)
+        return ObjectState(name=key, digest=digest_of(kept), size_bytes=len(kept))
+
+    def url(self, key: str) -> str:
+        """Where a person finds the object."""
+        return self._path(key).as_uri()
+
+    def _path(self, key: str) -> Path:
+        return self.root / checked_key(key)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link(partial: Path, target: Path) -> bool:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_HARD_LINKS:
+            message = f"The file system of {target.parent} knows no hard links, without which objects are not safe."
+            raise ConfigurationError(message + " Put the objects on another one.") from error
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+@contextmanager
+def _told(doing: str) -> Iterator[None]:
+    """Turn what the operating system refuses into an error of the tree."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        if error.errno in _FULL:
+            message = f"{doing} failed: {reason}. Nothing was left half-written; make room and run it again."
+            raise TemporaryError(message) from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}:
+            message = f"{doing} failed: {reason}. Give this user the right to use the folder, or choose another."
+            raise ConfigurationError(message) from error
+        raise TemporaryError(f"{doing} failed: {reason}. Look after the disk and run it again.") from error

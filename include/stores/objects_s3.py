@@ -1,0 +1,203 @@
+"""Write-once objects in S3, by conditional create."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from include.contract.receipt import ObjectState
+from include.errors import ConfigurationError, MissingObjectError, PlatformError, TemporaryError, foreign
+from include.stores.objects import checked_key, digest_of
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+Answer = TypeVar("Answer")
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 20
+_ATTEMPTS = 4
+_CONFLICT_TRIES = 5
+_CONFLICT_WAIT_SECONDS = 0.2
+_GONE = {"404", "NoSuchKey", "NotFound"}
+_THERE_ALREADY = {"412", "PreconditionFailed"}
+_CONFLICT = {"409", "ConditionalRequestConflict", "OperationAborted"}
+_REFUSED = {
+    "AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "Forbidden",
+    "InvalidAccessKeyId", "InvalidBucketName", "InvalidToken", "NoSuchBucket", "PermanentRedirect",
+    "SignatureDoesNotMatch", "401", "403",
+}  # fmt: skip
+_ADVICE = "Check the endpoint (AWS_ENDPOINT_URL) and the network, and run it again."
+
+
+@dataclass(frozen=True)
+class S3Objects:
+    """
+    Objects below a prefix of a bucket; endpoint, region and credentials come from the usual ``AWS_…`` variables.
+
+    Every call is bounded: 5 s to connect, 20 s for an answer, 4 attempts.
+    """
+
+    bucket: str
+    prefix: str
+    connect_seconds: float = _CONNECT_SECONDS
+    read_seconds: float = _READ_SECONDS
+    attempts: int = _ATTEMPTS
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=self.connect_seconds,
+            read_timeout=self.read_seconds,
+            retries={"total_max_attempts": self.attempts, "mode": "standard"},
+            s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},
+        )
+        return self._asked("opening the client", lambda: boto3.client("s3", config=config))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """
+        Write the object if there is none of this key, atomically.
+
+        :return: False if there was one already; it is left alone.
+        :raises TemporaryError: if S3 does not answer.
+        """
+        for _ in range(_CONFLICT_TRIES):
+            made = self._create_once(key, data)
+            if made is not None:
+                return made
+            # Another create of this key was under way, and S3 does not say how it ended.
+            time.sleep(_CONFLICT_WAIT_SECONDS * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
+        message = f"Creating {self._place(key)} met another writer {_CONFLICT_TRIES} times. Run it again."
+        raise TemporaryError(message)
+
+    def _create_once(self, key: str, data: bytes) -> bool | None:
+        """True: created; False: there was one; None: another create was under way."""
+        from botocore.exceptions import ClientError
+
+        def put() -> bool | None:
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) in _THERE_ALREADY:
+                    return self._was_ours(error, key, data)
+                if _code(error) in _CONFLICT:
+                    return None
+                raise
+            return True
+
+        return self._asked(f"creating {self._place(key)}", put)
+
+    def _was_ours(self, error: "ClientError", key: str, data: bytes) -> bool:
+        """Whether a create that found an object found its own, written by an attempt whose answer was lost."""
+        retried: int = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+        return retried > 0 and self.get(key) == data
+
+    def get(self, key: str) -> bytes:
+        """
+        The object's bytes.
+
+        :raises MissingObjectError: if there is none.
+        :raises TemporaryError: if S3 does not answer.
+        """
+
+        def read() -> bytes:
+            content: bytes = self._client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"].read()
+            return content
+
+        return self._asked(f"reading {self._place(key)}", read)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+        try:
+            self._asked(
+                f"looking for {self._place(key)}",
+                lambda: self._client.head_object(Bucket=self.bucket, Key=self._full(key)),
+            )
+        except MissingObjectError:
+            return False
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys that begin with the prefix, in order."""
+        below = f"{self.prefix}/" if self.prefix else ""
+
+        def pages() -> list[str]:
+            paginator = self._client.get_paginator("list_objects_v2")
+            found = paginator.paginate(Bucket=self.bucket, Prefix=below + prefix)
+            return sorted(item["Key"].removeprefix(below) for page in found for item in page.get("Contents", ()))
+
+        return self._asked(f"listing s3://{self.bucket}/{below}{prefix}", pages)
+
+    def seal(self, key: str, data: bytes) -> ObjectState:
+        """Create the object, or take the one that is there; either way what lies there now, by its digest."""
+        kept = data if self.create(key, data) else self.get(key)
+        return ObjectState(name=key, digest=digest_of(kept), size_bytes=len(kept))
+
+    def url(self, key: str) -> str:
+        """Where a person finds the object."""
+        return self._place(key)
+
+    def _full(self, key: str) -> str:
+        return f"{self.prefix}/{checked_key(key)}" if self.prefix else checked_key(key)
+
+    def _place(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self._full(key)}"
+
+    def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
+        """Ask S3, and turn every way in which it fails into an error of the tree."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return ask()
+        except ClientError as error:
+            raise _told(doing, error) from error
+        except (BotoCoreError, ValueError) as error:
+            raise _untold(doing, error) from error
+
+
+def _code(error: "ClientError") -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _told(doing: str, error: "ClientError") -> PlatformError:
+    """S3's refusal, as an error of the tree."""
+    code = _code(error)
+    answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    if code in _GONE:
+        message = f"There is no such object: {doing}. Restore it, or run the step again that writes it."
+        return MissingObjectError(message)
+    if code in _REFUSED:
+        message = f"S3 refused {doing}: {code}. Check the bucket and the AWS_… variables of this process."
+        return ConfigurationError(message)
+    status = answer.get("HTTPStatusCode", "no status")
+    message = f"S3 failed {doing}: {code} ({status}), after {answer.get('RetryAttempts', 0)} retries. {_ADVICE}"
+    return TemporaryError(message)
+
+
+def _untold(doing: str, error: Exception) -> PlatformError:
+    """What boto3 itself says, as an error of the tree."""
+    from botocore.exceptions import (
+        InvalidRegionError,
+        NoCredentialsError,
+        NoRegionError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
+
+    if isinstance(
+        error,
+        NoCredentialsError
+        | PartialCredentialsError
+        | NoRegionError
+        | InvalidRegionError
+        | ProfileNotFound
+        | ValueError,
+    ):
+        message = f"{doing} is not possible: {foreign(error)}. Check the AWS_… variables of this process."
+        return ConfigurationError(message)
+    return TemporaryError(f"S3 did not answer {doing}: {foreign(error)}. {_ADVICE}")

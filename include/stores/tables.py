@@ -1,0 +1,201 @@
+"""
+Tables of partitions on Delta Lake, in a directory or in S3.
+
+One partition is one Parquet file, written here and named by one commit. The commit replaces what the partition held,
+keeps the stamp and the digest of the content beside it, and carries a transaction id of its partition: of two writers
+of one partition that started from the same version one must look again, so that none is ever doubled. Nothing is
+ever vacuumed and the log is kept, so every version can be read for as long as the table exists.
+"""
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from include.contract.receipt import TableState
+from include.errors import ConfigurationError, DataRejectedError
+from include.stores.tables_commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables_content import PARTITION_COLUMN, content_digest, plain
+from include.stores.tables_faults import mapped
+from include.stores.tables_files import TableFolder
+from include.stores.tables_shape import (
+    check_columns,
+    checked_partition,
+    checked_table,
+    never_written,
+    no_version,
+    selected,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    from include.stores.protocols import TableStore
+
+_S3_OPTIONS = {
+    "aws_conditional_put": "etag",
+    "connect_timeout": "5s",
+    "timeout": "30s",
+    "max_retries": "4",
+    "retry_timeout": "40s",
+    "backoff_config.init_backoff": "200ms",
+    "backoff_config.max_backoff": "5s",
+}
+
+
+def open_tables(uri: str, environment: Mapping[str, str] | None = None) -> "TableStore":
+    """
+    Open a store of tables.
+
+    :param uri: ``file:///folder``, created when it is first written to, or ``s3://bucket/prefix``.
+    :param environment: where the endpoint is found; the process's own if not given. Credentials and region are read by
+        the S3 client itself, from the usual ``AWS_…`` variables.
+    :raises ConfigurationError: if the URI is neither.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return DeltaTables(unquote(parts.path).rstrip("/"))
+    if parts.scheme == "s3" and parts.netloc:
+        endpoint = (os.environ if environment is None else environment).get("AWS_ENDPOINT_URL", "")
+        options = dict(_S3_OPTIONS) | ({"aws_endpoint_url": endpoint} if endpoint else {})
+        if endpoint.startswith("http://"):
+            options["allow_http"] = "true"
+        return DeltaTables(uri.rstrip("/"), options)
+    message = f"'{uri}' is no place for tables; write file:///folder or s3://bucket/prefix."
+    raise ConfigurationError(message)
+
+
+@dataclass(frozen=True)
+class DeltaTables:
+    """Tables below a root; see :class:`~include.stores.protocols.TableStore`."""
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _opened: "dict[tuple[str, int | None], DeltaTable]" = field(default_factory=dict, repr=False, compare=False)
+    """Tables that this process has open, by name and pinned version; the newest is brought up to date at every use."""
+
+    def write(self, name: str, partition: str, rows: "pa.Table", *, stamp: Mapping[str, str]) -> TableState:
+        """
+        Replace one partition by these rows; the table is created by its first write.
+
+        :param name: ``flights/raw/weather``.
+        :param rows: one row per row; may be empty (the partition then exists with no rows).
+        :param stamp: words to keep with the commit: step, run, identity.
+        :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
+        :raises DataRejectedError: if the columns do not fit those that the table has, or its log is damaged.
+        """
+        place = Place(name, checked_partition(partition))
+        rows = plain(name, rows)
+        digest = content_digest(rows)
+        table = self._newest(name)
+        if table is not None:
+            check_columns(name, table_columns(table), rows.schema)
+        path = f"{PARTITION_COLUMN}={partition}/{uuid.uuid4().hex}.parquet"
+        folder = self._folder(name)
+        with mapped(place.writing, damaged=place.way_out):
+            size = folder.write(path, rows)
+        sealed = SealedFile(path, size, rows.num_rows, rows.schema, {**stamp, "digest": digest})
+        version = commit(folder, place, sealed, newest=lambda: self._newest(name))
+        return TableState(name=name, partition=partition, version=version, digest=digest, row_count=rows.num_rows)
+
+    def read(
+        self, name: str, partition: str, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> "pa.Table":
+        """
+        One partition's rows, in the order in which they were written.
+
+        :param version: the table's version to read; the newest one if not given.
+        :param columns: columns to read, in this order; all if not given.
+        :raises DataRejectedError: if the partition was never written, or the table's log or files are damaged.
+        """
+        place = Place(name, checked_partition(partition))
+        table = self._at(name, version)
+        rows = None if table is None else self._rows(place, table, columns)
+        if rows is None:
+            raise never_written(name, partition, version)
+        return rows
+
+    def state(self, name: str, partition: str, *, version: int | None = None) -> TableState | None:
+        """
+        What the partition holds, its digest computed anew from its rows; None if it was never written.
+
+        :raises DataRejectedError: if the table's log or files are damaged.
+        """
+        place = Place(name, checked_partition(partition))
+        table = self._at(name, version)
+        rows = None if table is None else self._rows(place, table, None)
+        if table is None or rows is None:
+            return None
+        return TableState(
+            name=name,
+            partition=partition,
+            version=table.version(),
+            digest=content_digest(rows),
+            row_count=rows.num_rows,
+        )
+
+    def partitions(self, name: str) -> list[str]:
+        """Partitions that were written, in order; empty for a table that does not exist."""
+        table = self._newest(name)
+        return [] if table is None else sorted({partition for partition, _, _ in live_files(table)})
+
+    def version(self, name: str) -> int | None:
+        """The newest version; None for a table that does not exist."""
+        table = self._newest(name)
+        return None if table is None else table.version()
+
+    def _rows(self, place: "Place", table: "DeltaTable", columns: Sequence[str] | None) -> "pa.Table | None":
+        import pyarrow as pa
+
+        folder, parts = self._folder(place.name), []
+        for partition, path, row_count in sorted(live_files(table)):
+            if partition != place.partition:
+                continue
+            file = f"Reading file {path} of table '{place.name}' in {self.root}"
+            with mapped(file, damaged=place.way_out_of_file):
+                part = folder.read(path, columns)
+            if columns is not None:
+                part = selected(place.name, part, columns)
+            if part.num_rows != row_count:
+                message = f"{file} found {part.num_rows} rows, but {row_count} were written. {place.way_out_of_file}"
+                raise DataRejectedError(message)
+            parts.append(part)
+        return plain(place.name, pa.concat_tables(parts)) if parts else None
+
+    def _newest(self, name: str) -> "DeltaTable | None":
+        from deltalake.exceptions import TableNotFoundError
+
+        with mapped(f"Opening table '{name}'", damaged=Place(name, "").way_out):
+            table = self._opened.get((name, None))
+            try:
+                if table is None:
+                    table = self._opened[name, None] = self._open(name, None)
+                else:
+                    table.update_incremental()
+            except TableNotFoundError:
+                self._opened.pop((name, None), None)
+                return None
+        return table
+
+    def _at(self, name: str, version: int | None) -> "DeltaTable | None":
+        newest = self._newest(name)
+        if newest is None or version is None or newest.version() == version:
+            return newest
+        if version > newest.version() or version < 0:
+            raise no_version(name, version, newest.version())
+        if (name, version) not in self._opened:
+            with mapped(f"Opening version {version} of table '{name}'", damaged=Place(name, "").way_out):
+                self._opened[name, version] = self._open(name, version)
+        return self._opened[name, version]
+
+    def _open(self, name: str, version: int | None) -> "DeltaTable":
+        from deltalake import DeltaTable
+
+        folder = self._folder(name)
+        return DeltaTable(folder.uri, version=version, storage_options=dict(folder.options) or None)
+
+    def _folder(self, name: str) -> TableFolder:
+        return TableFolder(f"{self.root}/{checked_table(name)}", self.options)

@@ -1,0 +1,180 @@
+"""Commits of tables: one names one new file in place of all that its partition held."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.errors import TemporaryError
+from include.stores.tables_content import PARTITION_COLUMN
+from include.stores.tables_faults import is_race, mapped
+from include.stores.tables_files import TableFolder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction
+
+_RACES_AT_MOST = 12
+_RACE_WAIT_SECONDS = 0.1
+_RACE_WAIT_LIMIT_SECONDS = 2.0
+_SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+"""A model names the versions that it was trained on: they stay readable."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One partition of one table, in the words of messages."""
+
+    name: str
+    partition: str
+
+    @property
+    def writing(self) -> str:
+        """What is tried."""
+        return f"Writing partition '{self.partition}' of table '{self.name}'"
+
+    @property
+    def way_out(self) -> str:
+        """What to do about a damaged log."""
+        return (
+            "The table's log is damaged: restore its folder _delta_log, or move the whole table away and run again the "
+            "steps that write it; equal data gives equal digests, so nothing that was built on it is lost."
+        )
+
+    @property
+    def way_out_of_file(self) -> str:
+        """What to do about a damaged file."""
+        return (
+            f"The file is damaged or gone: restore it, or run again the step that writes '{self.name}' for "
+            f"{self.partition}; it replaces the file."
+        )
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A file that is complete, and that no commit names yet."""
+
+    path: str
+    """Below the table."""
+    size_bytes: int
+    row_count: int
+    schema: "pa.Schema"
+    stamp: Mapping[str, str]
+    """Kept with the commit."""
+
+
+def live_files(table: "DeltaTable") -> list[tuple[str, str, int]]:
+    """Partition, path and row count of each file that the table's version consists of."""
+    import pyarrow as pa
+
+    found = pa.table(table.get_add_actions(flatten=True))
+    columns = found.select([f"partition.{PARTITION_COLUMN}", "path", "num_records"]).columns
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))
+
+
+def table_columns(table: "DeltaTable") -> "pa.Schema":
+    """The columns that callers see, with their types."""
+    import pyarrow as pa
+
+    return pa.schema([column for column in pa.schema(table.schema().to_arrow()) if column.name != PARTITION_COLUMN])
+
+
+def commit(folder: TableFolder, place: Place, sealed: SealedFile, *, newest: "Callable[[], DeltaTable | None]") -> int:
+    """
+    Name a file in the log, in place of what its partition held.
+
+    :param newest: the table as it now is; None while there is none.
+    :return: a version in which the partition is this file.
+    :raises TemporaryError: if the store does not answer, is full, or other writers were quicker too often.
+    """
+    from deltalake.exceptions import DeltaError
+
+    wait = _RACE_WAIT_SECONDS
+    for _ in range(_RACES_AT_MOST):
+        table = newest()
+        if table is not None and _holds(table, sealed.path):
+            return int(table.version())  # an attempt whose answer was lost had got through
+        with mapped(place.writing, damaged=place.way_out):
+            try:
+                return _create(folder, place, sealed) if table is None else _replace(table, folder, place, sealed)
+            except DeltaError as error:
+                if not is_race(error):
+                    raise
+        time.sleep(wait * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
+        wait = min(wait * 2, _RACE_WAIT_LIMIT_SECONDS)
+    message = f"{place.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
+    raise TemporaryError(message)
+
+
+def _create(folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+    import pyarrow as pa
+    from deltalake import Schema
+    from deltalake.transaction import create_table_with_add_actions
+
+    create_table_with_add_actions(
+        folder.uri,
+        Schema.from_arrow(sealed.schema.append(pa.field(PARTITION_COLUMN, pa.string()))),
+        [_added(place, sealed)],
+        partition_by=[PARTITION_COLUMN],
+        configuration=dict(_SETTINGS),
+        storage_options=dict(folder.options) or None,
+        commit_properties=_properties(place, sealed),
+    )
+    folder.sync_log(range(1))
+    return 0
+
+
+def _replace(table: "DeltaTable", folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+    before = table.version()
+    table.create_write_transaction(
+        [_added(place, sealed)],
+        "overwrite",
+        table.schema(),
+        partition_by=[PARTITION_COLUMN],
+        partition_filters=[(PARTITION_COLUMN, "=", place.partition)],
+        commit_properties=_properties(place, sealed),
+    )
+    table.update_incremental()
+    folder.sync_log(range(before + 1, table.version() + 1))
+    return int(table.version()) if _holds(table, sealed.path) else _version_of(table, sealed.path)
+
+
+def _holds(table: "DeltaTable", path: str) -> bool:
+    return any(path == live for _, live, _ in live_files(table))
+
+
+def _version_of(table: "DeltaTable", path: str) -> int:
+    """The version that named a file which a later one has replaced already."""
+    for entry in table.history():
+        if entry.get("file") == path:
+            return int(entry["version"])
+    message = f"No version of the table names {path}, though its commit was acknowledged. Run it again."
+    raise TemporaryError(message)
+
+
+def _added(place: Place, sealed: SealedFile) -> "AddAction":
+    from deltalake.transaction import AddAction
+
+    return AddAction(
+        path=sealed.path,
+        size=sealed.size_bytes,
+        partition_values={PARTITION_COLUMN: place.partition},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": sealed.row_count}),
+    )
+
+
+def _properties(place: Place, sealed: SealedFile) -> "CommitProperties":
+    from deltalake import CommitProperties, Transaction
+
+    # Two writers of one partition conflict through its transaction id, even where neither finds a file to replace.
+    fence = Transaction(f"{PARTITION_COLUMN}={place.partition}", time.time_ns())
+    return CommitProperties(custom_metadata={**sealed.stamp, "file": sealed.path}, app_transactions=[fence])

@@ -1,0 +1,76 @@
+"""What Delta Lake, Arrow and the operating system say when they fail, as errors of the tree."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
+
+RACES = (
+    "a concurrent transaction",
+    "concurrent transaction failed",
+    "already exists",
+    "transaction failed",
+    "metadata changed since last commit",
+    "version already",
+)
+"""Beginnings and parts of what deltalake says of a commit that another one overtook."""
+_FULL = ("no space left", "file too large", "disk quota", "os error 28", "os error 27", "os error 122")
+_REFUSED = (
+    "403 forbidden", "accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "nosuchbucket",
+    "401 unauthorized", "no provider in chain", "not authorized", "permission denied", "read-only file system",
+    "credential", "missing region",
+)  # fmt: skip
+_SILENT = (
+    "error sending request", "timed out", "timeout", "connection", "503", "500 internal", "slowdown", "slow down",
+    "429", "service unavailable", "dns error", "error after", "max_retries", "retry_timeout", "502", "504",
+    "http error",
+)  # fmt: skip
+
+
+def is_race(error: Exception) -> bool:
+    """Whether a commit failed only because another one was quicker."""
+    text = str(error).lower()
+    return any(word in text for word in RACES)
+
+
+def told(error: Exception, doing: str, *, damaged: str) -> PlatformError:
+    """
+    An error of the tree for one of deltalake, Arrow or the operating system.
+
+    :param doing: what was tried, and where: ``Writing partition '2013-03' of table 'flights/raw/weather'``.
+    :param damaged: what to do if neither the store nor its settings are at fault, but what lies there.
+    """
+    text = str(error).lower()
+    if _is_full(error) or any(word in text for word in _FULL):
+        message = f"{doing} failed: the disk is full. The old rows are still there; make room and run it again."
+        return TemporaryError(message)
+    if any(word in text for word in _REFUSED):
+        message = f"{doing} was refused: {first_line(error)}. Check the rights, ML_TABLES_URI and the AWS_… variables."
+        return ConfigurationError(message)
+    if any(word in text for word in _SILENT):
+        message = f"{doing} failed: {first_line(error)}. Check the store and the network, and run it again."
+        return TemporaryError(message)
+    return DataRejectedError(f"{doing} failed: {first_line(error)}. {damaged}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line: deltalake appends the frames of its own stack."""
+    lines = str(error).strip().splitlines()
+    return foreign(lines[0].rstrip(" .:") if lines else error)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def mapped(doing: str, *, damaged: str) -> Iterator[None]:
+    """Whatever fails inside becomes an error of the tree."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
+        raise told(error, doing, damaged=damaged) from error
