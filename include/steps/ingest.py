@@ -1,0 +1,148 @@
+"""Step ``ingest``: the rows of one source and one partition, typed and counted, into the raw table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.contract.layout import Layer, table_name
+from include.contract.receipt import Json, ObjectState
+from include.errors import ConfigurationError, DataRejectedError, listed, near
+from include.spec.sources import SourceFormat, SourceSpec
+from include.steps.context import Plan, StepContext, Work
+from include.steps.ingestion.fetch import fetch
+from include.steps.ingestion.location import Location
+from include.steps.ingestion.rows import FoundRows
+from include.steps.ingestion.selection import Selected, select
+from include.steps.ingestion.source_file import SourceFile
+
+if TYPE_CHECKING:
+    from include.steps.ingestion.reading_sql import QueryResult
+
+_OWN_COLUMNS = ("partition", "reason")
+"""Columns that the platform adds to tables."""
+
+
+@dataclass(frozen=True)
+class _AtHand:
+    """A source's content for one partition, fetched and digested."""
+
+    state: ObjectState
+    rows: Callable[[], FoundRows]
+    """Begin to read."""
+    done: Callable[[], None]
+    """Make sure that what was read is what was digested, and let go of it."""
+    close: Callable[[], None]
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    Fetch the source and digest it; the work is to read, type and write the partition's rows.
+
+    :raises ConfigurationError: if there is no such source, or its location makes no sense.
+    :raises DataRejectedError: if the source is not there.
+    :raises TemporaryError: if it does not answer.
+    """
+    name = context.options.get("source", "")
+    if name not in context.spec.sources:
+        known = context.spec.sources
+        message = f"Project '{context.spec.name}' has no source '{name}'; it has {listed(known)}.{near(name, known)}"
+        raise ConfigurationError(message)
+    source = context.spec.sources[name]
+    taken = [column for column in source.columns if column.lower() in _OWN_COLUMNS]
+    if taken:
+        message = (
+            f"sources.{name}.columns: '{taken[0]}' is a column that the platform adds itself. Give yours another name."
+        )
+        raise ConfigurationError(message)
+    at_hand = _content(context, source)
+    context.events.emit("source fetched", location=at_hand.state.name, size_bytes=at_hand.state.size_bytes)
+    return Plan(
+        inputs=(at_hand.state,),
+        parameters=_parameters(context, source),
+        work=partial(_work, context, name, at_hand),
+    )
+
+
+def _content(context: StepContext, source: SourceSpec) -> _AtHand:
+    if source.format is SourceFormat.SQL:
+        from include.steps.ingestion.reading_sql import query_result
+
+        url = context.stores.connection_url(source.location)
+        bounds = context.partition.bounds(context.spec.timezone)
+        result: QueryResult = query_result(source, url=url, bounds=bounds)
+        return _AtHand(state=result.state, rows=result.found, done=_nothing, close=_nothing)
+    file = fetch(Location.of(source, str(context.partition)))
+    return _AtHand(state=file.state, rows=partial(_rows_of, file, source), done=file.check_unchanged, close=file.close)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _rows_of(file: SourceFile, source: SourceSpec) -> FoundRows:
+    if source.format is SourceFormat.CSV:
+        from include.steps.ingestion.reading_csv import csv_rows
+
+        return csv_rows(file, source)
+    if source.format is SourceFormat.JSON_LINES:
+        from include.steps.ingestion.reading_jsonl import json_rows
+
+        return json_rows(file, source)
+    from include.steps.ingestion.reading_parquet import parquet_rows
+
+    return parquet_rows(file, source)
+
+
+def _parameters(context: StepContext, source: SourceSpec) -> Json:
+    """What of the spec decides which rows come out, and in which types."""
+    return {
+        "format": source.format.value,
+        "member": source.member,
+        "query": source.query,
+        "null_values": list(source.null_values),
+        "new_columns": source.new_columns,
+        "event_time": source.event_time,
+        "times_may_lack": source.columns[source.event_time].nulls_at_most if source.event_time else 0.0,
+        "columns": {column: spec.type.value for column, spec in source.columns.items()},
+        "timezone": context.spec.timezone,
+        "grain": context.spec.grain,
+    }
+
+
+def _work(context: StepContext, name: str, at_hand: _AtHand, identity: str) -> Work:
+    source = context.spec.sources[name]
+    try:
+        found = at_hand.rows()
+        selected = select(at_hand.state.name, found, source, context.partition.bounds(context.spec.timezone))
+        at_hand.done()
+    except DataRejectedError as error:
+        message = f"Source '{name}' of {context.partition}: {error}"
+        raise DataRejectedError(message) from None
+    finally:
+        at_hand.close()
+    _tell(context, found, selected)
+    stamp = {"step": context.command.step.value, "run": context.command.run, "identity": identity}
+    table = table_name(context.spec.name, Layer.RAW, name)
+    state = context.stores.tables.write(table, str(context.partition), selected.rows, stamp=stamp)
+    counts = {
+        "rows_read": selected.rows_read,
+        "rows_kept": selected.rows.num_rows,
+        "rows_outside": selected.rows_outside,
+        "rows_timeless": selected.rows_timeless,
+    }
+    results: Json = {"source_digest": at_hand.state.digest, "ignored_columns": list(found.ignored)}
+    return Work(outputs=(state,), row_counts=counts, results=results)
+
+
+def _tell(context: StepContext, found: FoundRows, selected: Selected) -> None:
+    if found.ignored:
+        context.events.warn("columns ignored that the spec does not name", columns=list(found.ignored))
+    if selected.rows_timeless:
+        context.events.warn("rows without event time left out", rows=selected.rows_timeless)
+    context.events.emit(
+        "rows read",
+        rows_read=selected.rows_read,
+        rows_kept=selected.rows.num_rows,
+        rows_outside=selected.rows_outside,
+    )
