@@ -1,0 +1,99 @@
+"""A model server in memory: what tests and notebooks use in the place of processes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.errors import DataRejectedError, TemporaryError
+from include.stores.model_files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
+from include.stores.serving import ServedAnswer, record_of
+from include.stores.serving_control import ModelRecord, ServingStatus
+from include.stores.serving_settings import ServingSettings
+
+PUBLIC_URL = "memory://public"
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    record: ModelRecord
+    bundle: Bundle
+    model: Any
+
+
+@dataclass
+class MemoryServing:
+    """Models of this process; see :class:`~include.stores.serving.ServingStore`."""
+
+    active: _Loaded | None = None
+    previous: _Loaded | None = None
+    candidate: _Loaded | None = None
+    started: list[int] = field(default_factory=list)
+    """Versions that were started, in order."""
+
+    def status(self) -> ServingStatus:
+        """What the server has."""
+        members = {"active": self.active, "previous": self.previous, "candidate": self.candidate}
+        records = {name: loaded.record for name, loaded in members.items() if loaded is not None}
+        return ServingStatus(public_url=PUBLIC_URL, **records)
+
+    def start(self, bundle: Bundle, version: int, settings: ServingSettings) -> ModelRecord:  # noqa: ARG002
+        """Load a version; its golden rows are replayed, as a server's worker does."""
+        url = f"memory://candidate/{version}"
+        record = record_of(bundle, version).model_copy(update={"url": url})
+        loaded, golden = _Loaded(record, bundle, bundle.load()), bundle.golden()
+        self.candidate = None
+        if largest_difference(golden.predictions, _predict(loaded, golden.rows)) > PARITY_TOLERANCE:
+            message = (
+                f"The model of bundle {bundle.digest} answers its golden rows differently than it did in training."
+            )
+            raise DataRejectedError(message)
+        self.candidate = loaded
+        self.started.append(version)
+        return record
+
+    def activate(self, record: ModelRecord) -> ServingStatus:
+        """Give the candidate the traffic."""
+        if self.candidate is None and self.active is not None and record.is_same(self.active.record):
+            return self.status()
+        if self.candidate is None or not record.is_same(self.candidate.record):
+            raise TemporaryError(f"Version {record.version} ({record.digest}) was not started; start it first.")
+        self.active, self.previous, self.candidate = self.candidate, self.active, None
+        return self.status()
+
+    def discard(self, record: ModelRecord) -> None:
+        """End the candidate, if it is this one."""
+        if self.candidate is not None and record.is_same(self.candidate.record):
+            self.candidate = None
+
+    def rollback(self, record: ModelRecord) -> ServingStatus:
+        """Give the traffic back to what had it before this version."""
+        if self.active is None or not record.is_same(self.active.record):
+            message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
+            raise TemporaryError(message)
+        self.active, self.previous = self.previous, self.active
+        return self.status()
+
+    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+        """Predict with the model behind an address."""
+        members = (self.active, self.previous, self.candidate)
+        by_url = {loaded.record.url: loaded for loaded in members if loaded is not None}
+        loaded = self.active if url == PUBLIC_URL else by_url.get(url)
+        if loaded is None:
+            raise TemporaryError(f"The model server does not answer at {url}: no model is there.")
+        return ServedAnswer(_predict(loaded, rows), str(loaded.record.version), loaded.record.digest)
+
+
+def _predict(loaded: _Loaded, rows: GoldenTable) -> list[Any]:
+    import pandas as pd
+
+    manifest = loaded.bundle.manifest
+    unknown = set(rows.columns) - {column.name for column in manifest.inputs}
+    if unknown:
+        raise DataRejectedError(f"The model server refuses the rows: unknown column '{min(unknown)}'.")
+    frame = pd.DataFrame(rows.data, columns=rows.columns)
+    for column in manifest.inputs:
+        if column.type in ("float", "double"):
+            frame[column.name] = frame[column.name].astype("float64")
+        elif column.type == "string":
+            frame[column.name] = frame[column.name].astype("str")
+    predictions: list[Any] = getattr(loaded.model, manifest.predict)(frame[[c.name for c in manifest.inputs]]).tolist()
+    return predictions
