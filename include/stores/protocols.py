@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -106,11 +107,65 @@ class ModelVersion:
     tags: Mapping[str, str]
 
 
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRun:
+    """One run of a training as the registry knows it."""
+
+    run_id: str
+    status: RunStatus
+    tags: Mapping[str, str]
+    ended_ms: int | None
+    """When it ended, in milliseconds since 1970; none while it is running."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedData:
+    """One partition of a table that a run read, and what for."""
+
+    state: TableState
+    role: str
+    """``train``, ``validation`` or ``test``."""
+
+
 class RegistryStore(Protocol):
     """The model registry: runs, their artifacts, versions and aliases."""
 
+    def start_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """
+        Begin a run; the experiment is created if need be.
+
+        :return: id of the run, which is RUNNING until it is ended.
+        """
+
+    def end_run(self, run_id: str, status: RunStatus) -> None:
+        """Say how a run ended."""
+
+    def runs(self, experiment: str, tags: Mapping[str, str]) -> list[ModelRun]:
+        """All runs that have all these tags, however they stand, in the order of their ends; running ones last."""
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        """Add parameters to a run."""
+
+    def log_datasets(self, run_id: str, datasets: Sequence[UsedData]) -> None:
+        """Say what a run read."""
+
+    def log_model(self, run_id: str, folder: Path) -> None:
+        """Add a folder in MLflow's model format as the run's artifact ``model``."""
+
+    def run_url(self, run_id: str) -> str:
+        """Where a person finds the run."""
+
     def find_run(self, experiment: str, tags: Mapping[str, str]) -> str | None:
-        """Id of the one finished run that has all these tags."""
+        """Id of the one finished run that has all these tags; the one that finished first, should there be more."""
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
         """

@@ -1,0 +1,101 @@
+"""
+The model registry: MLflow behind ``RegistryStore``.
+
+MLflow's own defaults would let a step hang for minutes where the server is gone, print links into the log, draw
+progress bars, and phone home; all that is switched off before it is imported. Whether the server answers is asked once,
+at first use.
+"""
+
+import http.client
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from include.contract import settings
+from include.errors import ConfigurationError, TemporaryError, foreign
+
+if TYPE_CHECKING:
+    from include.stores.protocols import RegistryStore
+
+ANSWER_TIMEOUT_SECONDS = 10
+_QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+"""Seconds and tries of one request to a server that answered before; an installation may set its own."""
+
+
+def open_registry(uri: str) -> "RegistryStore":
+    """
+    The registry at an address.
+
+    :param uri: ``http://host:port`` or ``https://…`` of an MLflow server.
+    :raises ConfigurationError: if it is none.
+    :raises TemporaryError: if the server does not answer.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = f"{settings.TRACKING_URI} is '{uri}'; the address of an MLflow server is expected: http://host:5000."
+        raise ConfigurationError(message)
+    os.environ.update(_QUIET)
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    ServerAnswer(parts).ask()
+    from include.stores.registry_mlflow import MlflowRegistry
+
+    return MlflowRegistry(uri.rstrip("/"), shown(parts))
+
+
+def shown(parts: SplitResult) -> str:
+    """The address without a user's name and password."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+@dataclass(frozen=True)
+class ServerAnswer:
+    """Asks whether anything answers at an address, within seconds."""
+
+    parts: SplitResult
+    timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+    connect: Callable[..., http.client.HTTPConnection] | None = field(default=None)
+
+    def ask(self) -> None:
+        """
+        Ask for the server's health.
+
+        :raises TemporaryError: if nothing answers, or the server says that it cannot.
+        """
+        connection = self._connection()
+        try:
+            connection.request("GET", f"{self.parts.path.rstrip('/')}/health")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise TemporaryError(self._message(foreign(error))) from error
+        finally:
+            connection.close()
+        if status >= http.client.INTERNAL_SERVER_ERROR:
+            raise TemporaryError(self._message(f"HTTP {status}"))
+
+    def _connection(self) -> http.client.HTTPConnection:
+        secure = self.parts.scheme == "https"
+        kind = self.connect or (http.client.HTTPSConnection if secure else http.client.HTTPConnection)
+        return kind(self.parts.hostname or "", self.parts.port, timeout=self.timeout_seconds)
+
+    def _message(self, why: str) -> str:
+        return (
+            f"MLflow at {shown(self.parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} "
+            "says where it should be."
+        )

@@ -1,0 +1,263 @@
+"""What both registries promise, on a real MLflow server and in memory; and what only a server can do wrong."""
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from include.contract.receipt import TableState
+from include.errors import ConfigurationError, DataRejectedError, TemporaryError
+from include.stores.protocols import RegistryStore, RunStatus, UsedData
+from include.stores.registry import ServerAnswer, open_registry, shown
+from include.stores.registry_memory import MemoryRegistry
+from tests.mlflow_server import MlflowServer, free_port
+
+pytestmark = pytest.mark.mlflow
+STATE = TableState(
+    name="flights/features/delay_v1", partition="2013-01", version=3, digest="sha256:" + "ab" * 32, row_count=27_004
+)
+
+
+@pytest.fixture(params=["mlflow", "memory"])
+def registry(request: pytest.FixtureRequest) -> RegistryStore:
+    if request.param == "memory":
+        return MemoryRegistry()
+    server: MlflowServer = request.getfixturevalue("mlflow_server")
+    return open_registry(server.uri)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "written"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "model.skops").write_bytes(b"PK\x03\x04 a model")
+    return folder
+
+
+def test_a_run_is_found_by_its_tags_once_it_is_finished(registry: RegistryStore, name: str) -> None:
+    run = registry.start_run(name, "first", {"key": "k1", "project": name})
+
+    assert registry.find_run(name, {"key": "k1"}) is None
+    registry.end_run(run, RunStatus.FINISHED)
+
+    assert registry.find_run(name, {"key": "k1", "project": name}) == run
+    assert registry.find_run(name, {"key": "k2"}) is None
+    assert registry.find_run("never_used", {"key": "k1"}) is None
+
+
+def test_runs_come_in_the_order_in_which_they_ended(registry: RegistryStore, name: str) -> None:
+    first, second, third = (registry.start_run(name, "run", {"key": "k"}) for _ in range(3))
+    registry.end_run(second, RunStatus.KILLED)
+    registry.end_run(first, RunStatus.FINISHED)
+
+    found = registry.runs(name, {"key": "k"})
+
+    assert {run.run_id for run in found} == {first, second, third}
+    assert [run.status for run in found if run.run_id == second] == [RunStatus.KILLED]
+    assert found[-1].run_id == third
+    assert found[-1].status is RunStatus.RUNNING
+    assert found[-1].ended_ms is None
+    assert found[0].ended_ms is not None
+    assert found[0].tags["key"] == "k"
+
+
+def test_parameters_metrics_and_datasets_are_logged(registry: RegistryStore, name: str) -> None:
+    run = registry.start_run(name, "run", {})
+
+    registry.log_parameters(run, {"learning_rate": "0.1"})
+    registry.log_datasets(run, [UsedData(state=STATE, role="train")])
+    registry.log_metrics(run, {"roc_auc": 0.5})
+    registry.end_run(run, RunStatus.FINISHED)
+    registry.log_metrics(run, {"roc_auc": 0.75, "test.log_loss": 0.4})
+
+    assert registry.metrics(run) == {"roc_auc": 0.75, "test.log_loss": 0.4}
+    assert run in registry.run_url(run)
+
+
+def test_a_model_and_files_come_back_as_they_were(
+    registry: RegistryStore, name: str, model_folder: Path, tmp_path: Path
+) -> None:
+    run = registry.start_run(name, "run", {})
+    registry.log_model(run, model_folder)
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    (golden / "golden.json").write_text("{}")
+    registry.log_files(run, golden, "golden")
+
+    one = registry.download(run, "model/model.skops", _empty(tmp_path / "one"))
+    whole = registry.download(run, "model", _empty(tmp_path / "whole"))
+    other = registry.download(run, "golden/golden.json", _empty(tmp_path / "other"))
+
+    assert one.read_bytes() == b"PK\x03\x04 a model"
+    assert (whole / "model.skops").read_bytes() == b"PK\x03\x04 a model"
+    assert (whole / "MLmodel").read_text() == "flavors: {}\n"
+    assert other.read_text() == "{}"
+
+
+def test_what_is_gone_is_refused(registry: RegistryStore, name: str, model_folder: Path, tmp_path: Path) -> None:
+    run = registry.start_run(name, "run", {})
+    registry.log_model(run, model_folder)
+
+    for artifact in ("model/other.skops", "golden/golden.json", "nothing"):
+        with pytest.raises(DataRejectedError, match=f"could not fetch {artifact} of run {run}.*gone"):
+            registry.download(run, artifact, _empty(tmp_path / artifact.replace("/", "_")))
+    with pytest.raises(DataRejectedError, match="gone"):
+        registry.download("0" * 32, "model", _empty(tmp_path / "no_run"))
+    with pytest.raises(DataRejectedError, match="gone"):
+        registry.metrics("0" * 32)
+
+
+def test_versions_count_up_and_are_found_by_tags(registry: RegistryStore, name: str, model_folder: Path) -> None:
+    run = registry.start_run(name, "run", {})
+    registry.log_model(run, model_folder)
+
+    first = registry.register(name, run, "bundles/1", {"bundle": "sha256:1"})
+    second = registry.register(name, run, "bundles/2", {"bundle": "sha256:2"})
+
+    assert (first.version, second.version, first.run_id) == (1, 2, run)
+    assert [found.version for found in registry.versions(name, {})] == [1, 2]
+    assert [found.version for found in registry.versions(name, {"bundle": "sha256:2"})] == [2]
+    assert list(registry.versions("never_registered", {})) == []
+    found = registry.version(name, 1)
+    assert found is not None
+    assert found.tags["bundle"] == "sha256:1"
+    assert found.tags["platform.source"] == "bundles/1"
+    assert registry.version(name, 7) is None
+
+
+def test_a_run_without_a_model_gets_no_version(registry: RegistryStore, name: str) -> None:
+    run = registry.start_run(name, "run", {})
+
+    with pytest.raises(DataRejectedError, match=r"has no model.*Train it again"):
+        registry.register(name, run, "bundles/1", {})
+
+
+def test_an_alias_moves_only_from_where_it_is_expected(registry: RegistryStore, name: str, model_folder: Path) -> None:
+    run = registry.start_run(name, "run", {})
+    registry.log_model(run, model_folder)
+    assert registry.alias(name, "champion") is None
+    for bundle in ("1", "2"):
+        registry.register(name, run, f"bundles/{bundle}", {})
+    assert registry.alias(name, "champion") is None
+
+    registry.move_alias(name, "champion", expected=None, to=1)
+    registry.move_alias(name, "champion", expected=1, to=2)
+
+    current = registry.alias(name, "champion")
+    assert current is not None
+    assert current.version == 2
+    with pytest.raises(TemporaryError, match="names version 2, not 1: somebody moved it"):
+        registry.move_alias(name, "champion", expected=1, to=1)
+    with pytest.raises(TemporaryError, match="names version 2, not none"):
+        registry.move_alias(name, "champion", expected=None, to=1)
+    with pytest.raises(DataRejectedError, match=r"to version 9.*gone"):
+        registry.move_alias(name, "champion", expected=2, to=9)
+
+
+def test_a_deleted_model_file_is_refused(
+    mlflow_server: MlflowServer, name: str, model_folder: Path, tmp_path: Path
+) -> None:
+    registry = open_registry(mlflow_server.uri)
+    run = registry.start_run(name, "run", {})
+    registry.log_model(run, model_folder)
+    for path in mlflow_server.artifacts.rglob("model.skops"):
+        path.unlink()
+
+    with pytest.raises(DataRejectedError, match=r"could not fetch model/model.skops of run .* gone"):
+        registry.download(run, "model/model.skops", _empty(tmp_path / "there"))
+
+
+def test_nobody_listening_is_temporary_and_said_at_once() -> None:
+    port = free_port()
+
+    with pytest.raises(TemporaryError, match=f"http://127.0.0.1:{port} does not answer.*MLFLOW_TRACKING_URI"):
+        open_registry(f"http://127.0.0.1:{port}")
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+        with pytest.raises(TemporaryError, match="does not answer: timed out"):
+            ServerAnswer(urlsplit(uri), timeout_seconds=0.2).ask()
+
+
+def test_a_server_that_cannot_is_temporary() -> None:
+    with _answering(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
+        open_registry(uri)
+
+
+def test_a_server_that_fails_in_the_middle_is_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with _answering(200, then=503) as uri:
+        registry = open_registry(uri)
+
+        with pytest.raises(TemporaryError, match="could not start a run in experiment 'flights'"):
+            registry.start_run("flights", "run", {})
+
+
+def test_a_server_that_wants_a_password_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with _answering(200, then=403, body=b'{"error_code": "PERMISSION_DENIED", "message": "no"}') as uri:
+        registry = open_registry(uri)
+
+        with pytest.raises(ConfigurationError, match="user and password"):
+            registry.find_run("flights", {})
+
+
+@pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "localhost:5000", "file:///mlruns"])
+def test_only_a_server_is_a_registry(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"MLFLOW_TRACKING_URI is '.*address of an MLflow server"):
+        open_registry(uri)
+
+
+def test_a_password_in_the_address_is_never_shown() -> None:
+    assert shown(urlsplit("https://ann:secret@mlflow.example:8443/ml/")) == "https://mlflow.example:8443/ml"
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@contextmanager
+def _answering(health: int, *, then: int = 200, body: bytes = b"{}") -> Iterator[str]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(health if self.path.endswith("/health") else then)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._answer(then)
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the parent's name)
+            pass
+
+        def _answer(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
