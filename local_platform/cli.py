@@ -23,16 +23,20 @@ FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
 
 def run(state: State, console: Console) -> int:
     """Start what is not running, do the year's work, stop what was started."""
-    from local_platform import job
-
     with exclusive(state):
-        settings = lifecycle.settings_of(state)
-        if settings:
+        running = lifecycle.settings_of(state)
+        if running:
             console.say("Services: using those that 'make up' left running.")
-            return job.run(settings, console)
+            return _job(running, console)
         console.say("Services:")
         with lifecycle.started(state, console) as (settings, _):
-            return job.run(settings, console)
+            return _job(settings, console)
+
+
+def _job(settings: Settings, console: Console) -> int:
+    from local_platform import job
+
+    return job.run(settings, console, lambda: lifecycle.require_running(settings))
 
 
 def up(state: State, console: Console) -> int:

@@ -106,10 +106,6 @@ class Fleet:
             self._console.draw([f"  waiting for {names} … {seconds(passed)}"] if waiting else [])
             time.sleep(POLL_SECONDS if waiting else 0)
 
-    def fallen(self) -> str | None:
-        """The name of a service that has ended by itself, if any."""
-        return next((name for name, process in self._guards.items() if process.poll() is not None), None)
-
     def detach(self) -> None:
         """Let the services stay when this process ends."""
         for process in self._guards.values():

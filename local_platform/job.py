@@ -1,10 +1,43 @@
-"""The year job."""
+"""``make run`` once the services are up: the year's work, questions to the served model, the summary."""
 
+import time
+from collections.abc import Callable
+
+from include.spec.load import load_project
+from include.steps.evidence import Evidence
+from include.stores.from_env import Stores
+from local_platform import served_model, summary
+from local_platform.airflow_api import AirflowApi
 from local_platform.console import Console
+from local_platform.environment import step_environment
+from local_platform.failure import explain
 from local_platform.services import Settings
+from local_platform.year_job import PROJECT, SCORED, RunsFailedError, YearJob
+
+ASKED_ROWS = 5
 
 
-def run(settings: Settings, console: Console) -> int:
-    """Do it."""
-    console.say(settings.ports.airflow_url)
+def run(settings: Settings, console: Console, is_well: Callable[[], None]) -> int:
+    """
+    Do the job and print what came of it.
+
+    :param is_well: raises an error if a service fell over.
+    :return: exit code: 0 only if all of it happened.
+    """
+    api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
+    stores = Stores(step_environment(settings.state, settings.ports))
+    evidence = Evidence(stores.objects, PROJECT)
+    job = YearJob(api, console, is_well)
+    try:
+        done = job.do()
+    except RunsFailedError as error:
+        console.say(f"\n{error}\n{explain(api, settings.state, evidence, error.failed)}")
+        return 1
+    began = time.monotonic()
+    spec, url = load_project(PROJECT), settings.ports.serving_url
+    identity = served_model.identify(url)
+    answers = served_model.ask(url, identity, stores, spec, partition=SCORED, count=ASKED_ROWS)
+    done.stages["asking the served model"] = time.monotonic() - began
+    console.say("")
+    console.say(summary.text(settings, done, evidence, identity, answers))
     return 0

@@ -1,7 +1,6 @@
 """Bringing the whole set of services up and down."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -61,6 +60,20 @@ def detach(settings: Settings, own: Fleet) -> None:
     own.detach()
 
 
+def require_running(settings: Settings) -> None:
+    """
+    Look whether every service still runs.
+
+    :raises PlatformStartError: if one ended by itself; with the end of its log.
+    """
+    alive = fleet.running(settings.state)
+    names = [service.name for service in (*services.independent(settings), *services.airflow(settings))]
+    for name in names:
+        if name not in alive:
+            log = fleet.log_of(settings.state, name)
+            raise PlatformStartError(f"{name} ended by itself. The end of {log}:\n{fleet.tail(log)}")
+
+
 def down(state: State, console: Console) -> None:
     """End whatever runs on this state."""
     with _undisturbed():
@@ -73,7 +86,7 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     state = settings.state
     for folder in (state.airflow, state.mlflow, state.data, state.serving):
         folder.mkdir(parents=True, exist_ok=True)
-    independent = [service for service in services.independent(settings) if _exists(service)]
+    independent = services.independent(settings)
     for service in independent:
         own.start(service)
     migration = services.migration(settings)
@@ -86,10 +99,6 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     for service in airflow:
         own.start(service)
     own.wait([*independent, *airflow])
-
-
-def _exists(service: services.Service) -> bool:
-    return "-m" not in service.words or importlib.util.find_spec(service.words[2]) is not None
 
 
 def _settle(state: State) -> None:

@@ -1,0 +1,166 @@
+"""The work of ``make run``, through Airflow's REST API alone: a year of flights, from the files to the served model."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.contract.partition import Grain, Partition
+from include.spec.load import load_project
+from local_platform.airflow_api import AirflowApi, DagRun
+from local_platform.console import Console, seconds
+from local_platform.errors import JobFailedError
+from local_platform.watch import Watch, Watched
+
+if TYPE_CHECKING:
+    from include.spec.project import ProjectSpec
+
+PROJECT = "flights"
+FIRST, LAST, SCORED = "2013-01", "2013-09", "2013-10"
+DAG_SECONDS = 180.0
+POLL_SECONDS = 0.5
+RUNS_AT_ONCE = 3
+
+
+@dataclass
+class Done:
+    """What was done, for the summary."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds, by what a person calls the stage."""
+    runs: dict[str, list[DagRun]] = field(default_factory=dict)
+    """Runs by DAG, oldest interval first."""
+
+
+class YearJob:
+    """One pass through the job; what was done before is found done by the steps themselves."""
+
+    def __init__(self, api: AirflowApi, console: Console, is_well: Callable[[], None]) -> None:
+        self._api = api
+        self._console = console
+        self._is_well = is_well
+        self._spec: ProjectSpec = load_project(PROJECT)
+        self.done = Done()
+
+    def do(self) -> Done:
+        """
+        Collect nine months, train on them, collect one more, score it.
+
+        :raises JobFailedError: if a run failed; with the task, its error and its log.
+        """
+        data, training, scoring = f"{PROJECT}_data", f"{PROJECT}_training", f"{PROJECT}_scoring"
+        with self._stage("Airflow reads the DAGs"):
+            self._read_dags(data, training, scoring)
+        with self._stage(f"{data} {FIRST} to {LAST}"):
+            self._intervals(data, FIRST, LAST)
+        with self._stage(training):
+            self._train(training)
+        with self._stage(f"{data} {SCORED}"):
+            self._intervals(data, SCORED, SCORED)
+        with self._stage(f"{scoring} {SCORED}"):
+            self._intervals(scoring, SCORED, SCORED)
+        return self.done
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self._console.say(f"{name}:")
+        began = time.monotonic()
+        yield
+        self.done.stages[name] = time.monotonic() - began
+        self._console.say(f"  done in {seconds(self.done.stages[name])}")
+
+    def _read_dags(self, *dags: str) -> None:
+        deadline = time.monotonic() + DAG_SECONDS
+        waiting = list(dags)
+        while waiting:
+            self._is_well()
+            waiting = [dag for dag in waiting if not self._api.has_dag(dag)]
+            errors = self._api.import_errors() if waiting else []
+            if errors:
+                raise JobFailedError(
+                    "Airflow cannot read a DAG file:\n" + "\n".join(f"    {error}" for error in errors)
+                )
+            if waiting and time.monotonic() > deadline:
+                message = f"Airflow shows no DAG {', '.join(waiting)} after {seconds(DAG_SECONDS)}."
+                raise JobFailedError(f"{message} See airflow-dag-processor.log among the logs.")
+            time.sleep(POLL_SECONDS if waiting else 0)
+        for dag in dags:
+            self._api.unpause(dag)
+
+    def _intervals(self, dag: str, first: str, last: str) -> None:
+        """Run a DAG for every partition from one to another."""
+        self._let_earlier_backfills_end(dag)
+        begin, end = self._start_of(first), self._start_of(last)
+        self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
+        runs = self._runs_between(dag, begin, end)
+        self._finish(dag, {run.run: self._label(run) for run in runs})
+
+    def _let_earlier_backfills_end(self, dag: str) -> None:
+        """
+        Airflow allows one backfill of a DAG at a time.
+
+        One may be left from a start that was killed: its runs go on by themselves, and are waited for. Airflow looks
+        only every half minute whether a backfill is complete, so it is told.
+        """
+        for backfill in self._api.active_backfills(dag):
+            runs = self._runs_between(dag, backfill.from_date, backfill.to_date)
+            waiting = {run.run: self._label(run) for run in runs if not run.has_ended}
+            if waiting:
+                self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
+                Watch(self._api, self._console, self._is_well).wait(Watched(dag, waiting))
+            self._api.close_backfill(backfill.number)
+
+    def _train(self, dag: str) -> None:
+        conf = self._training_conf()
+        unfinished = [run for run in self._api.runs(dag) if not run.has_ended and _agrees(run.conf, conf)]
+        if unfinished:
+            self._console.say("  an earlier start left this training unfinished; it goes on")
+            run = unfinished[0]
+        else:
+            run = self._api.trigger(dag, f"make_run__{LAST}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", conf)
+        self._finish(dag, {run.run: LAST})
+
+    def _training_conf(self) -> dict[str, object]:
+        first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
+        window = next(count for count in range(1, 1000) if last.shift(1 - count) == first)
+        return {"as_of": last.as_of.isoformat(), "window": window, "promote": True}
+
+    def _finish(self, dag: str, labels: Mapping[str, str]) -> None:
+        runs = Watch(self._api, self._console, self._is_well).wait(Watched(dag, labels))
+        runs = sorted(runs, key=lambda run: labels[run.run])
+        self.done.runs.setdefault(dag, []).extend(runs)
+        failed = [run for run in runs if run.state != "success"]
+        if failed:
+            raise RunsFailedError(failed, len(runs))
+
+    def _runs_between(self, dag: str, begin: datetime, end: datetime) -> list[DagRun]:
+        limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
+        return self._api.runs(dag, **limits)
+
+    def _label(self, run: DagRun) -> str:
+        """The partition that a run is about."""
+        if run.logical_date is None:
+            return run.run
+        local = run.logical_date.astimezone(self._start_of(FIRST).tzinfo)
+        return str(Partition(local.date(), self._grain))
+
+    def _start_of(self, partition: str) -> datetime:
+        return Partition.parse(partition, self._grain).bounds(self._spec.timezone)[0]
+
+    @property
+    def _grain(self) -> Grain:
+        return Grain(self._spec.grain)
+
+
+class RunsFailedError(JobFailedError):
+    """Runs of a DAG failed."""
+
+    def __init__(self, failed: list[DagRun], total: int) -> None:
+        super().__init__(f"{len(failed)} of {total} runs of {failed[0].dag} failed.")
+        self.failed = failed
+
+
+def _agrees(conf: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
+    return all(conf.get(name) == value for name, value in wanted.items())
