@@ -109,7 +109,11 @@ def _hint(detail: ErrorDetails) -> str:
     return near(str(value), names)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+# The C loader reads a spec ten times as fast; PyYAML lacks it where it was built without libyaml.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]
     """A safe loader that refuses a key that stands twice: the second would silently win."""
 
 
