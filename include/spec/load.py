@@ -91,29 +91,31 @@ def _where(detail: ErrorDetails) -> str:
 
 def _what(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] in {"unknown_key", "value_error", "duration", "missing"}:
-        return message if detail["type"] != "missing" else "is missing; the spec needs it"
+    context = detail.get("ctx", {})
+    if detail["type"] == "missing":
+        return "is missing; the spec needs it"
+    if detail["type"] == "union_tag_invalid":
+        known = _words(context["expected_tags"])
+        word = context["discriminator"].strip("'")
+        return f"{word} is '{context['tag']}'; known: {listed(known)}.{near(context['tag'], known)}"
+    if detail["type"] in {"unknown_key", "value_error", "duration"}:
+        return message
     value = detail["input"]
     told = f"is {value!r}: " if isinstance(value, str | int | float | bool | type(None)) else ""
-    return f"{told}{message}{_hint(detail)}"
+    expected = context.get("expected")
+    hint = near(str(value), _words(expected)) if isinstance(expected, str) else ""
+    return f"{told}{message}{hint}"
 
 
-def _hint(detail: ErrorDetails) -> str:
-    expected: Any = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
-    if not isinstance(expected, str):
-        return ""
-    value = detail["input"]
-    if isinstance(value, dict):
-        value = value.get("rule", "")
-    names = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
-    return near(str(value), names)
+def _words(text: str) -> list[str]:
+    return [word.strip(" '") for word in text.replace(" or ", ", ").split(",")]
 
 
 # The C loader reads a spec ten times as fast; PyYAML lacks it where it was built without libyaml.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]
+class _UniqueKeyLoader(_SafeLoader):
     """A safe loader that refuses a key that stands twice: the second would silently win."""
 
 
