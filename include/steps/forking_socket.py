@@ -1,0 +1,52 @@
+"""The fork server's Unix socket: its user's alone."""
+
+import contextlib
+import os
+import socket
+import struct
+from pathlib import Path
+
+from include.errors import ConfigurationError
+
+BACKLOG = 128
+_CREDENTIALS = "3i"
+
+
+def listen(path: Path) -> socket.socket:
+    """
+    Listen on a Unix socket that only this user may use.
+
+    :raises ConfigurationError: if another server answers there, or the folder is open to others.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = path.parent.stat().st_mode
+    if mode & 0o077:
+        message = f"{path.parent} may be entered by others (mode {mode & 0o777:o}), and the fork server runs commands."
+        raise ConfigurationError(f"{message} Put --socket into a folder of mode 700.")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.suppress(FileNotFoundError):
+        _refuse_twin(path)
+        path.unlink()
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _refuse_twin(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return
+    raise ConfigurationError(f"Another fork server already answers on {path}. Stop it, or name another --socket.")
+
+
+def user_of(connection: socket.socket) -> int:
+    """The user at the other end, as the kernel (Linux) knows it."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
+    _, user, _ = struct.unpack(_CREDENTIALS, raw)
+    return int(user)

@@ -1,0 +1,128 @@
+"""A step as a child process of the task: execution mode ``local``."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.contract import settings
+from include.contract.command import StepCommand
+from include.contract.fork_protocol import ForkRequest
+from include.contract.step_names import StepName
+from include.errors import PermanentError, TemporaryError
+from plugins.hooks.environment import step_environment
+from plugins.hooks.stores import ObjectStoreHook
+from plugins.operators.forked_process import NotForkedError, fork_step
+from plugins.operators.outcome import Reference, conclude
+from plugins.operators.step_log import StepLog
+from plugins.operators.step_process import OrdinaryProcess, StepProcess, follow, wait_for_end
+
+
+class LocalStepOperator(BaseOperator):
+    """
+    Runs one step as a process of this machine, and judges it by its receipt.
+
+    The process is forked by the fork server where there is one, and is an ordinary one otherwise. Either way it is a
+    process group of its own, which never outlives the task.
+
+    :param step: word of the step.
+    :param project: folder under ``include/projects``.
+    :param partition: the data interval, like ``2013-03``. (templated)
+    :param source: for ``ingest``: the source.
+    :param options: further options of the step, by name. (templated)
+    :param threads: cap for the step's native threads.
+    """
+
+    template_fields: Collection[str] = ("partition", "options")
+    ui_color = "#e8f1fa"
+    grace_seconds = 3.0
+    """How long the step may take to end after SIGTERM, then it is killed; Airflow gives this process 5 s in all."""
+
+    def __init__(
+        self,
+        *,
+        step: str,
+        project: str,
+        partition: str,
+        source: str | None = None,
+        options: Mapping[str, str] | None = None,
+        threads: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.project = project
+        self.partition = partition
+        self.source = source
+        self.options = dict(options or {})
+        self.threads = threads
+        self._process: StepProcess | None = None
+        self._is_killed = False
+
+    def execute(self, context: Context) -> Reference:
+        """Start the step, stream its output, judge it by its receipt."""
+        command = self._command(context)
+        try:
+            reference = self._run(command)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        for asset in self.outlets:
+            if isinstance(asset, Asset):
+                context["outlet_events"][asset].extra = {
+                    "partition": command.partition,
+                    "receipt": str(reference["receipt"]),
+                }
+        return reference
+
+    def _run(self, command: StepCommand) -> Reference:
+        output = StepLog(self.log)
+        process = self._process = self._start(command)
+        try:
+            if self._is_killed:  # told to end while the process was being started
+                process.end()
+            documents = ObjectStoreHook().get_conn()  # opened while the step works
+            exit_code = follow(process, output)
+        except BaseException:  # a timeout, too: whatever ends the task ends the step
+            wait_for_end(process, output)
+            raise
+        finally:
+            self._process = None
+            process.close()
+        if self._is_killed:
+            raise TemporaryError(f"The task was told to end, and its step was ended with it (exit code {exit_code}).")
+        return conclude(command, exit_code, documents, output.last_error)
+
+    def on_kill(self) -> None:
+        """End the step's whole process group."""
+        self._is_killed = True
+        if self._process is not None:
+            self._process.end()
+
+    def _command(self, context: Context) -> StepCommand:
+        given = {"source": self.source, **self.options}
+        return StepCommand(
+            step=StepName(self.step),
+            project=self.project,
+            partition=self.partition,
+            run=context["run_id"],
+            attempt=context["ti"].try_number,
+            options=tuple((name, value) for name, value in given.items() if value),
+        )
+
+    def _start(self, command: StepCommand) -> StepProcess:
+        words, environment = command.arguments(), step_environment(self.threads)
+        # Found where this code lies: a versioned bundle runs its own steps.
+        folder = Path(__file__).resolve().parent.parent.parent
+        request = ForkRequest(
+            arguments=tuple(words), environment=environment, folder=str(folder), grace_seconds=self.grace_seconds
+        )
+        try:
+            process: StepProcess = fork_step(environment.get(settings.FORK_SERVER), request)
+            self.log.info("Forked process %d: %s", process.pid, " ".join(words))
+        except NotForkedError as reason:
+            process = OrdinaryProcess(words, environment, folder, self.grace_seconds)
+            self.log.warning("Not forked, so this step imports its libraries anew: %s", reason)
+            self.log.info("Started process %d: %s", process.pid, " ".join(words))
+        return process

@@ -1,0 +1,86 @@
+"""The documentation of a DAG, generated from the spec: what a person reads in the web UI."""
+
+from collections.abc import Iterable, Sequence
+
+from include.spec.checks import Check
+from include.spec.project import ProjectSpec
+from include.spec.sources import SourceSpec
+from include.spec.training import GateSpec, SliceGateSpec
+
+
+def data_doc(spec: ProjectSpec) -> str:
+    """Documentation of the data DAG: sources, columns and their meaning, checks, features."""
+    parts = [_head(spec, "Reads one partition of every source, validates it, describes it and computes features.")]
+    parts += [_source(name, source) for name, source in spec.sources.items()]
+    features = spec.feature_set
+    rows = [(name, feature.type.value, feature.meaning) for name, feature in features.columns.items()]
+    parts.append(f"## Features: {features.name}, version {features.version}\n\n{features.description}\n")
+    parts.append(_table(("feature", "type", "meaning"), rows))
+    return "\n".join(parts)
+
+
+def training_doc(spec: ProjectSpec) -> str:
+    """Documentation of the training DAG: target, model, window, gates."""
+    model, split, target = spec.model, spec.split, spec.target
+    gates = [_gate(gate) for gate in spec.evaluation.gates]
+    gates += [f"in every slice: {_gate(gate)}" for gate in spec.evaluation.slice_gates]
+    return "\n".join(
+        [
+            _head(spec, "Trains on a window of partitions, judges, packages and serves the model."),
+            f"**Target** `{target.name}`: {target.meaning}\n",
+            f"**Model** `{model.name}`: {model.description}\n",
+            f"**Window** {split.window} partitions, {split.test} of them to test and {split.validation} to choose.\n",
+            "**Gates**: a model that fails one is not promoted, and the run ends with its last steps skipped.\n",
+            *[f"- {gate}" for gate in gates],
+        ]
+    )
+
+
+def scoring_doc(spec: ProjectSpec) -> str:
+    """Documentation of the scoring DAG."""
+    told = f"Predicts one partition with the champion of model `{spec.model.name}` as of that partition's beginning."
+    return _head(spec, told)
+
+
+def _head(spec: ProjectSpec, what: str) -> str:
+    owner = f"{spec.owner.team} <{spec.owner.email}>"
+    partitions = f"Partitions: one {spec.grain}, {spec.timezone}."
+    return f"# {spec.title}\n\n{spec.description}\n\n{what}\n\nOwner: {owner}. {partitions}\n"
+
+
+def _source(name: str, source: SourceSpec) -> str:
+    rows = [(column, spec.type.value, spec.meaning, spec.known) for column, spec in source.columns.items()]
+    checks = [f"- {_check(check)}" for check in source.checks]
+    key = ", ".join(f"`{column}`" for column in source.key)
+    return "\n".join(
+        [
+            f"## Source: {name}\n\n{source.description}\n\nKey: {key}.\n",
+            _table(("column", "type", "meaning", "known"), rows),
+            *(["Checks:\n", *checks, ""] if checks else []),
+        ]
+    )
+
+
+def _check(check: Check) -> str:
+    columns = ", ".join(f"`{column}`" for column in check.columns_used())
+    given = check.model_dump(exclude_none=True, exclude={"rule", "level", "meaning", "column", "column_a", "column_b"})
+    limits = ", ".join(f"{name} {value}" for name, value in given.items())
+    rule = check.rule.removeprefix("expect_").replace("_", " ")
+    tail = f" ({limits})" if limits else ""
+    return f"{columns}: {rule}{tail}; {check.level}{f'. {check.meaning}' if check.meaning else ''}"
+
+
+def _gate(gate: GateSpec | SliceGateSpec) -> str:
+    if gate.at_least is not None:
+        return f"{gate.metric} at least {gate.at_least}"
+    if gate.at_most is not None:
+        return f"{gate.metric} at most {gate.at_most}"
+    return (
+        f"{gate.metric} better than the {gate.better_than} by {gate.by}" if isinstance(gate, GateSpec) else gate.metric
+    )
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

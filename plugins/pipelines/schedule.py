@@ -1,0 +1,54 @@
+"""Schedule and common settings of a project's DAGs."""
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, Param
+
+from include.contract.partition import Grain, Partition
+from include.spec.project import ProjectSpec
+from plugins.pipelines.partitions import macros
+
+
+def cron_intervals(spec: ProjectSpec, cron: str | None) -> CronDataIntervalTimetable | None:
+    """When a DAG runs by itself, each time for the data interval that has just ended; never without an expression."""
+    return CronDataIntervalTimetable(cron, timezone=spec.timezone) if cron else None
+
+
+def dag_settings(spec: ProjectSpec, kind: str) -> dict[str, Any]:
+    """
+    What all DAGs of a project have: times, owner, tags, limits.
+
+    :param kind: what the DAG is for; the second half of its id, and a tag.
+    """
+    grain = Grain(spec.grain)
+    first = Partition(spec.start, grain)
+    # Airflow still starts a run whose interval begins at the end date.
+    last = Partition.ending_at(spec.end, grain) if spec.end is not None else None
+    return {
+        "dag_id": f"{spec.name}_{kind}",
+        "dag_display_name": f"{spec.title}: {kind}",
+        "description": spec.description,
+        "start_date": first.bounds(spec.timezone)[0],
+        "end_date": last.bounds(spec.timezone)[0] if last is not None else None,
+        "catchup": spec.schedule.catch_up,
+        "max_active_runs": spec.schedule.runs_at_once,
+        "default_args": {"owner": spec.owner.team},
+        "tags": {spec.name, kind},
+        "user_defined_macros": macros(spec),
+        "render_template_as_native_obj": False,
+    }
+
+
+def partition_param(spec: ProjectSpec) -> Param:
+    """The trigger form's field for a run without a data interval."""
+    month = spec.grain == "month"
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^\d{4}-\d{2}$" if month else r"^\d{4}-\d{2}-\d{2}$",
+        title="Partition",
+        description=(
+            f"The {spec.grain} to work on, like {'2013-03' if month else '2013-03-09'}. "
+            "Empty: the one of the run's data interval; a run that has none needs it."
+        ),
+    )
