@@ -1,0 +1,142 @@
+"""
+Carries out the checks of a source with Great Expectations, in a context that lives in memory and is gone afterwards.
+
+Great Expectations is asked for positions of bad rows and for counts, never for their values.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from include.errors import ConfigurationError
+from include.spec.checks import ROW_RULES, Check, MeanCheck, PairCheck
+from include.steps.validation.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations.core.batch import Batch
+    from great_expectations.expectations.expectation import Expectation
+
+    from include.steps.validation.findings import Mask
+
+_MEAN_OF_AT_LEAST = 20
+"""A mean of fewer values says too much of each of them to be written down."""
+_NUMBER = "number"
+_RESULT_FORMAT = {
+    "result_format": "COMPLETE",
+    "exclude_unexpected_values": True,
+    "include_unexpected_rows": False,
+    "return_unexpected_index_query": False,
+    "partial_unexpected_count": 0,
+}
+
+
+def check_findings(source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
+    """
+    What the checks of one source find, in the order of the spec.
+
+    :param source: its name, for messages.
+    :param frame: one row per row, numbered from 0; the columns that the checks use.
+    :raises ConfigurationError: if a check cannot be carried out on its column.
+    """
+    if not checks:
+        return []
+    import great_expectations as gx
+
+    suite = gx.ExpectationSuite(name=source, expectations=[_expectation(check, n) for n, check in enumerate(checks)])
+    result = _batch(frame).validate(suite, result_format=_RESULT_FORMAT)
+    found: dict[int, Finding] = {}
+    for one in result.results:
+        number: int = one.expectation_config.meta[_NUMBER]
+        if _raised(one.exception_info):
+            message = f"sources.{source}.checks[{number}]: {_rule(checks[number])} cannot be carried out. "
+            raise ConfigurationError(message + "Look whether the rule fits the column's type and its bounds are right.")
+        found[number] = _finding(checks[number], bool(one.success), one.result, len(frame))
+    return [found[number] for number in range(len(checks))]
+
+
+def columns_of(checks: Sequence[Check]) -> list[str]:
+    """The columns that checks look at, each once."""
+    return list(dict.fromkeys(column for check in checks for column in check.columns_used()))
+
+
+def _batch(frame: "pd.DataFrame") -> "Batch":
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("memory").add_dataframe_asset("rows")
+    return asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
+
+
+def _expectation(check: Check, number: int) -> "Expectation":
+    from great_expectations import expectations
+
+    words = check.rule.split("_")
+    of_pair = {"column_a": "column_A", "column_b": "column_B"}
+    given = check.model_dump(exclude={"rule", "level", "meaning"}, exclude_none=True)
+    values = {
+        of_pair.get(name, name): list(value) if isinstance(value, tuple) else value for name, value in given.items()
+    }
+    made: Expectation = getattr(expectations, "".join(word.capitalize() for word in words))(
+        **values, meta={_NUMBER: number}
+    )
+    return made
+
+
+def _raised(info: Mapping[str, Any]) -> bool:
+    """Whether computing a rule raised; it stands in the outer mapping, or in one for each metric."""
+    inner = [value for value in info.values() if isinstance(value, Mapping)]
+    return bool(info.get("raised_exception")) or any(one.get("raised_exception") for one in inner)
+
+
+def _finding(check: Check, success: bool, result: Mapping[str, Any], row_count: int) -> Finding:  # noqa: FBT001 (as Great Expectations gives it)
+    if check.rule in ROW_RULES:
+        positions = result["unexpected_index_list"]
+        return Finding(
+            rule=_rule(check),
+            kind="rows",
+            level=check.level,
+            checked=row_count - int(result.get("missing_count") or 0),
+            failed=len(positions),
+            allowed=_allowed(check),
+            meaning=check.meaning,
+            bad=_mask(positions, row_count) if positions else None,
+        )
+    return Finding(
+        rule=_rule(check),
+        kind="partition",
+        level=check.level,
+        checked=row_count,
+        failed=int(not success),
+        observed=_shown(check, result.get("observed_value"), row_count),
+        allowed=_allowed(check),
+        meaning=check.meaning,
+    )
+
+
+def _shown(check: Check, observed: float | None, row_count: int) -> float | None:
+    """The observed number where it says nothing of a single value."""
+    if observed is None or (isinstance(check, MeanCheck) and row_count < _MEAN_OF_AT_LEAST):
+        return None
+    return float(observed) if math.isfinite(observed) else None
+
+
+def _mask(positions: Sequence[int], row_count: int) -> "Mask":
+    import numpy as np
+
+    bad = np.zeros(row_count, dtype=bool)
+    bad[np.asarray(positions, dtype=int)] = True
+    return bad
+
+
+def _rule(check: Check) -> str:
+    return f"{check.rule}({', '.join(check.columns_used())})"
+
+
+def _allowed(check: Check) -> str:
+    if isinstance(check, PairCheck):
+        return f"{check.column_a} {'>=' if check.or_equal else '>'} {check.column_b}"
+    given = check.model_dump(exclude={"rule", "level", "meaning", "column"}, exclude_none=True)
+    return ", ".join(f"{name} {value}" for name, value in given.items())

@@ -1,0 +1,71 @@
+"""Judges one source's partition by the prelude and the checks of the spec."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from include.spec.sources import SourceSpec
+from include.steps.validation.expectations import check_findings, columns_of
+from include.steps.validation.findings import Finding, Judgement
+from include.steps.validation.prelude import row_findings, shape_findings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from include.steps.validation.findings import Mask
+
+REASON = "reason"
+"""Column of the quarantine: the rules that a row breaks."""
+
+
+def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> Judgement:
+    """
+    Judge all rules, whatever the first of them say.
+
+    :param rows: one row per ingested row of the partition.
+    :param bounds: first moment of the partition, and first moment after it.
+    :raises ConfigurationError: if a check cannot be carried out.
+    """
+    findings = shape_findings(rows, source)
+    if findings[-1].passed and rows.num_rows:
+        findings += row_findings(rows, source, bounds)
+        findings += check_findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
+    return Judgement(
+        source=name,
+        rows=rows,
+        findings=tuple(findings),
+        bad=_bad_rows(findings, rows.num_rows),
+        quarantine_at_most=source.quarantine_at_most,
+    )
+
+
+def _bad_rows(findings: list[Finding], row_count: int) -> "Mask":
+    import numpy as np
+
+    bad = np.zeros(row_count, dtype=bool)
+    for finding in findings:
+        if finding.bad is not None and finding.level == "error":
+            bad |= finding.bad
+    return bad
+
+
+def good_rows(judgement: Judgement) -> "pa.Table":
+    """The rows that break no rule of level error, in their order."""
+    import pyarrow as pa
+
+    return judgement.rows.filter(pa.array(~judgement.bad)) if judgement.quarantined else judgement.rows
+
+
+def bad_rows(judgement: Judgement) -> "pa.Table":
+    """The other rows, with the rules that each breaks in the column ``reason``."""
+    import numpy as np
+    import pyarrow as pa
+
+    positions = np.flatnonzero(judgement.bad)
+    reasons: list[list[str]] = [[] for _ in positions]
+    for finding in judgement.findings:
+        if finding.bad is None or finding.level != "error":
+            continue
+        for number in np.flatnonzero(finding.bad[positions]):
+            reasons[number].append(finding.rule)
+    rows = judgement.rows.take(pa.array(positions))
+    return rows.append_column(REASON, pa.array(["; ".join(rules) for rules in reasons], pa.string()))
