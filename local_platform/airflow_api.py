@@ -1,6 +1,7 @@
 """Airflow's REST API, as far as the year job needs it."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ TIMEOUT_SECONDS = 30.0
 PAGE = 100
 """Airflow's own limit of one answer."""
 UNAUTHORIZED = 401
+SERVER_ERROR = 500
+PAUSES_SECONDS = (0.2, 1.0, 2.0, 4.0)
 ENDED = frozenset({"success", "failed"})
 
 
@@ -102,15 +105,16 @@ class AirflowApi:
         return _dag_run(self._call("POST", f"/dags/{dag}/dagRuns", body))
 
     def tasks(self, dag: str, runs: Sequence[str]) -> list[TaskInstance]:
-        """All task instances of some runs of one DAG."""
+        """
+        All task instances of some runs of one DAG.
+
+        Run by run: Airflow's one request that takes a list of runs writes a row into its database each time.
+        """
         found: list[TaskInstance] = []
-        while True:
-            body = {"dag_ids": [dag], "dag_run_ids": list(runs), "page_limit": PAGE, "page_offset": len(found)}
-            answer = self._call("POST", "/dags/~/dagRuns/~/taskInstances/list", body)
-            rows = answer["task_instances"]
-            found.extend(_task_instance(row) for row in rows)
-            if not rows or len(found) >= answer["total_entries"]:
-                return found
+        for run in runs:
+            path = f"/dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances"
+            found.extend(_task_instance(row) for row in self._pages(path, "task_instances", {}))
+        return found
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
         """Run every interval between two moments, those that ran before as well."""
@@ -152,14 +156,18 @@ class AirflowApi:
                 return found
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        if not self._token:
-            self._token = self._send("POST", "/auth/token", self._login)["access_token"]
-        try:
-            return self._send(method, f"/api/v2{path}", body)
-        except AirflowApiError as error:
-            if error.status != UNAUTHORIZED:
-                raise
-        self._token = self._send("POST", "/auth/token", self._login)["access_token"]
+        """Call the API; a lost session is renewed, and a busy server (its SQLite is locked at times) asked again."""
+        for pause_seconds in PAUSES_SECONDS:
+            try:
+                if not self._token:
+                    self._token = self._send("POST", "/auth/token", self._login)["access_token"]
+                return self._send(method, f"/api/v2{path}", body)
+            except AirflowApiError as error:
+                if error.status == UNAUTHORIZED:
+                    self._token = ""
+                elif 0 < error.status < SERVER_ERROR:
+                    raise
+                time.sleep(pause_seconds)
         return self._send(method, f"/api/v2{path}", body)
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:

@@ -10,6 +10,8 @@ from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
 from local_platform.ports import LOOPBACK, Ports
 
 BUNDLE = "ml-platform"
+PATIENCE_SECONDS = 60
+"""How long Airflow's processes wait for a lock of the database and for each other, on a machine that may be busy."""
 
 
 def platform_environment(state: State) -> dict[str, str]:
@@ -62,7 +64,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "core.simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "core.simple_auth_manager_passwords_file": str(credentials.passwords_file),
-        "database.sql_alchemy_conn": f"sqlite:///{state.airflow / 'airflow.db'}",
+        "database.sql_alchemy_conn": f"sqlite:///{state.airflow / 'airflow.db'}?timeout={PATIENCE_SECONDS}",
         "api.host": LOOPBACK,
         "api.port": str(ports.airflow),
         "api.base_url": ports.airflow_url,
@@ -74,6 +76,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "logging.base_log_folder": str(state.airflow / "logs"),
         "scheduler.scheduler_idle_sleep_time": "0.1",
         "scheduler.orphaned_tasks_check_interval": "15",
+        "workers.execution_api_timeout": str(PATIENCE_SECONDS),
         "metrics.statsd_on": "False",
         "usage_data_collection.enabled": "False",
     }

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console, seconds
@@ -22,6 +22,8 @@ class Watched:
     dag: str
     labels: Mapping[str, str]
     """Run id to word: ``2013-03``."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Filters of Airflow's API that find these runs, and perhaps others of the DAG."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +58,23 @@ class Watch:
         :return: the runs as they ended.
         :raises JobFailedError: if a service fell over in the meantime.
         """
-        ended: dict[tuple[str, str], DagRun] = {}
+        looks = [_Look(group) for group in watched]
         while True:
             self._is_well()
-            block: list[str] = []
-            for group in watched:
-                block += self._look(group, ended)
-            if len(ended) == sum(len(group.labels) for group in watched):
+            block = [line for look in looks for line in self._draw(look)]
+            if all(look.is_over for look in looks):
                 self._console.draw([])
-                return list(ended.values())
+                return [run for look in looks for run in look.runs.values()]
             self._console.draw([*block, f"  {seconds(time.monotonic() - self._began)}"])
             time.sleep(POLL_SECONDS)
 
-    def _look(self, group: Watched, ended: dict[tuple[str, str], DagRun]) -> list[str]:
-        """Ask for the tasks of all runs at once, and for a run itself only when its tasks are finished."""
-        tasks = self._api.tasks(group.dag, list(group.labels))
+    def _draw(self, look: "_Look") -> list[str]:
+        look.refresh(self._api)
         block: list[str] = []
-        for run, label in sorted(group.labels.items(), key=lambda item: item[1]):
-            cells = cells_of([task for task in tasks if task.run == run])
-            if (group.dag, run) not in ended and all(cell.finished == cell.total for cell in cells):
-                state = self._api.run(group.dag, run)
-                if state.has_ended:
-                    ended[group.dag, run] = state
-            block.append(f"  {group.dag} {label:<8} {'  '.join(map(str, cells))}")
-            self._say_changes(f"{group.dag} {label}", run, cells)
+        for run, label in sorted(look.group.labels.items(), key=lambda item: item[1]):
+            cells = look.cells.get(run, [])
+            block.append(f"  {look.group.dag} {label:<8} {'  '.join(map(str, cells))}")
+            self._say_changes(f"{look.group.dag} {label}", run, cells)
         return block
 
     def _say_changes(self, name: str, run: str, cells: Sequence[Cell]) -> None:
@@ -91,6 +86,28 @@ class Watch:
                 self._said.add(key)
                 passed = seconds(time.monotonic() - self._began)
                 self._console.say(f"  {passed:>8}  {name:<26} {cell!s:<18} {cell.state} in {seconds(cell.seconds)}")
+
+
+class _Look:
+    """What is known of some runs; asks only for the tasks of those that move."""
+
+    def __init__(self, group: Watched) -> None:
+        self.group = group
+        self.runs: dict[str, DagRun] = {}
+        self.cells: dict[str, list[Cell]] = {}
+
+    @property
+    def is_over(self) -> bool:
+        return set(self.runs) == set(self.group.labels) and all(run.has_ended for run in self.runs.values())
+
+    def refresh(self, api: AirflowApi) -> None:
+        for run in api.runs(self.group.dag, **self.group.filters):
+            before = self.runs.get(run.run)
+            if run.run not in self.group.labels or (before and before.has_ended):
+                continue
+            self.runs[run.run] = run
+            if run.state != "queued":
+                self.cells[run.run] = cells_of(api.tasks(run.dag, [run.run]))
 
 
 def cells_of(tasks: Sequence[TaskInstance]) -> list[Cell]:

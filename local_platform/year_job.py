@@ -95,7 +95,7 @@ class YearJob:
         begin, end = self._start_of(first), self._start_of(last)
         self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
         runs = self._runs_between(dag, begin, end)
-        self._finish(dag, {run.run: self._label(run) for run in runs})
+        self._finish(Watched(dag, {run.run: self._label(run) for run in runs}, _between(begin, end)))
 
     def _let_earlier_backfills_end(self, dag: str) -> None:
         """
@@ -109,7 +109,8 @@ class YearJob:
             waiting = {run.run: self._label(run) for run in runs if not run.has_ended}
             if waiting:
                 self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
-                Watch(self._api, self._console, self._is_well).wait(Watched(dag, waiting))
+                watched = Watched(dag, waiting, _between(backfill.from_date, backfill.to_date))
+                Watch(self._api, self._console, self._is_well).wait(watched)
             self._api.close_backfill(backfill.number)
 
     def _train(self, dag: str) -> None:
@@ -120,24 +121,23 @@ class YearJob:
             run = unfinished[0]
         else:
             run = self._api.trigger(dag, f"make_run__{LAST}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", conf)
-        self._finish(dag, {run.run: LAST})
+        self._finish(Watched(dag, {run.run: LAST}, {"run_id_pattern": run.run}))
 
     def _training_conf(self) -> dict[str, object]:
         first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
         window = next(count for count in range(1, 1000) if last.shift(1 - count) == first)
         return {"as_of": last.as_of.isoformat(), "window": window, "promote": True}
 
-    def _finish(self, dag: str, labels: Mapping[str, str]) -> None:
-        runs = Watch(self._api, self._console, self._is_well).wait(Watched(dag, labels))
-        runs = sorted(runs, key=lambda run: labels[run.run])
-        self.done.runs.setdefault(dag, []).extend(runs)
+    def _finish(self, watched: Watched) -> None:
+        runs = Watch(self._api, self._console, self._is_well).wait(watched)
+        runs = sorted(runs, key=lambda run: watched.labels[run.run])
+        self.done.runs.setdefault(watched.dag, []).extend(runs)
         failed = [run for run in runs if run.state != "success"]
         if failed:
             raise RunsFailedError(failed, len(runs))
 
     def _runs_between(self, dag: str, begin: datetime, end: datetime) -> list[DagRun]:
-        limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
-        return self._api.runs(dag, **limits)
+        return self._api.runs(dag, **_between(begin, end))
 
     def _label(self, run: DagRun) -> str:
         """The partition that a run is about."""
@@ -160,6 +160,10 @@ class RunsFailedError(JobFailedError):
     def __init__(self, failed: list[DagRun], total: int) -> None:
         super().__init__(f"{len(failed)} of {total} runs of {failed[0].dag} failed.")
         self.failed = failed
+
+
+def _between(begin: datetime, end: datetime) -> dict[str, str]:
+    return {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
 
 
 def _agrees(conf: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:

@@ -1,0 +1,214 @@
+"""
+Builds the images and pushes them, with whichever of docker, podman and buildah works here. Standard library only.
+
+``ML_REGISTRY`` names the registry and the path in it, ``registry.example.org/team``; written with ``http://`` before
+it, the registry is spoken to without TLS. Without it images are built and stay here. ``ML_IMAGE_BASE`` names another
+base image: Python 3.11, 3.12 or 3.13 with the ``venv`` module.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.steps.code_digest import code_digest
+from local_platform.console import Console, seconds
+from local_platform.errors import LocalPlatformError
+from local_platform.locations import REPOSITORY
+
+TARGETS = ("airflow", "step", "serving", "mlflow")
+CONTEXT = ("Dockerfile", ".airflowignore", "dags", "include", "local_platform/uv.txt", "plugins", "requirements.txt")
+"""What images are made from."""
+LABEL = "org.ml-platform"
+REGISTRY, BASE = "ML_REGISTRY", "ML_IMAGE_BASE"
+PASSED_ON = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
+ENGINES = {"docker": ("docker", "info"), "podman": ("podman", "info"), "buildah": ("buildah", "info")}
+"""By name, in order of preference: a call that only a working engine answers."""
+SHOWN_LINES = 15
+
+
+class ImageError(LocalPlatformError):
+    """An image cannot be built or pushed."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where images are pushed to."""
+
+    place: str
+    """Host, port and path: the beginning of every image's name."""
+    is_plain: bool = False
+    """Spoken to without TLS."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Registry":
+        """Read ``registry.example.org/team`` or ``http://10.0.0.1:5000/team``."""
+        scheme, found, rest = text.rpartition("://")
+        if found and scheme not in {"http", "https"}:
+            message = f"{REGISTRY} is '{text}'; write registry.example.org/team, with http:// before it for no TLS."
+            raise ImageError(message)
+        return cls(place=rest.strip("/"), is_plain=scheme == "http")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image, as it was built and, where there is a registry, pushed."""
+
+    target: str
+    reference: str
+    """``place/target@sha256:…`` once pushed, ``place/target:tag`` before."""
+    size_bytes: int
+    """Unpacked, the base image included."""
+    build_seconds: float
+    push_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One of docker, podman and buildah."""
+
+    name: str
+
+    @classmethod
+    def find(cls) -> "Engine":
+        """
+        The first that works.
+
+        :raises ImageError: if none does.
+        """
+        for name, words in ENGINES.items():
+            if shutil.which(name) and not subprocess.run(words, check=False, capture_output=True).returncode:
+                return cls(name)
+        message = (
+            f"None of {', '.join(ENGINES)} works here: install one (on Debian and Ubuntu: apt-get install buildah)"
+        )
+        raise ImageError(f"{message}, or start docker's daemon.")
+
+    def build(self, target: str, name: str, arguments: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Build one target from the Dockerfile."""
+        words = [self.name, "build", "--file", "Dockerfile", "--target", target, "--tag", name, "--network", "host"]
+        if self.name != "docker":
+            words += ["--layers"]
+        for key, value in arguments.items():
+            words += ["--build-arg", f"{key}={value}"]
+        for key, value in labels.items():
+            words += ["--label", f"{key}={value}"]
+        self._call([*words, "."])
+
+    def push(self, name: str, registry: Registry) -> str:
+        """
+        Push an image.
+
+        :return: its digest in the registry.
+        """
+        if self.name == "docker":
+            self._call(["docker", "push", "--quiet", name])
+            words = ["docker", "image", "inspect", "--format", "{{index .RepoDigests 0}}", name]
+            return self._call(words).strip().rpartition("@")[2]
+        with tempfile.NamedTemporaryFile("r", prefix="digest-") as file:
+            tls = ["--tls-verify=false"] if registry.is_plain else []
+            self._call([self.name, "push", "--quiet", *tls, "--digestfile", file.name, name])
+            return file.read().strip()
+
+    def size_bytes(self, name: str) -> int:
+        """How much room an image takes where it runs."""
+        if self.name != "buildah":
+            return int(self._call([self.name, "image", "inspect", "--format", "{{.Size}}", name]))
+        listed = json.loads(self._call(["buildah", "images", "--json", name]))
+        number, unit = listed[0]["size"].split()
+        return round(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.upper()])
+
+    def _call(self, words: Sequence[str]) -> str:
+        environment = {"BUILDAH_ISOLATION": "chroot"} | os.environ
+        done = subprocess.run(words, cwd=REPOSITORY, env=environment, check=False, text=True, capture_output=True)
+        if done.returncode:
+            said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
+            raise ImageError(f"'{' '.join(words[:2])} …' failed ({words[-1]}):\n{said}")
+        return done.stdout
+
+
+def context_digest(root: Path = REPOSITORY) -> str:
+    """Digest of everything that images are made from; the first part of it is their tag."""
+    found = hashlib.sha256()
+    for name in CONTEXT:
+        place = root / name
+        paths = sorted(place.rglob("*")) if place.is_dir() else [place]
+        for path in paths:
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def labels(root: Path = REPOSITORY) -> dict[str, str]:
+    """What every image says of itself: which code it holds, for each project."""
+    projects = sorted(path.parent.name for path in (root / "include" / "projects").glob("*/project.yaml"))
+    return {f"{LABEL}.code.{project}": code_digest(project) for project in projects}
+
+
+def build(engine: Engine, registry: Registry | None, targets: Sequence[str], console: Console) -> list[Image]:
+    """
+    Build images and push them where there is a registry.
+
+    :raises ImageError: with the last lines of the engine if that fails.
+    """
+    given = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
+    if base := os.environ.get(BASE):
+        given["BASE"] = base
+    tag = context_digest()[:12]
+    place = f"{registry.place}/" if registry else ""
+    told = labels()
+    made = []
+    for target in targets:
+        name = f"{place}ml-platform/{target}:{tag}"
+        console.draw([f"  {target}: building with {engine.name} …"])
+        began = time.monotonic()
+        engine.build(target, name, given, told | {f"{LABEL}.image": target})
+        built = time.monotonic()
+        image = Image(target, name, engine.size_bytes(name), built - began)
+        if registry:
+            console.draw([f"  {target}: pushing to {registry.place} …"])
+            reference = f"{place}ml-platform/{target}@{engine.push(name, registry)}"
+            image = Image(target, reference, image.size_bytes, image.build_seconds, time.monotonic() - built)
+        console.say(line(image))
+        made.append(image)
+    return made
+
+
+def line(image: Image) -> str:
+    """One image, for people."""
+    pushed = f", pushed in {seconds(image.push_seconds)}" if image.push_seconds is not None else ""
+    took = f"built in {seconds(image.build_seconds)}{pushed}"
+    return f"  {image.target:<8} {image.size_bytes / 1e6:6.0f} MB   {took}\n           {image.reference}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build and push the targets that are named, or all."""
+    unknown = sorted(set(arguments) - set(TARGETS))
+    console = Console()
+    try:
+        if unknown:
+            raise ImageError(f"There is no image '{unknown[0]}'; there are {', '.join(TARGETS)}.")
+        text = os.environ.get(REGISTRY)
+        registry = Registry.parse(text) if text else None
+        if registry is None:
+            console.say(f"{REGISTRY} is not set: images are built and stay here.")
+        made = build(Engine.find(), registry, arguments or TARGETS, console)
+    except LocalPlatformError as error:
+        console.draw([])
+        print(error, file=sys.stderr)
+        return 1
+    if any(image.target == "step" for image in made) and registry:
+        console.say("Pods run the step image that ML_STEP_IMAGE names:")
+        console.say("\n".join(f"export ML_STEP_IMAGE={image.reference}" for image in made if image.target == "step"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
