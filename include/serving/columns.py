@@ -171,9 +171,9 @@ def _truth_value(value: Any) -> bool:
 def _moment(values: Sequence[Any]) -> "NDArray[Any]":
     import pandas as pd
 
-    if any(isinstance(value, bool | list | dict) for value in values):
+    if not all(value is None or isinstance(value, str) for value in values):
         raise TypeError("no date and time")
-    moments = pd.to_datetime(pd.Series(list(values), dtype=object))
+    moments = pd.to_datetime(pd.Series(list(values), dtype=object), format="ISO8601")
     if moments.dtype.kind != "M" or getattr(moments.dtype, "tz", None) is not None:
         raise ValueError("has a timezone")
     array: NDArray[Any] = moments.to_numpy(dtype="datetime64[ns]")
