@@ -6,6 +6,8 @@ Great Expectations is asked for positions of bad rows and for counts, never for 
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
@@ -14,7 +16,7 @@ from include.steps.validation.findings import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.core.batch import Batch
+    from great_expectations.datasource.fluent import PandasDatasource
     from great_expectations.expectations.expectation import Expectation
 
     from include.steps.validation.findings import Mask
@@ -31,43 +33,50 @@ _RESULT_FORMAT = {
 }
 
 
-def check_findings(source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
-    """
-    What the checks of one source find, in the order of the spec.
+@dataclass(frozen=True)
+class Checker:
+    """Great Expectations for one call of the step; each source is an asset of its own."""
 
-    :param source: its name, for messages.
-    :param frame: one row per row, numbered from 0; the columns that the checks use.
-    :raises ConfigurationError: if a check cannot be carried out on its column.
-    """
-    if not checks:
-        return []
-    import great_expectations as gx
+    @cached_property
+    def _memory(self) -> "PandasDatasource":
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    suite = gx.ExpectationSuite(name=source, expectations=[_expectation(check, n) for n, check in enumerate(checks)])
-    result = _batch(frame).validate(suite, result_format=_RESULT_FORMAT)
-    found: dict[int, Finding] = {}
-    for one in result.results:
-        number: int = one.expectation_config.meta[_NUMBER]
-        if _raised(one.exception_info):
-            message = f"sources.{source}.checks[{number}]: {_rule(checks[number])} cannot be carried out. "
-            raise ConfigurationError(message + "Look whether the rule fits the column's type and its bounds are right.")
-        found[number] = _finding(checks[number], bool(one.success), one.result, len(frame))
-    return [found[number] for number in range(len(checks))]
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        return context.data_sources.add_pandas("memory")
+
+    def findings(self, source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
+        """
+        What the checks of one source find, in the order of the spec.
+
+        :param source: its name.
+        :param frame: one row per row, numbered from 0; the columns that the checks use.
+        :raises ConfigurationError: if a check cannot be carried out on its column.
+        """
+        if not checks:
+            return []
+        import great_expectations as gx
+
+        whole = self._memory.add_dataframe_asset(source).add_batch_definition_whole_dataframe("all")
+        batch = whole.get_batch(batch_parameters={"dataframe": frame})
+        expectations = [_expectation(check, number) for number, check in enumerate(checks)]
+        result = batch.validate(
+            gx.ExpectationSuite(name=source, expectations=expectations), result_format=_RESULT_FORMAT
+        )
+        found: dict[int, Finding] = {}
+        for one in result.results:
+            number: int = one.expectation_config.meta[_NUMBER]
+            if _raised(one.exception_info):
+                message = f"sources.{source}.checks[{number}]: {_rule(checks[number])} cannot be carried out. "
+                raise ConfigurationError(message + "Look whether the rule fits the column's type, and at its bounds.")
+            found[number] = _finding(checks[number], bool(one.success), one.result, len(frame))
+        return [found[number] for number in range(len(checks))]
 
 
 def columns_of(checks: Sequence[Check]) -> list[str]:
     """The columns that checks look at, each once."""
     return list(dict.fromkeys(column for check in checks for column in check.columns_used()))
-
-
-def _batch(frame: "pd.DataFrame") -> "Batch":
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("memory").add_dataframe_asset("rows")
-    return asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
 
 
 def _expectation(check: Check, number: int) -> "Expectation":

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.spec.sources import SourceSpec
-from include.steps.validation.expectations import check_findings, columns_of
+from include.steps.validation.expectations import Checker, columns_of
 from include.steps.validation.findings import Finding, Judgement
 from include.steps.validation.prelude import row_findings, shape_findings
 
@@ -17,7 +17,9 @@ REASON = "reason"
 """Column of the quarantine: the rules that a row breaks."""
 
 
-def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> Judgement:
+def judge(
+    name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime], checker: Checker
+) -> Judgement:
     """
     Judge all rules, whatever the first of them say.
 
@@ -28,7 +30,7 @@ def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetim
     findings = shape_findings(rows, source)
     if findings[-1].passed and rows.num_rows:
         findings += row_findings(rows, source, bounds)
-        findings += check_findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
+        findings += checker.findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
     return Judgement(
         source=name,
         rows=rows,
