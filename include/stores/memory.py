@@ -58,7 +58,7 @@ class MemoryTables:
         found = self._find(name, partition, version)
         if found is None:
             raise never_written(name, partition, version)
-        return found[1] if columns is None else selected(name, found[1], columns)
+        return found[1] if columns is None else selected(name, found[1], columns, found[1].column_names)
 
     def state(self, name: str, partition: str, *, version: int | None = None) -> TableState | None:
         """What the partition holds; None if it was never written."""

@@ -48,7 +48,7 @@ class S3Objects:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3
+        from boto3.session import Session
         from botocore.config import Config
 
         config = Config(
@@ -57,7 +57,7 @@ class S3Objects:
             retries={"total_max_attempts": self.attempts, "mode": "standard"},
             s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},
         )
-        return self._asked("opening the client", lambda: boto3.client("s3", config=config))
+        return self._asked("opening the client", lambda: Session().client("s3", config=config))
 
     def create(self, key: str, data: bytes) -> bool:
         """

@@ -9,7 +9,8 @@ ever vacuumed and the log is kept, so every version can be read for as long as t
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -158,8 +159,8 @@ class DeltaTables:
             with mapped(file, damaged=place.way_out_of_file):
                 part = folder.read(path, columns)
             if columns is not None:
-                part = selected(place.name, part, columns)
-            if part.num_rows != row_count:
+                part = selected(place.name, part, columns, table_columns(table).names)
+            if row_count is not None and part.num_rows != row_count:
                 message = f"{file} found {part.num_rows} rows, but {row_count} were written. {place.way_out_of_file}"
                 raise DataRejectedError(message)
             parts.append(part)
@@ -168,16 +169,18 @@ class DeltaTables:
     def _newest(self, name: str) -> "DeltaTable | None":
         from deltalake.exceptions import TableNotFoundError
 
-        with mapped(f"Opening table '{name}'", damaged=Place(name, "").way_out):
-            table = self._opened.get((name, None))
+        table = self._opened.pop((name, None), None)
+        if table is not None and not self._folder(name).has_log(table.version()):
+            table = None  # the table was moved away since, and perhaps built anew
+        with self._opening(name):
             try:
                 if table is None:
-                    table = self._opened[name, None] = self._open(name, None)
+                    table = self._open(name, None)
                 else:
                     table.update_incremental()
             except TableNotFoundError:
-                self._opened.pop((name, None), None)
                 return None
+        self._opened[name, None] = table
         return table
 
     def _at(self, name: str, version: int | None) -> "DeltaTable | None":
@@ -187,9 +190,20 @@ class DeltaTables:
         if version > newest.version() or version < 0:
             raise no_version(name, version, newest.version())
         if (name, version) not in self._opened:
-            with mapped(f"Opening version {version} of table '{name}'", damaged=Place(name, "").way_out):
+            with self._opening(name):
                 self._opened[name, version] = self._open(name, version)
         return self._opened[name, version]
+
+    @contextmanager
+    def _opening(self, name: str) -> Iterator[None]:
+        """Whatever fails when a table is opened becomes an error of the tree, with the damaged file of its log."""
+        try:
+            with mapped(f"Opening table '{name}' in {self.root}", damaged=Place(name, "").way_out):
+                yield
+        except DataRejectedError as error:
+            with mapped(f"Looking through the log of table '{name}' in {self.root}", damaged=Place(name, "").way_out):
+                damage = self._folder(name).damage()
+            raise DataRejectedError(f"{damage}{error}") from error
 
     def _open(self, name: str, version: int | None) -> "DeltaTable":
         from deltalake import DeltaTable

@@ -11,6 +11,7 @@ from include.errors import TemporaryError
 from include.stores.tables_content import PARTITION_COLUMN
 from include.stores.tables_faults import is_race, mapped
 from include.stores.tables_files import TableFolder
+from include.stores.tables_shape import check_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +71,8 @@ class SealedFile:
     """Kept with the commit."""
 
 
-def live_files(table: "DeltaTable") -> list[tuple[str, str, int]]:
-    """Partition, path and row count of each file that the table's version consists of."""
+def live_files(table: "DeltaTable") -> list[tuple[str, str, int | None]]:
+    """Partition, path and row count (None if another program wrote it) of each file of the table's version."""
     import pyarrow as pa
 
     found = pa.table(table.get_add_actions(flatten=True))
@@ -93,6 +94,7 @@ def commit(folder: TableFolder, place: Place, sealed: SealedFile, *, newest: "Ca
     :param newest: the table as it now is; None while there is none.
     :return: a version in which the partition is this file.
     :raises TemporaryError: if the store does not answer, is full, or other writers were quicker too often.
+    :raises DataRejectedError: if another writer has made the table of other columns in the meantime.
     """
     from deltalake.exceptions import DeltaError
 
@@ -101,6 +103,8 @@ def commit(folder: TableFolder, place: Place, sealed: SealedFile, *, newest: "Ca
         table = newest()
         if table is not None and _holds(table, sealed.path):
             return int(table.version())  # an attempt whose answer was lost had got through
+        if table is not None:
+            check_columns(place.name, table_columns(table), sealed.schema)
         with mapped(place.writing, damaged=place.way_out):
             try:
                 return _create(folder, place, sealed) if table is None else _replace(table, folder, place, sealed)

@@ -1,6 +1,7 @@
 """What Delta Lake, Arrow and the operating system say when they fail, as errors of the tree."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ RACES = (
     "version already",
 )
 """Beginnings and parts of what deltalake says of a commit that another one overtook."""
+_STACK = re.compile(r"\n\s*0: |\nHelp: ")
 _FULL = ("no space left", "file too large", "disk quota", "os error 28", "os error 27", "os error 122")
 _REFUSED = (
     "403 forbidden", "accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "nosuchbucket",
@@ -46,18 +48,18 @@ def told(error: Exception, doing: str, *, damaged: str) -> PlatformError:
         message = f"{doing} failed: the disk is full. The old rows are still there; make room and run it again."
         return TemporaryError(message)
     if any(word in text for word in _REFUSED):
-        message = f"{doing} was refused: {first_line(error)}. Check the rights, ML_TABLES_URI and the AWS_… variables."
+        message = f"{doing} was refused: {reason(error)}. Check the rights, ML_TABLES_URI and the AWS_… variables."
         return ConfigurationError(message)
     if any(word in text for word in _SILENT):
-        message = f"{doing} failed: {first_line(error)}. Check the store and the network, and run it again."
+        message = f"{doing} failed: {reason(error)}. Check the store and the network, and run it again."
         return TemporaryError(message)
-    return DataRejectedError(f"{doing} failed: {first_line(error)}. {damaged}")
+    return DataRejectedError(f"{doing} failed: {reason(error)}. {damaged}")
 
 
-def first_line(error: Exception) -> str:
-    """The first line: deltalake appends the frames of its own stack."""
-    lines = str(error).strip().splitlines()
-    return foreign(lines[0].rstrip(" .:") if lines else error)
+def reason(error: Exception) -> str:
+    """What the library says, without the frames of its own stack that deltalake appends."""
+    text = _STACK.split(str(error), maxsplit=1)[0]
+    return foreign(text.strip().rstrip(".:") or error)
 
 
 def _is_full(error: Exception) -> bool:

@@ -1,16 +1,22 @@
 """The Parquet files of a table, in a directory or in S3: one file holds one partition."""
 
 import contextlib
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.errors import listed
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LOG = "_delta_log"
+_COMMIT = re.compile(r"\d{20}\.json")
 _ROW_GROUP_ROWS = 1_048_576
 
 
@@ -84,14 +90,42 @@ class TableFolder:
         ):
             return file.read(columns=None if columns is None else list(columns))
 
+    def has_log(self, version: int) -> bool:
+        """Whether a version that was there still is; taken for granted on S3, where asking costs as much as reading."""
+        return not self.is_local or (Path(self.uri) / _log_file(version)).exists()
+
+    def damage(self) -> str:
+        """A sentence with the files of the log that are no JSON or that are missing; empty if none is."""
+        from pyarrow import fs
+
+        listing = self._files.get_file_info(fs.FileSelector(_LOG, allow_not_found=True))
+        found = sorted(info.path for info in listing if _COMMIT.fullmatch(info.base_name))
+        torn = [path for path in found if not self._is_json(path)]
+        if torn:
+            return f"{listed(torn)} is damaged. " if len(torn) == 1 else f"{listed(torn)} are damaged. "
+        numbers = [int(path.rsplit("/", 1)[1].split(".")[0]) for path in found]
+        gaps = sorted(set(range(max(numbers, default=0))) - set(numbers))
+        return f"{listed(_log_file(number) for number in gaps)} is missing. " if gaps else ""
+
+    def _is_json(self, path: str) -> bool:
+        with self._files.open_input_file(path) as file:
+            lines = file.read().splitlines()
+        try:
+            return all(isinstance(json.loads(line), dict) for line in lines)
+        except ValueError:
+            return False
+
     def sync_log(self, versions: range) -> None:
         """Let the disk have these versions of the log, so that what comes after them cannot outlive them."""
         if not self.is_local:
             return
-        log = Path(self.uri) / "_delta_log"
         for version in versions:
-            synced(log / f"{version:020d}.json")
-        synced(log)
+            synced(Path(self.uri) / _log_file(version))
+        synced(Path(self.uri) / _LOG)
+
+
+def _log_file(version: int) -> str:
+    return f"{_LOG}/{version:020d}.json"
 
 
 def synced(path: Path) -> None:

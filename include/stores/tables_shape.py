@@ -57,15 +57,17 @@ def check_columns(name: str, has: "pa.Schema", given: "pa.Schema") -> None:
         raise DataRejectedError(message)
 
 
-def selected(name: str, rows: "pa.Table", columns: Sequence[str]) -> "pa.Table":
+def selected(name: str, rows: "pa.Table", columns: Sequence[str], known: Sequence[str]) -> "pa.Table":
     """
     Some of the columns, in this order.
 
+    :param rows: at least those of the columns that exist.
+    :param known: all columns of the table.
     :raises DataRejectedError: if the table does not have one of them.
     """
     missing = [column for column in columns if column not in rows.column_names]
     if missing:
-        message = f"Table '{name}' has no column {listed(missing)}.{near(missing[0], rows.column_names)}"
+        message = f"Table '{name}' has no column {listed(missing)}.{near(missing[0], known)}"
         raise DataRejectedError(message + " Ask for columns that it has.")
     return rows.select(list(columns))
 
