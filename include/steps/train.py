@@ -1,0 +1,176 @@
+"""
+The train step: one window of partitions, one fitted Pipeline, one finished run in the model registry.
+
+The window is split by time into train, validation and test. The search fits on train and compares on validation; the
+best parameters are then fitted on both, and neither fit nor search ever sees the test, of which only the golden rows
+are taken. Nothing starts without the receipts that vouch for exactly the rows that are read.
+
+**The MLflow run**, in the experiment of the project's name, has the artifacts ``model`` (MLflow's format:
+``model.skops``, ``MLmodel``, …), ``golden/golden.json`` and ``training/training.json``.
+
+**The receipt**, which evaluate and package read:
+
+- ``inputs``: the features table's partitions of the window, oldest first, all of one version.
+- ``outputs``: one ``ModelState``: the registered model's name, the run's id, and the digest of ``model.skops``.
+- ``row_counts``: ``train``, ``validation``, ``test``.
+- ``results``:
+
+  - ``run_id``, ``run_url``, ``experiment``: the MLflow run.
+  - ``window``: ``{"train": [partitions], "validation": […], "test": […]}``.
+  - ``features``: ``{"table", "kept": [names, in the model's order], "dropped": [{"feature", "verdict", "why"}]}``.
+  - ``target``: ``{"name", "positive_class": 1, "shares": {"train": share of ones, "validation": …}}``.
+  - ``parameters``: of the final model. ``search``: metric, trials, how many were planned, and whether time ran out.
+  - ``signature``: ``{"inputs": [{"name", "type", "required"}], "outputs": […]}`` in MLflow's words.
+  - ``files``: ``{"model/model.skops": {"sha256", "size_bytes"}, "model/MLmodel": …, "golden/golden.json": …}``.
+  - ``evidence``: for each partition the identities of its features receipt and of the validation receipts behind it.
+  - ``seconds``: where the time went.
+"""
+
+from functools import partial
+
+from include.contract.receipt import Json
+from include.errors import DataRejectedError
+from include.steps.context import Plan, StepContext, Work
+from include.steps.feature_selection import FeatureEvidence, dropped_features
+from include.steps.judging.metrics import point_metrics
+from include.steps.threads import capped_threads, thread_count
+from include.steps.training.golden import golden_sample
+from include.steps.training.logged_run import LoggedRun, model_unchanged
+from include.steps.training.model_log import Fitted, Stopwatch, Task, log_training
+from include.steps.training.pipeline import ModelFunction
+from include.steps.training.rows import Rows, model_types, read_rows
+from include.steps.training.search import Metrics, Parameters, Trial, run_search
+from include.steps.training.vouched import Vouched, vouched_partitions
+from include.steps.training.window import OPTION, Window, training_window
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    The training of one window, named by the rows of its partitions and by all of the spec that it depends on.
+
+    :raises ConfigurationError: if the window is none.
+    :raises DataRejectedError: if a partition does not exist, or is not vouched for by features and validation.
+    """
+    window = training_window(context.spec, context.partition, context.options.get(OPTION))
+    partitions = vouched_partitions(context, window.partitions)
+    return Plan(
+        inputs=tuple(partition.state for partition in partitions),
+        parameters=_parameters(context, window),
+        work=partial(_work, context, window, partitions),
+        still_there=lambda outputs: model_unchanged(context.stores.registry, outputs),
+    )
+
+
+def _work(context: StepContext, window: Window, partitions: tuple[Vouched, ...], identity: str) -> Work:
+    run = LoggedRun(context, identity)
+    done = run.finished()
+    if done is not None:
+        context.events.emit("an earlier try had finished the run", run_id=str(done.results["run_id"]))
+        return done
+    watch = Stopwatch()
+    task = _task(context, window, partitions)
+    watch.lap("read")
+    run_id = run.start()
+    context.events.emit("run started", run_id=run_id, rows=len(task.train), features=len(task.kept))
+    with run.failing(run_id):
+        with capped_threads(thread_count(context)):
+            fitted = _fit(context, task, watch)
+        work = log_training(context, task, fitted, run_id, watch)
+        return run.finish(run_id, work)
+
+
+def _task(context: StepContext, window: Window, partitions: tuple[Vouched, ...]) -> Task:
+    spec = context.spec
+    model = ModelFunction(spec)
+    seen = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
+    dropped = dropped_features(seen, spec.feature_set.selection)
+    lost = {one.feature for one in dropped}
+    kept = tuple(name for name in spec.feature_names if name not in lost)
+    if not kept:
+        reasons = "; ".join(f"{one.feature}: {one.why}" for one in dropped[:3])
+        message = (
+            f"No feature is left of {len(dropped)} in partitions {window.train[0]} to {window.train[-1]}: {reasons}."
+        )
+        raise DataRejectedError(f"{message} See feature_set.selection of the spec.")
+    for one in dropped:
+        context.events.emit("feature dropped", feature=one.feature, why=one.why)
+    states = {partition.state.partition: partition.state for partition in partitions}
+    train, validation = (
+        read_rows(context.stores.tables, [states[name] for name in names], kept, spec.target.name)
+        for names in (window.train, window.validation)
+    )
+    _refuse_one_class(context, train, "train", window.train)
+    _refuse_one_class(context, validation, "validation", window.validation)
+    return Task(window, partitions, kept, dropped, train, validation, model)
+
+
+def _evidence(partition: Vouched) -> dict[str, FeatureEvidence]:
+    found = partition.features.results.get("selection")
+    if not isinstance(found, dict):
+        message = (
+            f"The features receipt of partition {partition.state.partition} says nothing of its features. Run "
+            "'features' for it again."
+        )
+        raise DataRejectedError(message)
+    return {name: FeatureEvidence.model_validate(one) for name, one in found.items()}
+
+
+def _refuse_one_class(context: StepContext, rows: Rows, role: str, partitions: tuple[str, ...]) -> None:
+    ones = int(rows.target.sum())
+    if 0 < ones < len(rows):
+        return
+    name, places = context.spec.target.name, f"{partitions[0]} to {partitions[-1]}"
+    what = f"is {'yes' if ones else 'no'} in all {len(rows)} rows" if len(rows) else "has no rows"
+    message = f"Target '{name}' {what} of the {role} partitions {places}: nothing can be learned from one class."
+    raise DataRejectedError(f"{message} Check the source and target.at_least, or ask for another window.")
+
+
+def _fit(context: StepContext, task: Task, watch: Stopwatch) -> Fitted:
+    spec, model = context.spec, task.model
+
+    def measure(parameters: Parameters) -> Metrics:
+        fitted = model.fitted(parameters, task.train.features, task.train.target)
+        return point_metrics(task.validation.target, model.probabilities(fitted, task.validation.features)[:, 1])
+
+    def tell(trial: Trial) -> None:
+        score = trial.metrics[spec.model.search.metric]
+        context.events.emit("trial done", trial=trial.number, score=score, seconds=round(trial.seconds, 2))
+
+    search = run_search(spec.model, measure, told=tell)
+    watch.lap("search")
+    if search.budget_hit:
+        context.events.warn(
+            "the search ran out of time; the result depends on the machine",
+            trials=len(search.trials),
+            planned=search.planned,
+        )
+    fit = Rows.joined(task.train, task.validation)
+    final = model.fitted(search.best.parameters, fit.features, fit.target)
+    types = model_types(fit.features)
+    watch.lap("fit")
+    golden = golden_sample(
+        _test_rows(context, task).features, types, count=spec.model.golden_rows, seed=spec.model.seed
+    )
+    predictions = model.probabilities(final, golden)
+    watch.lap("golden")
+    return Fitted(search, final, types, golden, predictions)
+
+
+def _test_rows(context: StepContext, task: Task) -> Rows:
+    states = [one.state for one in task.partitions if one.state.partition in task.window.test]
+    return read_rows(context.stores.tables, states, task.kept, context.spec.target.name)
+
+
+def _parameters(context: StepContext, window: Window) -> Json:
+    """What of the command and the spec the model depends on."""
+    spec = context.spec
+    return {
+        "window": window.described(),
+        "feature_set": {
+            "table": spec.feature_set.table,
+            "selection": spec.feature_set.selection.model_dump(mode="json"),
+        },
+        "features": list(spec.feature_names),
+        "target": spec.target.model_dump(mode="json"),
+        "model": spec.model.model_dump(mode="json", exclude={"description"}),
+    }

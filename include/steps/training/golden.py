@@ -1,0 +1,48 @@
+"""Golden rows: real rows of the test partitions and what the model said of them, replayed wherever it is loaded."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from include.contract.receipt import Json, canonical_json
+from include.stores.model_files import Golden, GoldenTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def golden_sample(features: "pd.DataFrame", types: "Mapping[str, str]", *, count: int, seed: int) -> "pd.DataFrame":
+    """
+    A seeded sample of rows that the model's signature allows, in their order.
+
+    :param types: the type of each column in the signature; whole numbers and booleans take no null.
+    """
+    strict = [name for name, kind in types.items() if kind in {"long", "boolean"}]
+    allowed = np.flatnonzero(features[strict].notna().all(axis="columns").to_numpy())
+    chosen = np.random.default_rng(seed).choice(allowed, size=min(count, len(allowed)), replace=False)
+    sample = features.iloc[np.sort(chosen)].reset_index(drop=True)
+    # One null among the partition's other rows makes a whole column float64; these rows have none.
+    return sample.astype({name: "int64" if types[name] == "long" else "bool" for name in strict})
+
+
+def golden_bytes(sample: "pd.DataFrame", predictions: "NDArray[np.float64]") -> bytes:
+    """
+    The bytes of ``golden.json``.
+
+    :param predictions: (rows, classes).
+    """
+    rows = GoldenTable(columns=[str(name) for name in sample.columns], data=json_rows(sample))
+    return canonical_json(_document(rows, predictions))
+
+
+def json_rows(frame: "pd.DataFrame") -> list[list[object]]:
+    """Rows as JSON takes them: NaN becomes null, numbers become Python's own."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [[value.item() if hasattr(value, "item") else value for value in row] for row in plain.to_numpy().tolist()]
+
+
+def _document(rows: GoldenTable, predictions: "NDArray[np.float64]") -> Json:
+    return Golden(rows=rows, predictions=predictions.tolist()).model_dump(mode="json")

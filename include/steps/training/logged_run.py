@@ -1,0 +1,171 @@
+"""
+The run of a training in the model registry: one finished run for one doing of the work, whatever was killed in between.
+
+A run carries the name of the work in a tag. A try that finds a finished run of that name takes what that run says of
+itself as its own result; runs that an earlier try left behind are marked as killed. What a run says of itself is a
+document among its artifacts, written before the run is finished, so a finished run is always whole.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from include.contract.receipt import ModelState, State
+from include.errors import DataRejectedError, PlatformError, TemporaryError
+from include.steps.context import StepContext, Work
+from include.stores.model_files import MODEL
+from include.stores.protocols import ModelRun, RegistryStore, RunStatus
+
+KEY_TAG = "platform.training_key"
+MODEL_ARTIFACT = f"model/{MODEL}"
+DESCRIPTION_ARTIFACT = "model/MLmodel"
+GOLDEN_ARTIFACT = "golden/golden.json"
+RECORD_FOLDER, RECORD_FILE = "training", "training.json"
+_STATES: TypeAdapter[tuple[State, ...]] = TypeAdapter(tuple[State, ...])
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """Finds, begins and finishes the run of one doing of the work."""
+
+    context: StepContext
+    key: str
+    """Name of this doing of the work."""
+
+    @property
+    def registry(self) -> RegistryStore:
+        """The installation's registry."""
+        return self.context.stores.registry
+
+    @property
+    def experiment(self) -> str:
+        """MLflow's experiment: one a project."""
+        return self.context.spec.name
+
+    def finished(self) -> Work | None:
+        """
+        What an earlier try did, if it finished its run and the model is still there.
+
+        Runs that nobody works on any more are marked: killed if never finished, failed if their model is gone.
+        """
+        for run in self._runs():
+            if run.status is RunStatus.FINISHED:
+                work = self._work_of(run)
+                if work is not None:
+                    return work
+                self.registry.end_run(run.run_id, RunStatus.FAILED)
+            elif run.status is RunStatus.RUNNING:
+                self.context.events.warn(
+                    "a run that an earlier try left behind was marked as killed", run_id=run.run_id
+                )
+                self.registry.end_run(run.run_id, RunStatus.KILLED)
+        return None
+
+    def start(self) -> str:
+        """Begin a run."""
+        command, spec = self.context.command, self.context.spec
+        tags = {
+            KEY_TAG: self.key,
+            "platform.project": spec.name,
+            "platform.model": spec.model.name,
+            "platform.partition": command.partition,
+            "platform.run": command.run,
+            "platform.attempt": str(command.attempt),
+            "platform.features": spec.feature_set.table,
+            "platform.code": self.context.code,
+        }
+        return self.registry.start_run(self.experiment, f"{spec.model.name} {command.partition}", tags)
+
+    @contextmanager
+    def failing(self, run_id: str) -> Iterator[None]:
+        """Mark the run as failed where the work ends in an error."""
+        try:
+            yield
+        except PlatformError:
+            self._mark_failed(run_id)
+            raise
+
+    def finish(self, run_id: str, work: Work) -> Work:
+        """
+        Write down what was done and finish the run, unless a twin of this try did so first.
+
+        :return: the work that counts: this one, or the twin's.
+        :raises TemporaryError: if another try took this one for dead.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / RECORD_FILE).write_bytes(_record(work))
+            self.registry.log_files(run_id, Path(folder), RECORD_FOLDER)
+        mine = next((run for run in self._runs() if run.run_id == run_id), None)
+        if mine is None or mine.status is not RunStatus.RUNNING:
+            message = f"Run {run_id} was ended by another try of the same training. Run the step again."
+            raise TemporaryError(message)
+        self.registry.end_run(run_id, RunStatus.FINISHED)
+        first = next((run for run in self._runs() if run.status is RunStatus.FINISHED), mine)
+        if first.run_id == run_id:
+            return work
+        self.registry.end_run(run_id, RunStatus.KILLED)
+        return self._work_of(first) or work
+
+    def _runs(self) -> list[ModelRun]:
+        return self.registry.runs(self.experiment, {KEY_TAG: self.key})
+
+    def _work_of(self, run: ModelRun) -> Work | None:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = self.registry.download(run.run_id, f"{RECORD_FOLDER}/{RECORD_FILE}", Path(folder))
+                work = _work(path.read_bytes())
+        except DataRejectedError:
+            return None
+        return work if model_unchanged(self.registry, work.outputs) else None
+
+    def _mark_failed(self, run_id: str) -> None:
+        try:
+            self.registry.end_run(run_id, RunStatus.FAILED)
+        except PlatformError as error:
+            # The error that is on its way says more; the next try marks the run.
+            self.context.events.warn("the run could not be marked as failed", run_id=run_id, reason=str(error))
+
+
+def model_unchanged(registry: RegistryStore, outputs: Sequence[State]) -> bool:
+    """Whether the model file of each run is still the one of the state's digest."""
+    models = [state for state in outputs if isinstance(state, ModelState)]
+    try:
+        return all(digest(fetched(registry, state.run_id, MODEL_ARTIFACT)) == state.digest for state in models)
+    except DataRejectedError:
+        return False
+
+
+def fetched(registry: RegistryStore, run_id: str, artifact: str) -> bytes:
+    """
+    One file of a run's artifacts.
+
+    :raises DataRejectedError: if it is gone.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return registry.download(run_id, artifact, Path(folder)).read_bytes()
+
+
+def digest(content: bytes) -> str:
+    """``sha256:…`` of bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _record(work: Work) -> bytes:
+    outputs = [state.model_dump(mode="json") for state in work.outputs]
+    document = {"outputs": outputs, "row_counts": dict(work.row_counts), "results": work.results}
+    return json.dumps(document, sort_keys=True, indent=1).encode()
+
+
+def _work(content: bytes) -> Work:
+    document: Mapping[str, object] = json.loads(content)
+    counts, results = document["row_counts"], document["results"]
+    if not isinstance(counts, dict) or not isinstance(results, dict):
+        message = f"{RECORD_FILE} of a run is not what it should be. Delete the run and train again."
+        raise DataRejectedError(message)
+    return Work(outputs=_STATES.validate_python(document["outputs"]), row_counts=counts, results=results)

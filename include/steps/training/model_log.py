@@ -1,0 +1,180 @@
+"""What a training leaves in its run: the model in MLflow's format, golden rows, and where all of it came from."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.contract.receipt import Json, ModelState
+from include.steps.context import StepContext, Work
+from include.steps.feature_selection import Dropped
+from include.steps.training.golden import golden_bytes
+from include.steps.training.logged_run import DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT, MODEL_ARTIFACT, digest
+from include.steps.training.pipeline import ModelFunction
+from include.steps.training.rows import Rows
+from include.steps.training.search import Parameters, Search
+from include.steps.training.vouched import Vouched
+from include.steps.training.window import Window
+from include.stores.mlflow_format import ModelDescription, write_model_folder
+from include.stores.protocols import UsedData
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+EXAMPLE_ROWS = 3
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by what they went into."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.monotonic)
+
+    def lap(self, name: str) -> None:
+        """Book the time since the last lap."""
+        now = time.monotonic()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a training works on, read and checked before any run is begun."""
+
+    window: Window
+    partitions: tuple[Vouched, ...]
+    kept: tuple[str, ...]
+    dropped: tuple[Dropped, ...]
+    train: Rows
+    validation: Rows
+    model: ModelFunction
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training found."""
+
+    search: Search
+    model: Any
+    types: Mapping[str, str]
+    golden: "pd.DataFrame"
+    predictions: "NDArray[np.float64]"
+
+
+def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, watch: Stopwatch) -> Work:
+    """
+    Write the model and everything about it into its run, which stays unfinished.
+
+    :return: the work, as ``include.steps.train`` describes its results.
+    :raises DataRejectedError: if the model holds a type that is not trusted.
+    """
+    registry, spec = context.stores.registry, context.spec
+    files = _log_artifacts(context, fitted, run_id, watch)
+    best = fitted.search.best
+    registry.log_parameters(run_id, _logged_parameters(context, task, best.parameters))
+    registry.log_datasets(run_id, [UsedData(state=one.state, role=_role(task.window, one)) for one in task.partitions])
+    registry.log_metrics(run_id, _logged_metrics(fitted.search))
+    watch.lap("log")
+    context.events.emit("model logged", run_id=run_id, score=best.metrics[spec.model.search.metric])
+    state = ModelState(name=spec.model.name, run_id=run_id, digest=digest(files[MODEL_ARTIFACT]))
+    found: Json = {
+        "run_id": run_id,
+        "run_url": registry.run_url(run_id),
+        "experiment": spec.name,
+        "files": {name: _described(content) for name, content in files.items()},
+        "seconds": dict(watch.seconds),
+    }
+    return Work(outputs=(state,), row_counts=_row_counts(task), results={**found, **_results(context, task, fitted)})
+
+
+def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Stopwatch) -> dict[str, bytes]:
+    """Model and golden rows; the bytes of the files that others will ask for."""
+    registry, spec = context.stores.registry, context.spec
+    description = ModelDescription(
+        inputs=fitted.types,
+        class_count=fitted.predictions.shape[1],
+        example=fitted.golden.head(EXAMPLE_ROWS),
+        metadata={"project": spec.name, "features": spec.feature_set.table, "run_id": run_id},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_model_folder(root / "model", fitted.model, description)
+        golden = root / GOLDEN_ARTIFACT
+        golden.parent.mkdir()
+        golden.write_bytes(golden_bytes(fitted.golden, fitted.predictions))
+        watch.lap("write")
+        registry.log_model(run_id, root / "model")
+        registry.log_files(run_id, golden.parent, golden.parent.name)
+        return {name: (root / name).read_bytes() for name in (MODEL_ARTIFACT, DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT)}
+
+
+def _results(context: StepContext, task: Task, fitted: Fitted) -> Json:
+    spec = context.spec
+    return {
+        "window": task.window.described(),
+        "features": {
+            "table": spec.feature_set.table,
+            "kept": list(task.kept),
+            "dropped": [one.model_dump(mode="json") for one in task.dropped],
+        },
+        "target": {"name": spec.target.name, "positive_class": 1, "shares": _shares(task)},
+        "parameters": dict(fitted.search.best.parameters),
+        "search": fitted.search.described(),
+        "signature": _signature(fitted),
+        "evidence": [one.described() for one in task.partitions],
+    }
+
+
+def _described(content: bytes) -> Json:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+
+
+def _signature(fitted: Fitted) -> Json:
+    outputs: Json = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, fitted.predictions.shape[1]]}}
+    return {
+        "inputs": [{"name": name, "type": kind, "required": True} for name, kind in fitted.types.items()],
+        "outputs": [outputs],
+    }
+
+
+def _shares(task: Task) -> Json:
+    return {
+        "train": round(float(task.train.target.mean()), 6),
+        "validation": round(float(task.validation.target.mean()), 6),
+    }
+
+
+def _row_counts(task: Task) -> dict[str, int]:
+    test = [one.state.row_count for one in task.partitions if one.state.partition in task.window.test]
+    return {"train": len(task.train), "validation": len(task.validation), "test": sum(test)}
+
+
+def _role(window: Window, partition: Vouched) -> str:
+    name = partition.state.partition
+    return "train" if name in window.train else "validation" if name in window.validation else "test"
+
+
+def _logged_parameters(context: StepContext, task: Task, parameters: Parameters) -> dict[str, str]:
+    spec = context.spec
+    return {
+        **{name: str(value) for name, value in parameters.items()},
+        "seed": str(spec.model.seed),
+        "window": f"{task.window.partitions[0]}/{task.window.partitions[-1]}",
+        "features": spec.feature_set.table,
+        "feature_count": str(len(task.kept)),
+        "search_trials": str(spec.model.search.trials),
+    }
+
+
+def _logged_metrics(search: Search) -> dict[str, float]:
+    """The best trial's metrics, and the score of each trial."""
+    found = {f"validation.{name}": value for name, value in search.best.metrics.items()}
+    return found | {
+        f"trial.{trial.number:03d}.{search.metric}": trial.metrics[search.metric] for trial in search.trials
+    }

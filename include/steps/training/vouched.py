@@ -1,0 +1,93 @@
+"""
+Proof that rows may be trained on: receipts by content, from the features table back to the validation.
+
+A training reads the features table at one version. For each partition it wants the receipt by which the features step
+sealed exactly these rows, and behind it, for each table that step read, the receipt of the validation that sealed
+exactly that. The newest receipt is never good enough: it may speak of other rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.contract.layout import Layer, table_name
+from include.contract.receipt import Json, Receipt, TableState
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, listed
+from include.steps.context import StepContext
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """One partition of the features table, and who vouches for it."""
+
+    state: TableState
+    features: Receipt
+    validations: tuple[Receipt, ...]
+
+    def described(self) -> Json:
+        """Identities of the receipts."""
+        return {
+            "partition": self.state.partition,
+            "features": self.features.identity,
+            "validate": [receipt.identity for receipt in self.validations],
+        }
+
+
+def features_table(context: StepContext) -> str:
+    """Name of the project's features table."""
+    return table_name(context.spec.name, Layer.FEATURES, context.spec.feature_set.table)
+
+
+def vouched_partitions(context: StepContext, partitions: Sequence[str]) -> tuple[Vouched, ...]:
+    """
+    The partitions of the features table with their proof, all in one version of the table.
+
+    :param partitions: oldest first.
+    :raises DataRejectedError: if a partition does not exist, or its rows are not vouched for.
+    """
+    table, tables = features_table(context), context.stores.tables
+    version = tables.version(table)
+    missing = sorted(set(partitions) - set(tables.partitions(table)))
+    if missing or version is None:
+        message = (
+            f"Table {table} has no partition {listed(missing)}, but the training window is {partitions[0]} to "
+            f"{partitions[-1]}. {_cure(context, missing[0])}"
+        )
+        raise DataRejectedError(message)
+    return tuple(_vouched(context, table, partition, version) for partition in partitions)
+
+
+def _vouched(context: StepContext, table: str, partition: str, version: int) -> Vouched:
+    state = context.stores.tables.state(table, partition, version=version)
+    if state is None:
+        message = f"Table {table} lost partition {partition} by version {version}. {_cure(context, partition)}"
+        raise DataRejectedError(message)
+    receipt = context.evidence.sealed(StepName.FEATURES, state)
+    if receipt is None:
+        message = (
+            f"Partition {partition} of {table} holds rows ({state.digest}, version {version}) that no features receipt "
+            f"vouches for: nothing is trained on them. {_cure(context, partition)}"
+        )
+        raise DataRejectedError(message)
+    return Vouched(state, receipt, tuple(_validations(context, receipt)))
+
+
+def _validations(context: StepContext, features: Receipt) -> list[Receipt]:
+    read = [state for state in features.inputs if isinstance(state, TableState)]
+    found = [(state, context.evidence.sealed(StepName.VALIDATE, state)) for state in read]
+    unproved = [f"{state.name} ({state.digest})" for state, receipt in found if receipt is None]
+    if unproved or not read:
+        message = (
+            f"Features of partition {features.partition} come from rows that no validation receipt vouches for: "
+            f"{listed(unproved) or 'their receipt names no input'}. {_cure(context, features.partition)}"
+        )
+        raise DataRejectedError(message)
+    return [receipt for _, receipt in found if receipt is not None]
+
+
+def _cure(context: StepContext, partition: str) -> str:
+    name = context.spec.name
+    return (
+        f"Run 'validate' and 'features' for it (python -m include.steps features --project {name} --partition "
+        f"{partition} --run by-hand; 'ingest' first where it was never ingested), or backfill the DAG {name}_data."
+    )

@@ -1,0 +1,73 @@
+"""Which partitions a training uses, and for what."""
+
+from dataclasses import dataclass
+
+from include.contract.partition import Grain, Partition
+from include.contract.receipt import Json
+from include.errors import ConfigurationError
+from include.spec.project import ProjectSpec
+
+OPTION = "window"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Partitions of one training, split by time, oldest first."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def fit(self) -> tuple[str, ...]:
+        """Partitions on which the final model is fitted: all that come before the test."""
+        return self.train + self.validation
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.fit + self.test
+
+    def described(self) -> Json:
+        """The split, by role."""
+        return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
+
+
+def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Window:
+    """
+    The window that ends with a partition.
+
+    :param given: the command's option, a number of partitions; the spec's ``split.window`` where there is none.
+    :raises ConfigurationError: if it is no number, leaves nothing to train on, or reaches out of the project's time.
+    """
+    count = _count(spec, given)
+    partitions = last.window(count)
+    first = Partition(spec.start, Grain(spec.grain))
+    if partitions[0] < first:
+        longest = next((number for number in range(count) if last.shift(-number) <= first), 0) + 1
+        message = (
+            f"The training window of {count} partitions up to {last} begins with {partitions[0]}, but project "
+            f"{spec.name} begins with {first}."
+        )
+        cure = f" Ask for --{OPTION} {longest} or less, or for a later partition." if last >= first else ""
+        raise ConfigurationError(message + cure)
+    if spec.end is not None and last.start >= spec.end:
+        message = f"Partition {last} lies after the end of project {spec.name} ({spec.end}). Ask for an earlier one."
+        raise ConfigurationError(message)
+    names = tuple(str(partition) for partition in partitions)
+    test, validation = spec.split.test, spec.split.validation
+    return Window(train=names[: -test - validation], validation=names[-test - validation : -test], test=names[-test:])
+
+
+def _count(spec: ProjectSpec, given: str | None) -> int:
+    if given is None:
+        return spec.split.window
+    least = spec.split.validation + spec.split.test + 1
+    # isdecimal alone would take digits of other scripts, which int() reads as well; nobody means them.
+    if not (given.isascii() and given.isdecimal()) or int(given) < least:
+        message = (
+            f"--{OPTION} is '{given}'; a whole number of partitions is expected, at least {least}: "
+            f"{spec.split.validation} for validation, {spec.split.test} for the test and one to train on."
+        )
+        raise ConfigurationError(message)
+    return int(given)
