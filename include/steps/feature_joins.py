@@ -1,0 +1,142 @@
+"""The declared joins, with every row accounted for."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.contract.receipt import Json
+from include.errors import ConfigurationError, DataRejectedError, foreign, listed
+from include.spec.features import FeatureSetSpec, JoinSpec
+from include.steps.feature_sources import SourceRows
+
+UNMATCHED = -1
+
+
+@dataclass(frozen=True)
+class JoinCount:
+    """What one join did to the rows."""
+
+    source: str
+    how: str
+    rows_before: int
+    rows_after: int
+    unmatched: int
+    """Rows without a match: kept with nulls by a left join, lost by an inner one."""
+
+    @property
+    def unmatched_share(self) -> float:
+        """Of the rows before the join."""
+        return self.unmatched / self.rows_before if self.rows_before else 0.0
+
+    def described(self) -> Json:
+        """As JSON."""
+        return {**asdict(self), "unmatched_share": round(self.unmatched_share, 6)}
+
+
+@dataclass(frozen=True)
+class Match:
+    """What one joined source has for some rows of the base."""
+
+    other: SourceRows
+    keys: pd.DataFrame
+    """The columns of the base that were joined on."""
+    taken: pd.DataFrame
+    """The other's columns as ``<source>_<column>``, one row per row of ``keys``, null without a match."""
+    matched: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The base source's rows with the joined sources' columns."""
+
+    frame: pd.DataFrame
+    """One row per kept row of the base, its index label kept; joined columns as ``<source>_<column>``."""
+    counts: tuple[JoinCount, ...]
+    matches: tuple[Match, ...]
+    """One for each join, to be used again where neither side of it has changed."""
+
+
+def joined(
+    features: FeatureSetSpec, sources: Mapping[str, SourceRows], earlier: tuple[Match, ...] | None = None
+) -> Joined:
+    """
+    Join the sources to the base as the spec says, without a judgement on how many rows matched.
+
+    :param earlier: matches of the same joins for other states of the sources.
+    :raises DataRejectedError: if a row of the base would be doubled.
+    :raises ConfigurationError: if columns collide, or columns to join on have types that cannot be equal.
+    """
+    frame, counts, matches = sources[features.base].rows, [], []
+    for number, join in enumerate(features.joins):
+        known = earlier[number] if earlier else None
+        match = _match(frame, join, sources[join.source], known)
+        taken, before = match.taken, len(frame)
+        twice = set(taken.columns) & set(frame.columns)
+        if twice:
+            message = f"Columns {listed(twice)} of joined source '{join.source}' exist already."
+            raise ConfigurationError(message + " Rename the source or the columns.")
+        if join.how == "inner":
+            frame, taken = frame[match.matched], taken[match.matched]
+        frame = pd.concat([frame, taken], axis="columns")
+        unmatched = int((~match.matched).sum())
+        counts.append(JoinCount(join.source, join.how, before, len(frame), unmatched))
+        matches.append(match)
+    return Joined(frame, tuple(counts), tuple(matches))
+
+
+def reconcile(features: FeatureSetSpec, counts: tuple[JoinCount, ...], where: str) -> None:
+    """
+    Stop where a join lost or failed to match more rows than the spec allows.
+
+    :param where: the partition, for messages.
+    :raises DataRejectedError: naming the join, the shares and what is allowed.
+    """
+    for join, count in zip(features.joins, counts, strict=True):
+        inner = join.how == "inner"
+        name, limit = ("may_lose", join.may_lose) if inner else ("unmatched_at_most", join.unmatched_at_most)
+        if count.unmatched_share <= limit:
+            continue
+        doing = "loses" if inner else "finds no match for"
+        message = (
+            f"{where}: the join of '{join.source}' on {_on(join)} {doing} {count.unmatched} of {count.rows_before} "
+            f"rows ({count.unmatched_share:.2%}); {name} allows {limit:.2%}. "
+        )
+        cure = "Join it how: left, complete" if inner else "Complete"
+        raise DataRejectedError(message + f"{cure} source '{join.source}', or raise {name} of the join in the spec.")
+
+
+def _match(frame: pd.DataFrame, join: JoinSpec, other: SourceRows, known: Match | None) -> Match:
+    keys = frame[list(join.on)]
+    if known is not None and known.other is other and known.keys.equals(keys):
+        return known
+    positions = _positions(keys, join, other)
+    # Position -1 is no label of the fresh index, so rows without a match become nulls.
+    taken = other.rows.reset_index(drop=True).reindex(positions).add_prefix(f"{other.name}_").set_axis(frame.index)
+    return Match(other, keys, taken, positions != UNMATCHED)
+
+
+def _positions(keys: pd.DataFrame, join: JoinSpec, other: SourceRows) -> NDArray[np.int64]:
+    """For each row of the base the position of its match among the other's rows, or -1."""
+    left, right = list(join.on), list(join.on.values())
+    others = other.rows[right].set_axis(left, axis="columns").assign(**{"": np.arange(len(other.rows))})
+    others = others.dropna(subset=left)
+    doubled = int(others.duplicated(left).sum())
+    if doubled:
+        message = (
+            f"Join of '{join.source}' on {_on(join)}: {doubled} rows of '{join.source}' have a twin, so that rows of "
+            "the base would be doubled. Join on columns that name one row, or make them the source's key."
+        )
+        raise DataRejectedError(message)
+    try:
+        found = keys.merge(others, how="left", on=left)[""]
+    except ValueError as error:
+        message = f"Join of '{join.source}' on {_on(join)}: the columns' types do not fit: {foreign(error)}"
+        raise ConfigurationError(message + " Give both the same type in the spec.") from error
+    return found.fillna(UNMATCHED).to_numpy(dtype=np.int64)
+
+
+def _on(join: JoinSpec) -> str:
+    return ", ".join(left if left == right else f"{left} = {right}" for left, right in join.on.items())

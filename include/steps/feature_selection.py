@@ -1,0 +1,176 @@
+"""
+Which features carry nothing, on the evidence of each partition.
+
+The features table keeps every declared feature, so that its columns are the same in all partitions. The features step
+writes down what it saw of each feature; training drops what the evidence of its partitions, taken together, speaks
+against.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from include.spec.features import SelectionSpec
+
+BINS = 20
+
+
+class Verdict(StrEnum):
+    """What the evidence says of a feature."""
+
+    KEPT = "kept"
+    CONSTANT = "constant"
+    MOSTLY_NULL = "mostly_null"
+    IRRELEVANT = "irrelevant"
+
+
+class FeatureEvidence(BaseModel):
+    """What one partition shows of one feature; a part of the step's receipt under ``results.selection``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    rows: int
+    nulls: int
+    distinct: int
+    """Distinct values; nulls are none."""
+    only_value: str | None = None
+    """Where all rows hold one value (or null): half of its SHA-256, to compare partitions without telling it."""
+    relevance: float
+    """Mutual information with the target in nats, on the sample, less what chance alone would give; at least 0."""
+    verdict: Verdict
+    why: str
+    """In plain words, with the numbers."""
+
+
+class Dropped(BaseModel):
+    """A feature that training leaves out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    verdict: Verdict
+    why: str
+
+
+def evidence(
+    features: pd.DataFrame, target: NDArray[np.int64], selection: SelectionSpec, seed: int
+) -> dict[str, FeatureEvidence]:
+    """
+    What one partition shows of each feature.
+
+    :param features: one row per row of the partition.
+    :param target: 0 or 1 for each of them.
+    :param seed: of the sample on which relevance is measured.
+    """
+    rows = len(features)
+    sample = np.arange(rows)
+    if rows > selection.sample_rows:
+        sample = np.sort(np.random.default_rng(seed).choice(rows, selection.sample_rows, replace=False))
+    found = {}
+    for name in features.columns:
+        column = features[name]
+        nulls, distinct = int(column.isna().sum()), int(column.nunique())
+        constant = distinct == 0 or (distinct == 1 and not nulls)
+        relevance = 0.0 if constant else mutual_information(column.iloc[sample], target[sample])
+        verdict, why = _judged(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
+        found[name] = FeatureEvidence(
+            rows=rows,
+            nulls=nulls,
+            distinct=distinct,
+            only_value=_fingerprint(column) if constant else None,
+            relevance=round(relevance, 9),
+            verdict=verdict,
+            why=why,
+        )
+    return found
+
+
+def dropped_features(
+    partitions: Sequence[Mapping[str, FeatureEvidence]], selection: SelectionSpec
+) -> tuple[Dropped, ...]:
+    """
+    What to leave out of a training: the evidence of its partitions taken together, each by its rows.
+
+    A feature that is constant in every partition but not with the same value is not constant in the window.
+
+    :param partitions: evidence of each partition that the model is fitted on, as the features step wrote it; at least
+        one. Partitions that the model is judged on have no say.
+    """
+    dropped = []
+    for name in partitions[0]:
+        seen = [found[name] for found in partitions]
+        rows = sum(one.rows for one in seen)
+        nulls = sum(one.nulls for one in seen)
+        constant = len({one.only_value for one in seen}) == 1 and seen[0].only_value is not None
+        # Constants of several values may tell partitions apart: their relevance within each, 0, says nothing of that.
+        varies = not constant and all(one.only_value is not None for one in seen)
+        relevance = float("inf") if varies else sum(one.relevance * one.rows for one in seen) / max(rows, 1)
+        verdict, why = _judged(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
+        if verdict is not Verdict.KEPT:
+            dropped.append(Dropped(feature=name, verdict=verdict, why=why))
+    return tuple(dropped)
+
+
+def mutual_information(column: pd.Series, target: NDArray[np.int64]) -> float:
+    """
+    Mutual information of a feature with a yes or no, in nats.
+
+    Numbers are cut at their vigintiles, and those that are one make a bin of their own; texts count as they are, nulls
+    are one bin. What independent columns would show by chance (Miller and Madow's correction) is taken off.
+    """
+    if len(column) == 0:
+        return 0.0
+    codes = _binned(column)
+    counts = np.zeros((int(codes.max()) + 1, 2))
+    np.add.at(counts, (codes, target), 1.0)
+    counts = counts[counts.sum(axis=1) > 0]
+    total = counts.sum()
+    shares = counts / total
+    independent = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0, keepdims=True)
+    seen = shares > 0
+    information = float((shares[seen] * np.log(shares[seen] / independent[seen])).sum())
+    by_chance = (len(counts) - 1) * (int((counts.sum(axis=0) > 0).sum()) - 1) / (2 * float(total))
+    return max(0.0, information - by_chance)
+
+
+def _binned(column: pd.Series) -> NDArray[np.int64]:
+    """A code from 0 for each row; the highest one for nulls."""
+    if not pd.api.types.is_numeric_dtype(column):
+        codes = pd.factorize(column)[0].astype(np.int64)
+        return np.where(codes < 0, codes.max(initial=-1) + 1, codes)
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    null = np.isnan(values)
+    if null.all():
+        return np.zeros(len(values), dtype=np.int64)
+    edges = np.unique(np.quantile(values[~null], np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
+    # Below, on and above each edge: a value that many rows share is an edge, and must not fall in with those below.
+    codes = np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
+    return np.where(null, 2 * len(edges) + 1, codes).astype(np.int64)
+
+
+def _judged(
+    selection: SelectionSpec, *, rows: int, nulls: int, constant: bool, relevance: float
+) -> tuple[Verdict, str]:
+    share = nulls / rows if rows else 1.0
+    if selection.constant and constant:
+        return Verdict.CONSTANT, f"one value in all {rows} rows" if nulls < rows else f"null in all {rows} rows"
+    if share > selection.nulls_at_most:
+        return (
+            Verdict.MOSTLY_NULL,
+            f"null in {share:.1%} of {rows} rows; nulls_at_most is {selection.nulls_at_most:.1%}",
+        )
+    told = f"mutual information with the target {relevance:.5f} nats, of {selection.relevance_at_least:g} at least"
+    if relevance < selection.relevance_at_least:
+        return Verdict.IRRELEVANT, told
+    return Verdict.KEPT, told
+
+
+def _fingerprint(column: pd.Series) -> str:
+    values = column.dropna()
+    text = repr(values.iloc[0].item() if hasattr(values.iloc[0], "item") else values.iloc[0]) if len(values) else "null"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

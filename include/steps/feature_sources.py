@@ -1,0 +1,87 @@
+"""Sources as the features step sees them: validated rows with their times, whole or as they were known at a moment."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from include.spec.sources import ALWAYS, SourceSpec, TimeSpec
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """One source's validated rows of one partition."""
+
+    name: str
+    spec: SourceSpec
+    rows: pd.DataFrame
+    """One row per row of the source, in written order, index 0, 1, …; declared columns and times, moments in UTC."""
+
+    @classmethod
+    def of(cls, name: str, spec: SourceSpec, table: pa.Table) -> "SourceRows":
+        """
+        Take a validated table.
+
+        :param table: at least the columns of the spec; others are left out.
+        """
+        columns = table.select(list(spec.columns)).to_pandas()
+        return cls(name, spec, with_times(columns, spec))
+
+    def known_at(self, moment: pd.Timestamp) -> "SourceRows":
+        """
+        The source as it was at a moment: rows that existed by then, cells that were known by then, the rest null.
+
+        Times are computed anew from what is left. Rows keep their index labels.
+        """
+        rows = self.rows
+        if self.spec.known != ALWAYS:
+            rows = rows[rows[self.spec.known] <= moment]
+        hidden: dict[str, pd.Series] = {}
+        for known, names in self._columns_by_known().items():
+            ahead = ~(rows[known] <= moment)  # a moment that is null has not come
+            if ahead.any():
+                hidden |= {name: rows[name].mask(ahead) for name in names}
+        if not hidden and len(rows) == len(self.rows):
+            return self
+        columns = rows[list(self.spec.columns)].assign(**hidden)
+        return SourceRows(self.name, self.spec, with_times(columns, self.spec))
+
+    def becoming_known(self) -> Iterable[pd.Series]:
+        """For each moment of the spec at which cells become known: those of the rows that hold such a cell."""
+        for known, names in self._columns_by_known().items():
+            held = self.rows[names].notna().any(axis="columns")
+            yield self.rows.loc[held, known].dropna()
+
+    def _columns_by_known(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, column in self.spec.columns.items():
+            if column.known != ALWAYS:
+                found.setdefault(column.known, []).append(name)
+        return found
+
+
+def with_times(columns: pd.DataFrame, spec: SourceSpec) -> pd.DataFrame:
+    """
+    Add the declared times.
+
+    :param columns: the source's columns.
+    :return: the same rows with one more column a time, UTC, null where what it is computed from is null.
+    """
+    frame = columns
+    for name, time in spec.times.items():
+        frame = frame.assign(**{name: _moments(frame, time)})
+    return frame
+
+
+def _moments(frame: pd.DataFrame, time: TimeSpec) -> pd.Series:
+    moments = frame[time.start]
+    if time.add_minutes is not None:
+        microseconds = (frame[time.add_minutes].astype("float64") * 60_000_000).round()
+        added = pd.to_timedelta(microseconds, unit="us").astype("timedelta64[us]")
+        if time.when_null is not None:
+            added = added.fillna(pd.Timedelta(time.when_null))
+        moments = moments + added
+    if time.offset is not None:
+        moments = moments + pd.Timedelta(time.offset)
+    return moments if time.floor is None else moments.dt.floor(pd.Timedelta(time.floor))

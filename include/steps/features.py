@@ -1,0 +1,175 @@
+"""
+The features step: join the validated sources, compute the project's features, refuse leaks, judge each feature.
+
+Reads the validated tables of one partition, each with the receipt of the validation that sealed it, and writes one row
+per kept row of the base source: key, prediction time, slices, declared features, target. Nothing outside the partition
+is read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from include.contract.layout import Layer, report_key, table_name
+from include.contract.receipt import Json, TableState, canonical_json
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError
+from include.spec.project import ProjectSpec
+from include.steps.context import Plan, StepContext, Work
+from include.steps.feature_function import FeatureFunction
+from include.steps.feature_joins import JoinCount, Joined, joined, reconcile
+from include.steps.feature_leaks import MomentReport, refuse_leaks
+from include.steps.feature_selection import FeatureEvidence, Verdict, evidence
+from include.steps.feature_sources import SourceRows
+
+REPORT = "features.json"
+ROWS_THAT_SHOW_BOTH_CLASSES = 100
+"""A partition smaller than this may hold one class only by chance."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the work found, before anything is sealed."""
+
+    table: pa.Table
+    joins: tuple[JoinCount, ...]
+    moments: tuple[MomentReport, ...]
+    evidence: Mapping[str, FeatureEvidence]
+    positives: int
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    The features of one partition, named by the validated rows and by all of the spec that they depend on.
+
+    :raises DataRejectedError: if a source was not validated, or not with exactly these rows.
+    """
+    spec = context.spec
+    inputs = {name: _validated(context, name) for name in _sources_used(spec)}
+    return Plan(inputs=tuple(inputs.values()), parameters=_parameters(spec), work=partial(_work, context, inputs))
+
+
+def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str) -> Work:
+    spec, name = context.spec, context.command.partition
+    sources = {
+        source: SourceRows.of(source, spec.sources[source], context.stores.tables.read(*_place(state)))
+        for source, state in inputs.items()
+    }
+    built = build(spec, sources, name)
+    for count in built.joins:
+        context.events.emit("joined", source=count.source, rows=count.rows_after, unmatched=count.unmatched)
+    stamp = {"step": context.command.step.value, "run": context.command.run, "identity": identity}
+    sealed = context.stores.tables.write(
+        table_name(spec.name, Layer.FEATURES, spec.feature_set.table), name, built.table, stamp=stamp
+    )
+    results = _results(spec, built)
+    key = report_key(spec.name, context.command.step.value, context.command.subject, identity, REPORT)
+    report = context.stores.objects.seal(key, canonical_json({"partition": name, **results}))
+    against = [feature for feature, found in built.evidence.items() if found.verdict is not Verdict.KEPT]
+    context.events.emit("features built", rows=sealed.row_count, features=len(built.evidence), speaks_against=against)
+    counts = {"rows": sealed.row_count, "positive": built.positives}
+    counts |= {f"unmatched_{count.source}": count.unmatched for count in built.joins}
+    return Work(outputs=(sealed, report), row_counts=counts, results={**results, "report": key})
+
+
+def build(spec: ProjectSpec, sources: Mapping[str, SourceRows], partition: str) -> Built:
+    """
+    Compute and prove the features of one partition; reads and writes nothing.
+
+    :param sources: the base source and all joined ones, by name.
+    :raises DataRejectedError: if a join loses too many rows, the function changes rows, or the target has one class.
+    :raises LeakError: if a feature knows more than was known.
+    :raises ConfigurationError: if the function does not exist or returns other columns than declared.
+    :raises PermanentError: if the function raises.
+    """
+    where = f"Partition {partition} of project {spec.name}"
+    function = FeatureFunction(spec)
+    whole = joined(spec.feature_set, sources)
+    reconcile(spec.feature_set, whole.counts, where)
+    target = _target(spec, whole.frame, where)
+    features = function(whole.frame)
+    table = _table(spec, whole, function.table(features), target)
+    label = f"{where}, {function.label}"
+    moments = refuse_leaks(spec.feature_set, sources, whole, features, function, label)
+    found = evidence(features, target, spec.feature_set.selection, spec.model.seed)
+    return Built(table, whole.counts, moments, found, int(target.sum()))
+
+
+def _target(spec: ProjectSpec, frame: pd.DataFrame, where: str) -> NDArray[np.int64]:
+    """1 where the target is a yes, 0 where it is a no."""
+    target, values = spec.target, frame[spec.target.column]
+    yes = (values >= target.at_least).where(values.notna(), target.when_null)
+    found = np.asarray(yes, dtype=np.int64)
+    positives = int(found.sum())
+    if len(found) >= ROWS_THAT_SHOW_BOTH_CLASSES and positives in {0, len(found)}:
+        reason = (
+            f"'{target.column}' has one value in all rows"
+            if len(values.unique()) <= 1
+            else f"'{target.column}' at least {target.at_least:g} counts as yes"
+        )
+        message = (
+            f"{where}: target '{target.name}' is {'yes' if positives else 'no'} in all {len(found)} rows; {reason}."
+        )
+        raise DataRejectedError(message + " Nothing can be learned from one class: check the source and the target.")
+    return found
+
+
+def _table(spec: ProjectSpec, whole: Joined, features: pa.Table, target: NDArray[np.int64]) -> pa.Table:
+    """Key, prediction time, slices, features, target; a column that is two of these stands once."""
+    first = [*spec.base.key, spec.feature_set.prediction_time, *spec.evaluation.slices]
+    columns = {name: pa.Array.from_pandas(whole.frame[name]) for name in dict.fromkeys(first)}
+    columns |= {name: features.column(name) for name in features.column_names}
+    columns[spec.target.name] = pa.array(target)
+    return pa.table(columns)
+
+
+def _validated(context: StepContext, source: str) -> TableState:
+    partition = context.command.partition
+    name = table_name(context.spec.name, Layer.VALIDATED, source)
+    state = context.stores.tables.state(name, partition)
+    cure = f"Run 'validate' for partition {partition} first."
+    if state is None:
+        raise DataRejectedError(f"Table {name} has no partition {partition}. {cure}")
+    if context.evidence.sealed(StepName.VALIDATE, state) is None:
+        message = f"Partition {partition} of {name} holds rows ({state.digest}) that no validation receipt vouches for."
+        raise DataRejectedError(f"{message} {cure}")
+    return state
+
+
+def _place(state: TableState) -> tuple[str, str]:
+    return state.name, state.partition
+
+
+def _sources_used(spec: ProjectSpec) -> list[str]:
+    return [spec.feature_set.base, *dict.fromkeys(join.source for join in spec.feature_set.joins)]
+
+
+def _parameters(spec: ProjectSpec) -> Json:
+    """What of the spec the rows depend on."""
+    parts = {"columns", "times", "key", "known"}
+    return {
+        "feature_set": spec.feature_set.model_dump(mode="json"),
+        "target": spec.target.model_dump(mode="json"),
+        "slices": list(spec.evaluation.slices),
+        "seed": spec.model.seed,
+        "sources": {
+            name: spec.sources[name].model_dump(mode="json", include=parts) for name in sorted(_sources_used(spec))
+        },
+    }
+
+
+def _results(spec: ProjectSpec, built: Built) -> Json:
+    rows = built.table.num_rows
+    return {
+        "feature_set": spec.feature_set.table,
+        "features": list(spec.feature_names),
+        "target": {"name": spec.target.name, "positive": built.positives, "share": round(built.positives / rows, 6)},
+        "joins": [count.described() for count in built.joins],
+        "leak_test": [moment.described() for moment in built.moments],
+        "selection": {name: found.model_dump(mode="json") for name, found in built.evidence.items()},
+    }
