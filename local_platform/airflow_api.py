@@ -17,7 +17,7 @@ PAGE = 100
 """Airflow's own limit of one answer."""
 UNAUTHORIZED = 401
 SERVER_ERROR = 500
-PAUSES_SECONDS = (0.2, 1.0, 2.0, 4.0)
+PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 ENDED = frozenset({"success", "failed"})
 
 
@@ -86,6 +86,10 @@ class AirflowApi:
         found = self._call("GET", "/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
 
+    def pause(self, dag: str) -> None:
+        """Keep the scheduler from a DAG's runs; tasks that run go on."""
+        self._call("PATCH", f"/dags/{dag}", {"is_paused": True})
+
     def unpause(self, dag: str) -> None:
         """Let a DAG's runs start."""
         self._call("PATCH", f"/dags/{dag}", {"is_paused": False})
@@ -117,7 +121,12 @@ class AirflowApi:
         return found
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
-        """Run every interval between two moments, those that ran before as well."""
+        """
+        Run every interval between two moments, those that ran before as well, and leave the DAG unpaused.
+
+        When another process holds SQLite's lock, Airflow takes back the runs that it had made so far and answers 503; a
+        scheduler that had begun one of them falls over it. While the DAG is paused it begins none.
+        """
         body = {
             "dag_id": dag,
             "from_date": from_date.isoformat(),
@@ -127,7 +136,9 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "completed",
         }
+        self.pause(dag)
         self._call("POST", "/backfills", body)
+        self.unpause(dag)
 
     def active_backfills(self, dag: str) -> list[Backfill]:
         """Backfills that still keep others of the same DAG from starting."""

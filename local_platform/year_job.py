@@ -86,8 +86,6 @@ class YearJob:
                 message = f"Airflow shows no DAG {', '.join(waiting)} after {seconds(DAG_SECONDS)}."
                 raise JobFailedError(f"{message} See airflow-dag-processor.log among the logs.")
             time.sleep(POLL_SECONDS if waiting else 0)
-        for dag in dags:
-            self._api.unpause(dag)
 
     def _intervals(self, dag: str, first: str, last: str) -> None:
         """Run a DAG for every partition from one to another."""
@@ -104,6 +102,7 @@ class YearJob:
         One may be left from a start that was killed: its runs go on by themselves, and are waited for. Airflow looks
         only every half minute whether a backfill is complete, so it is told.
         """
+        self._api.unpause(dag)
         for backfill in self._api.active_backfills(dag):
             runs = self._runs_between(dag, backfill.from_date, backfill.to_date)
             waiting = {run.run: self._label(run) for run in runs if not run.has_ended}
@@ -114,6 +113,7 @@ class YearJob:
             self._api.close_backfill(backfill.number)
 
     def _train(self, dag: str) -> None:
+        self._api.unpause(dag)
         conf = self._training_conf()
         unfinished = [run for run in self._api.runs(dag) if not run.has_ended and _agrees(run.conf, conf)]
         if unfinished:
@@ -126,7 +126,7 @@ class YearJob:
     def _training_conf(self) -> dict[str, object]:
         first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
         window = next(count for count in range(1, 1000) if last.shift(1 - count) == first)
-        return {"as_of": last.as_of.isoformat(), "window": window, "promote": True}
+        return {"as_of": last.as_of.isoformat(), "window": window, "promote": "yes"}
 
     def _finish(self, watched: Watched) -> None:
         runs = Watch(self._api, self._console, self._is_well).wait(watched)
