@@ -1,21 +1,14 @@
-"""Finds and calls a project's feature function, and holds what it returns against the spec."""
-
-import traceback
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
+"""A project's feature function: called, and what it returns held against the spec."""
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from include.errors import ConfigurationError, DataRejectedError, PermanentError, listed, near
-from include.spec.load import shown
+from include.errors import ConfigurationError, DataRejectedError, listed, near
 from include.spec.project import ProjectSpec
 from include.spec.sources import ColumnType
+from include.steps.project_function import ProjectFunction
 
-BuildFeatures = Callable[[pd.DataFrame], object]
 ARROW_TYPES = {
     ColumnType.STRING: pa.string(),
     ColumnType.INT64: pa.int64(),
@@ -29,9 +22,9 @@ class FeatureFunction:
 
     def __init__(self, spec: ProjectSpec) -> None:
         self._spec = spec
-        self._module, _, self._name = spec.feature_set.function.partition(":")
-        self.label = f"include/projects/{spec.name}/{self._module}.py:{self._name}"
-        self._function = self._found()
+        self._named = ProjectFunction(project=spec.name, key="feature_set.function", value=spec.feature_set.function)
+        self._function = self._named.find()
+        self.label = self._named.label
 
     def __call__(self, frame: pd.DataFrame, circumstance: str = "") -> pd.DataFrame:
         """
@@ -44,10 +37,7 @@ class FeatureFunction:
         :raises ConfigurationError: if the function returns other columns than the spec declares.
         :raises DataRejectedError: if it returns other rows than it was given.
         """
-        try:
-            returned: object = self._function(frame.copy(deep=False))
-        except Exception as error:  # a project's code may raise anything
-            raise PermanentError(self._failure(error, f"raised{circumstance}")) from error
+        returned = self._named.call(f"raised{circumstance}", self._function, frame.copy(deep=False))
         if not isinstance(returned, pd.DataFrame):
             message = f"{self.label} returns {type(returned).__name__}, not a pandas DataFrame. Return one row per row."
             raise ConfigurationError(message)
@@ -63,37 +53,6 @@ class FeatureFunction:
         """
         columns = {name: self._column(name, features[name]) for name in self._spec.feature_names}
         return pa.table(columns)
-
-    def _found(self) -> BuildFeatures:
-        package = f"include.projects.{self._spec.name}"
-        where = f"include/projects/{self._spec.name}/project.yaml: feature_set.function"
-        value = self._spec.feature_set.function
-        if find_spec(f"{package}.{self._module}") is None:
-            files = [path.stem for root in import_module(package).__path__ for path in Path(root).glob("*.py")]
-            message = f"{where} is '{value}', but there is no include/projects/{self._spec.name}/{self._module}.py."
-            raise ConfigurationError(message + near(self._module, files))
-        try:
-            module = import_module(f"{package}.{self._module}")
-        except Exception as error:  # importing runs a project's code
-            raise PermanentError(self._failure(error, "cannot be imported: it raised")) from error
-        function = getattr(module, self._name, None)
-        if not callable(function):
-            known = [name for name, found in vars(module).items() if callable(found) and not name.startswith("_")]
-            message = f"{where} is '{value}', but {self._module}.py has no function '{self._name}'."
-            raise ConfigurationError(message + near(self._name, known))
-        return function  # type: ignore[no-any-return]  # what it returns is checked at each call
-
-    def _failure(self, error: Exception, doing: str) -> str:
-        # The exception's text is left out: pandas likes to quote the values that it could not handle.
-        place = ""
-        for step in traceback.extract_tb(error.__traceback__):
-            if f"/projects/{self._spec.name}/" in Path(step.filename).as_posix():
-                place = f" in {shown(Path(step.filename))}, line {step.lineno} ({step.name})"
-        if isinstance(error, SyntaxError) and error.lineno:
-            place = f" in line {error.lineno}"
-        return (
-            f"{self.label} {doing} {type(error).__name__}{place}. Correct the function; its values are not shown here."
-        )
 
     def _check_columns(self, returned: pd.DataFrame) -> None:
         wanted = {*self._spec.base.key, *self._spec.feature_names}

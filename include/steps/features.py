@@ -56,10 +56,7 @@ def plan(context: StepContext) -> Plan:
 
 def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str) -> Work:
     spec, name = context.spec, context.command.partition
-    sources = {
-        source: SourceRows.of(source, spec.sources[source], context.stores.tables.read(*_place(state)))
-        for source, state in inputs.items()
-    }
+    sources = {source: _rows(context, source, state) for source, state in inputs.items()}
     built = build(spec, sources, name)
     for count in built.joins:
         context.events.emit("joined", source=count.source, rows=count.rows_after, unmatched=count.unmatched)
@@ -141,8 +138,9 @@ def _validated(context: StepContext, source: str) -> TableState:
     return state
 
 
-def _place(state: TableState) -> tuple[str, str]:
-    return state.name, state.partition
+def _rows(context: StepContext, source: str, state: TableState) -> SourceRows:
+    table = context.stores.tables.read(state.name, state.partition, version=state.version)
+    return SourceRows.of(source, context.spec.sources[source], table)
 
 
 def _sources_used(spec: ProjectSpec) -> list[str]:
