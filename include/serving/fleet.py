@@ -53,6 +53,7 @@ class Fleet:
         self._sign = ClosedSign(public)
         self._active: _Member | None = None
         self._previous: _Member | None = None
+        self._older: _Member | None = None
         self._candidate: _Member | None = None
         self._turn = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
@@ -67,6 +68,7 @@ class Fleet:
         state = read_state(self._state_path)
         self._active = _Member(state.active) if state.active else None
         self._previous = _Member(state.previous) if state.previous else None
+        self._older = _Member(state.older) if state.older else None
         self._sweep()
         await self._sign.put_up(_RESTARTING if self._active else _NOTHING_DEPLOYED)
         self._watch_active(wait_seconds=0.0)
@@ -94,9 +96,8 @@ class Fleet:
         :raises TemporaryError: if its process does not come up.
         """
         async with self._turn:
-            if self._candidate is not None:
-                await self._remove(self._candidate)
-                self._candidate = None
+            outdated, self._candidate = self._candidate, None
+            await self._remove(outdated)
             copy = self._bundles / f"{record.version:06d}-{uuid.uuid4().hex[:12]}"
             try:
                 await asyncio.to_thread(shutil.copytree, folder, copy)
@@ -120,12 +121,12 @@ class Fleet:
         async with self._turn:
             if self._active is not None and record.is_same(self._active.record) and self._candidate is None:
                 return
-            chosen = self._chosen_candidate(record)
-            oldest = self._previous
-            await self._switch(chosen, previous=self._active)
+            chosen, old, older, oldest = self._chosen_candidate(record), self._active, self._previous, self._older
+            await self._switch(chosen, previous=old, older=older)
             self._candidate = None
-            if oldest is not None:
-                await self._remove(oldest)
+            await _retire(old)
+            await _stop(older)
+            await self._remove(oldest)
 
     async def discard(self, record: ModelRecord) -> None:
         """End the candidate, if it is this one."""
@@ -137,7 +138,7 @@ class Fleet:
 
     async def rollback(self, record: ModelRecord) -> None:
         """
-        Give the traffic back to what had it before this version; to nothing, if it was the first.
+        Give the traffic back to what had it before this version, which is removed; to nothing, if it was the first.
 
         :raises TemporaryError: if the version named is not the active one, or the old one does not start.
         """
@@ -145,10 +146,12 @@ class Fleet:
             if self._active is None or not record.is_same(self._active.record):
                 message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
                 raise TemporaryError(message)
-            target = self._previous
+            target, failed = self._previous, self._active
             if target is not None and (target.process is None or not target.process.is_running):
                 target.process = await self._spawn(target.kept)
-            await self._switch(target, previous=self._active)
+            await self._switch(target, previous=self._older, older=None)
+            await _retire(failed)
+            await self._remove(failed)
 
     def _chosen_candidate(self, record: ModelRecord) -> _Member:
         member = self._candidate
@@ -158,23 +161,16 @@ class Fleet:
             raise TemporaryError(f"The process of version {record.version} has ended; start it again.")
         return member
 
-    async def _switch(self, chosen: _Member | None, *, previous: _Member | None) -> None:
+    async def _switch(self, chosen: _Member | None, *, previous: _Member | None, older: _Member | None) -> None:
+        """Let another version accept, and remember it; the one that accepted until now still does."""
         if chosen is not None and chosen.process is not None:
             await chosen.process.activate()
             self._sign.take_down()
         else:
             await self._sign.put_up(_NOTHING_DEPLOYED)
-        self._active, self._previous = chosen, previous
-        write_state(
-            self._state_path,
-            FleetState(active=chosen.kept if chosen else None, previous=previous.kept if previous else None),
-        )
+        self._active, self._previous, self._older = chosen, previous, older
+        write_state(self._state_path, FleetState(active=_kept(chosen), previous=_kept(previous), older=_kept(older)))
         self._watch_active(wait_seconds=0.0)
-        if previous is not None and previous.process is not None and previous.process.is_running:
-            try:
-                await previous.process.deactivate()
-            except TemporaryError:
-                await _stop(previous)
         say("switched", chosen.kept.record if chosen else None)
 
     def _watch_active(self, *, wait_seconds: float) -> None:
@@ -212,16 +208,30 @@ class Fleet:
         arguments = {"digest": kept.record.digest, "version": str(kept.record.version)}
         return await WorkerProcess.start(self._public, self._bundles / kept.folder, arguments, kept.settings)
 
-    async def _remove(self, member: _Member) -> None:
-        await _stop(member)
-        shutil.rmtree(self._bundles / member.kept.folder, ignore_errors=True)
+    async def _remove(self, member: _Member | None) -> None:
+        if member is not None:
+            await _stop(member)
+            shutil.rmtree(self._bundles / member.kept.folder, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Remove bundles that nobody names: of candidates that were started when the supervisor was killed."""
-        known = {member.kept.folder for member in (self._active, self._previous) if member is not None}
+        known = {member.kept.folder for member in (self._active, self._previous, self._older) if member is not None}
         for folder in self._bundles.iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept(member: _Member | None) -> KeptModel | None:
+    return None if member is None else member.kept
+
+
+async def _retire(member: _Member | None) -> None:
+    """Let a version accept no more; it is kept, or ended where it does not listen."""
+    if member is not None and member.process is not None and member.process.is_running:
+        try:
+            await member.process.deactivate()
+        except TemporaryError:
+            await _stop(member)
 
 
 async def _stop(member: _Member | None) -> None:

@@ -29,6 +29,8 @@ class FleetState(BaseModel):
     format: int = 1
     active: KeptModel | None = None
     previous: KeptModel | None = None
+    older: KeptModel | None = None
+    """Active before the previous one: what a rollback of the active version leaves to roll back to."""
 
 
 def read_state(path: Path) -> FleetState:

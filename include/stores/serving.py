@@ -65,7 +65,7 @@ class ServingStore(Protocol):
         """End the candidate, if it is this one."""
 
     def rollback(self, record: ModelRecord) -> ServingStatus:
-        """Give the traffic back to what had it before this version, which must be the active one."""
+        """Give the traffic back to what had it before this version, which must be the active one; it is removed."""
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
         """

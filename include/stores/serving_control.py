@@ -83,7 +83,11 @@ class DiscardCommand(_Document):
 
 
 class RollbackCommand(_Document):
-    """Give the traffic back to what had it before the version named here, which must be the active one."""
+    """
+    Give the traffic back to what had it before the version named here, which must be the active one.
+
+    The version named is removed from the server.
+    """
 
     verb: Literal["rollback"] = "rollback"
     record: ModelRecord

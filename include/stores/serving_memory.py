@@ -25,6 +25,7 @@ class MemoryServing:
 
     active: _Loaded | None = None
     previous: _Loaded | None = None
+    older: _Loaded | None = None
     candidate: _Loaded | None = None
     started: list[int] = field(default_factory=list)
     """Versions that were started, in order."""
@@ -56,7 +57,8 @@ class MemoryServing:
             return self.status()
         if self.candidate is None or not record.is_same(self.candidate.record):
             raise TemporaryError(f"Version {record.version} ({record.digest}) was not started; start it first.")
-        self.active, self.previous, self.candidate = self.candidate, self.active, None
+        self.active, self.previous, self.older = self.candidate, self.active, self.previous
+        self.candidate = None
         return self.status()
 
     def discard(self, record: ModelRecord) -> None:
@@ -69,7 +71,7 @@ class MemoryServing:
         if self.active is None or not record.is_same(self.active.record):
             message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
             raise TemporaryError(message)
-        self.active, self.previous = self.previous, self.active
+        self.active, self.previous, self.older = self.previous, self.older, None
         return self.status()
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:

@@ -60,7 +60,7 @@ def scoring_server_of_mlflow(folder: Path) -> ASGIApp:
     from mlflow.pyfunc import scoring_server
     from mlflow.types import ColSpec, Schema
 
-    specs = [ColSpec(column["type"], column["name"], column.get("required", True)) for column in INPUTS]  # type: ignore[arg-type]
+    specs = [ColSpec(column["type"], column["name"], column.get("required", True)) for column in INPUTS]
     mlflow.sklearn.save_model(
         pipeline(),
         folder,

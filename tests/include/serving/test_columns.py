@@ -9,7 +9,7 @@ from include.stores.model_files import InputColumn
 
 
 def signature(**types: str) -> Signature:
-    return Signature(tuple(InputColumn(name=name, type=kind) for name, kind in types.items()))  # type: ignore[arg-type]
+    return Signature(tuple(InputColumn(name=name, type=kind) for name, kind in types.items()))
 
 
 def typed(kind: str, *values: object) -> object:

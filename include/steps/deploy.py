@@ -1,0 +1,243 @@
+"""
+The deploy step: the packaged version is started beside the old one, checked, given the traffic, and made champion.
+
+The order is: bundle fetched and compared with its digest, process started beside the old one, golden rows over HTTP,
+traffic moved, golden rows over the public port, alias moved (if it still names what was read before), ledger entry. A
+failure anywhere leaves the traffic and the champion where they were, removes the new process, and is written into the
+ledger. A step that was killed is run again and finds what is done: each part is skipped where it holds already.
+
+**The receipt**: ``inputs`` the package step's ``ModelState``; ``outputs`` that and the ledger entry; ``results``
+``model``, ``version``, ``digest``, ``before`` (the champion until then), ``public_url``, ``ledger``.
+"""
+
+import socket
+from datetime import UTC, datetime
+from functools import partial
+
+from include.contract.partition import Grain, Partition
+from include.contract.receipt import Json, ModelState, ObjectState, Receipt, State
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, NothingToDoError, PlatformError, TemporaryError
+from include.steps.context import Plan, StepContext, Work
+from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
+from include.stores.model_files import PARITY_TOLERANCE, Bundle, largest_difference
+from include.stores.serving_control import ModelRecord
+from include.stores.serving_settings import ServingSettings
+from include.stores.serving_versions import CHAMPION, SealedVersion, champion, sealed_version
+
+_OPTION = "promote"
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    The deployment of the version that this run packaged.
+
+    :raises NothingToDoError: if it is not to be promoted, or the champion learned from newer data.
+    :raises DataRejectedError: if the run has no packaged version, or the version is not sealed.
+    """
+    if context.options.get(_OPTION, "yes") == "no":
+        raise NothingToDoError(f"Run '{context.command.run}' is not to promote its model (--promote no).")
+    package, state = _packaged(context)
+    version = _version(context, state)
+    _refuse_going_back(context, version)
+    settings = serving_settings(context)
+    return Plan(
+        inputs=(state,),
+        parameters={"settings": settings.model_dump(mode="json")},
+        work=partial(_work, context, version, settings, package),
+        still_there=partial(_is_deployed, context, version),
+    )
+
+
+def serving_settings(context: StepContext) -> ServingSettings:
+    """The spec's limits of the model server."""
+    serving = context.spec.serving
+    return ServingSettings(
+        request_bytes_at_most=serving.request_bytes_at_most,
+        batch_rows_at_most=serving.batch_rows_at_most,
+        drain_seconds=serving.drain.total_seconds(),
+    )
+
+
+def _work(
+    context: StepContext, version: SealedVersion, settings: ServingSettings, package: Receipt, _identity: str
+) -> Work:
+    registry = context.stores.registry
+    ledger = Ledger(context.stores.objects, context.spec.name, version.model)
+    before = champion(registry, version.model)
+    recorded = ledger.champion()
+    after = LedgerVersion(version=version.version, digest=version.digest)
+    # A try that was killed after it moved the alias left no entry: the ledger then knows who was champion before.
+    old = recorded if before is not None and before.version == version.version else _ledger_version(before)
+    evidence: Json = {
+        "package": package.identity,
+        "document": package.results.get("evidence"),
+        "gates": package.results.get("gates"),
+    }
+    why = f"trained on data up to {version.partition}; gates passed"
+    try:
+        public_url = _Rollout(context, version, settings).run(expected=None if before is None else before.version)
+    except PlatformError as error:
+        note = _note(context, LedgerEvent.FAILED, f"{why}; not promoted: {error}", old, after, evidence)
+        ledger.append(note, datetime.now(UTC))
+        raise
+    entry = ledger.last_promotion() if recorded == after else None
+    if entry is None:
+        note = _note(context, LedgerEvent.PROMOTED, why, old, after, evidence)
+        entry = ledger.append(note, datetime.now(UTC))
+    context.events.emit("champion", model=version.model, version=version.version, ledger=entry.name)
+    results: Json = {
+        "model": version.model,
+        "version": version.version,
+        "digest": version.digest,
+        "before": None if old is None else old.version,
+        "public_url": public_url,
+        "ledger": entry.name,
+    }
+    return Work(outputs=(_state(version), entry), results=results)
+
+
+class _Rollout:
+    """Moves the traffic and the alias to a version, or neither."""
+
+    def __init__(self, context: StepContext, version: SealedVersion, settings: ServingSettings) -> None:
+        self._context, self._version, self._settings = context, version, settings
+        self._serving = context.stores.serving
+
+    def run(self, *, expected: int | None) -> str:
+        """
+        Serve the version and make it champion.
+
+        :param expected: the version that is champion now; None if there is none.
+        :return: the public address.
+        :raises PlatformError: if anything fails; traffic and alias are then where they were.
+        """
+        bundle = self._version.bundle(self._context.stores.objects)
+        status = self._serving.status()
+        record = _record(self._version)
+        is_active = status.active is not None and record.is_same(status.active)
+        if not is_active:
+            self._start(bundle, record)
+        try:
+            self._check(bundle, self._serving.status().public_url)
+            self._move_alias(expected)
+        except PlatformError:
+            if not is_active:
+                self._serving.rollback(record)
+            raise
+        return status.public_url
+
+    def _start(self, bundle: Bundle, record: ModelRecord) -> None:
+        events = self._context.events
+        candidate = self._serving.start(bundle, self._version.version, self._settings)
+        events.emit("started beside the old one", url=candidate.url, version=self._version.version)
+        try:
+            self._check(bundle, candidate.url or "")
+            self._serving.activate(record)
+        except PlatformError:
+            self._serving.discard(record)
+            raise
+        events.emit("traffic moved", version=self._version.version)
+
+    def _check(self, bundle: Bundle, url: str) -> None:
+        """The golden rows over HTTP: same predictions as in training, from the process that should answer."""
+        golden = bundle.golden()
+        answer = self._serving.answer(url, golden.rows)
+        if answer.digest != bundle.digest:
+            message = f"{url} is answered by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
+            raise TemporaryError(f"{message} Run the step again.")
+        gap = largest_difference(golden.predictions, answer.predictions)
+        if gap > PARITY_TOLERANCE:
+            message = (
+                f"{url} answers the golden rows differently than the model did in training: by {gap:.3g}, allowed "
+                f"{PARITY_TOLERANCE:g}."
+            )
+            raise DataRejectedError(message)
+
+    def _move_alias(self, expected: int | None) -> None:
+        registry, version = self._context.stores.registry, self._version
+        if expected != version.version:
+            registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
+        now = registry.alias(version.model, CHAMPION)
+        if now is None or now.version != version.version:
+            found = "none" if now is None else now.version
+            message = f"Alias '{CHAMPION}' of model '{version.model}' names version {found} after it was moved to "
+            raise TemporaryError(f"{message}{version.version}: somebody else moved it. Run the step again.")
+
+
+def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
+    command = context.command
+    receipt = context.evidence.of_run(StepName.PACKAGE, command.run, command.subject)
+    states = [state for state in receipt.outputs if isinstance(state, ModelState)] if receipt else []
+    if receipt is None or not states:
+        message = f"Run '{command.run}' has no packaged model for {command.subject}"
+        raise DataRejectedError(f"{message}; run the package step first with the same --run and --partition.")
+    return receipt, states[0]
+
+
+def _version(context: StepContext, state: ModelState) -> SealedVersion:
+    found = context.stores.registry.version(state.name, state.version or 0)
+    if found is None:
+        message = f"Version {state.version} of model '{state.name}' is not in the registry any more."
+        raise DataRejectedError(f"{message} Run the package step again.")
+    version = sealed_version(found)
+    if version.digest != state.digest:
+        message = f"Version {state.version} of model '{state.name}' is of bundle {version.digest}, not {state.digest}."
+        raise DataRejectedError(f"{message} Its tags were changed; train again with another --run.")
+    return version
+
+
+def _refuse_going_back(context: StepContext, version: SealedVersion) -> None:
+    current = champion(context.stores.registry, version.model)
+    if current is None or current.version == version.version:
+        return
+    grain = Grain(context.spec.grain)
+    ours, theirs = Partition.parse(version.partition, grain), Partition.parse(current.partition, grain)
+    if theirs > ours or (theirs == ours and current.version > version.version):
+        message = (
+            f"Version {version.version} of model '{version.model}' learned from data up to {ours}; the champion, "
+            f"version {current.version}, from data up to {theirs}: a champion never moves backwards."
+        )
+        raise NothingToDoError(message)
+
+
+def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[State, ...]) -> bool:
+    """Whether the version is champion, is served, and answers as it should."""
+    current = champion(context.stores.registry, version.model)
+    if current is None or current.version != version.version or not any(isinstance(s, ObjectState) for s in outputs):
+        return False
+    serving, bundle = context.stores.serving, version.bundle(context.stores.objects)
+    status, golden = serving.status(), bundle.golden()
+    if status.active is None or not _record(version).is_same(status.active):
+        return False
+    try:
+        answer = serving.answer(status.public_url, golden.rows)
+    except TemporaryError:
+        return False
+    same = largest_difference(golden.predictions, answer.predictions) <= PARITY_TOLERANCE
+    return same and answer.digest == version.digest
+
+
+def _record(version: SealedVersion) -> ModelRecord:
+    return ModelRecord(project=version.project, model=version.model, version=version.version, digest=version.digest)
+
+
+def _state(version: SealedVersion) -> ModelState:
+    return ModelState(name=version.model, run_id=version.run_id, version=version.version, digest=version.digest)
+
+
+def _ledger_version(version: SealedVersion | None) -> LedgerVersion | None:
+    return None if version is None else LedgerVersion(version=version.version, digest=version.digest)
+
+
+def _note(
+    context: StepContext,
+    event: LedgerEvent,
+    why: str,
+    before: LedgerVersion | None,
+    after: LedgerVersion,
+    evidence: Json,
+) -> LedgerNote:
+    command = context.command
+    who = LedgerWho(run=command.run, attempt=command.attempt, host=socket.gethostname())
+    return LedgerNote(event=event, who=who, why=why, before=before, after=after, evidence=evidence)

@@ -1,0 +1,142 @@
+"""
+The package step: a judged model becomes a sealed bundle and exactly one registered version.
+
+The model's files come from the run in the registry, and each is compared with the digest that the train step wrote into
+its receipt. The bundle is proved in a fresh process on the golden rows, sealed in the object store, read back, and only
+then registered. A version is found again by the bundle's digest, so a step that was killed after it registered one
+takes that one.
+
+**The receipt**, which deploy reads:
+
+- ``inputs``: the ``ModelState`` of the train step.
+- ``outputs``: the sealed files of the bundle and its evidence as ``ObjectState``, and one ``ModelState``: the
+  registered model's name, the run's id, the version, and the digest of the bundle.
+- ``results``: ``model``, ``version``, ``digest``, ``evidence`` (key of the document), ``proof``, ``gates``.
+"""
+
+import hashlib
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from include.contract.layout import bundle_prefix
+from include.contract.receipt import Json, ModelState, ObjectState, State, canonical_json
+from include.errors import DataRejectedError
+from include.steps.context import Plan, StepContext, Work
+from include.steps.releasing.judged import JudgedModel, judged_model
+from include.steps.releasing.proof import prove
+from include.stores.model_files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
+from include.stores.protocols import ModelVersion, RegistryStore
+from include.stores.serving_versions import EVIDENCE, identifying_tags, sealed_bundle, version_tags
+
+ARTIFACTS = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "golden/golden.json"}
+"""Where the train step keeps each file of a bundle among the run's artifacts."""
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    The packaging of the model that this run trained and judged.
+
+    :raises DataRejectedError: if the run has no trained and judged model.
+    :raises NothingToDoError: if the model did not pass its gates; the message says which.
+    """
+    judged = judged_model(context)
+    return Plan(
+        inputs=(judged.model,),
+        parameters={"trained": judged.train.identity, "judged": judged.evaluate.identity},
+        work=partial(_work, context, judged),
+        still_there=lambda outputs: _is_registered(context.stores.registry, context.spec.name, outputs),
+    )
+
+
+def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
+    bundle = _bundle(context, judged)
+    context.events.emit("bundle made", digest=bundle.digest)
+    proof = prove(bundle)
+    context.events.emit("bundle proved", golden_rows=len(bundle.golden().predictions))
+    files, evidence = _seal(context, judged, bundle)
+    tags = version_tags(context.spec.name, bundle.digest, judged.train.partition, evidence.name)
+    version = _register(context, bundle, tags)
+    context.events.emit("version registered", model=version.name, version=version.version)
+    state = ModelState(name=version.name, run_id=version.run_id, version=version.version, digest=bundle.digest)
+    results: Json = {
+        "model": version.name,
+        "version": version.version,
+        "digest": bundle.digest,
+        "evidence": evidence.name,
+        "proof": proof,
+        "gates": judged.gates,
+    }
+    return Work(
+        outputs=(*files, evidence, state), row_counts={"golden": len(bundle.golden().predictions)}, results=results
+    )
+
+
+def _bundle(context: StepContext, judged: JudgedModel) -> Bundle:
+    """The bundle of the run's files, each compared with the digest in the train step's receipt before it is parsed."""
+    contents = {name: _fetch(context.stores.registry, judged, artifact) for name, artifact in ARTIFACTS.items()}
+    model = load_model(contents[MODEL], f"{ARTIFACTS[MODEL]} of run {judged.model.run_id}")
+    signature = judged.signature
+    method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+    description: dict[str, Any] = {
+        "project": context.spec.name,
+        "model": judged.model.name,
+        "run_id": judged.model.run_id,
+        "predict": method,
+        "positive_class": judged.positive_class if method == "predict_proba" else None,
+        "inputs": signature["inputs"],
+        "outputs": signature["outputs"],
+    }
+    return seal_bundle(description, contents)
+
+
+def _fetch(registry: RegistryStore, judged: JudgedModel, artifact: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="package-") as folder:
+        content = registry.download(judged.model.run_id, artifact, Path(folder)).read_bytes()
+    found, expected = hashlib.sha256(content).hexdigest(), judged.file_digest(artifact)
+    if found != expected:
+        kind = " and is a pickle" if content[:1] == b"\x80" else ""
+        message = (
+            f"Artifact {artifact} of run {judged.model.run_id} has sha256 {found}{kind}, the train step wrote "
+            f"{expected}: it was not opened. Train again with another --run."
+        )
+        raise DataRejectedError(message)
+    return content
+
+
+def _seal(context: StepContext, judged: JudgedModel, bundle: Bundle) -> tuple[list[ObjectState], ObjectState]:
+    objects, prefix = context.stores.objects, bundle_prefix(context.spec.name, bundle.digest)
+    contents = {**{name: bundle.contents[name] for name in BUNDLE_FILES}, MANIFEST: bundle.manifest.content()}
+    files = [objects.seal(prefix + name, content) for name, content in contents.items()]
+    sealed_bundle(objects, context.spec.name, bundle.digest)
+    document: Json = {
+        "bundle": bundle.digest,
+        "run": context.command.run,
+        "trained": judged.described(),
+        "files": {name: file.sha256 for name, file in bundle.manifest.files.items()},
+    }
+    evidence_digest = hashlib.sha256(canonical_json(document)).hexdigest()[:16]
+    return files, objects.seal(f"{prefix}{evidence_digest}-{EVIDENCE}", canonical_json(document))
+
+
+def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> ModelVersion:
+    """The one version of this bundle: an earlier try may have registered it already."""
+    registry, name = context.stores.registry, bundle.manifest.model
+    identifying = identifying_tags(context.spec.name, bundle.digest)
+    known = list(registry.versions(name, identifying))
+    if known:
+        return known[0]
+    source = context.stores.objects.url(bundle_prefix(context.spec.name, bundle.digest) + MANIFEST)
+    registry.register(name, bundle.manifest.run_id, source, tags)
+    # A twin of this step may have looked and registered in the same moment: the older version counts for both.
+    return next(iter(registry.versions(name, identifying)))
+
+
+def _is_registered(registry: RegistryStore, project: str, outputs: tuple[State, ...]) -> bool:
+    states = [state for state in outputs if isinstance(state, ModelState) and state.version is not None]
+    for state in states:
+        found = registry.version(state.name, state.version or 0)
+        if found is None or not identifying_tags(project, state.digest).items() <= found.tags.items():
+            return False
+    return bool(states)

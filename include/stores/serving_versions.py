@@ -1,0 +1,106 @@
+"""
+What a registered version says of itself, and the sealed bundle behind it.
+
+A version is made of a sealed bundle only: its tags name the bundle's digest, the end of the data that it learned from,
+and the document that holds the evidence. Whoever serves or scores with a version reads the bundle by that digest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from include.contract.layout import bundle_prefix
+from include.errors import DataRejectedError
+from include.stores.model_files import Bundle, read_bundle
+from include.stores.protocols import ModelVersion, ObjectStore, RegistryStore
+
+CHAMPION = "champion"
+"""The alias of the version that is served."""
+EVIDENCE = "evidence.json"
+"""Beside the bundle's files: what the version was made from and how it was judged."""
+
+_PROJECT, _DIGEST, _PARTITION, _EVIDENCE = (
+    "platform.project",
+    "platform.bundle",
+    "platform.partition",
+    "platform.evidence",
+)
+_SEALED = "platform.sealed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedVersion:
+    """A registered version of a sealed bundle."""
+
+    model: str
+    version: int
+    run_id: str
+    project: str
+    digest: str
+    """Digest of the bundle."""
+    partition: str
+    """The last partition of the window that the model learned from."""
+
+    def bundle(self, objects: ObjectStore) -> Bundle:
+        """
+        Its bundle, every file compared with its digest.
+
+        :raises DataRejectedError: if a file is gone or changed.
+        """
+        return sealed_bundle(objects, self.project, self.digest)
+
+
+def version_tags(project: str, digest: str, partition: str, evidence: str) -> dict[str, str]:
+    """
+    The tags of a version.
+
+    :param evidence: key of the document that holds the evidence.
+    """
+    return {_PROJECT: project, _DIGEST: digest, _PARTITION: partition, _EVIDENCE: evidence, _SEALED: "yes"}
+
+
+def identifying_tags(project: str, digest: str) -> Mapping[str, str]:
+    """The tags by which the one version of a bundle is found again."""
+    return {_PROJECT: project, _DIGEST: digest}
+
+
+def sealed_version(found: ModelVersion) -> SealedVersion:
+    """
+    Read a version's tags.
+
+    :raises DataRejectedError: if the version was not made by the package step.
+    """
+    missing = [name for name in (_SEALED, _PROJECT, _DIGEST, _PARTITION) if not found.tags.get(name)]
+    if missing:
+        message = (
+            f"Version {found.version} of model '{found.name}' is not sealed: it has no tag {missing[0]}. Only versions "
+            "that the package step registered are used."
+        )
+        raise DataRejectedError(message)
+    return SealedVersion(
+        model=found.name,
+        version=found.version,
+        run_id=found.run_id,
+        project=found.tags[_PROJECT],
+        digest=found.tags[_DIGEST],
+        partition=found.tags[_PARTITION],
+    )
+
+
+def champion(registry: RegistryStore, model: str) -> SealedVersion | None:
+    """
+    The version that is served according to the registry; None if there is none yet.
+
+    :raises DataRejectedError: if it is not sealed.
+    """
+    found = registry.alias(model, CHAMPION)
+    return None if found is None else sealed_version(found)
+
+
+def sealed_bundle(objects: ObjectStore, project: str, digest: str) -> Bundle:
+    """
+    A sealed bundle, every file compared with its digest.
+
+    :raises DataRejectedError: if a file is gone or changed.
+    """
+    prefix = bundle_prefix(project, digest)
+    return read_bundle(lambda name: objects.get(prefix + name), digest)
