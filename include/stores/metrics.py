@@ -3,8 +3,10 @@
 import contextlib
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, listed, near
@@ -93,7 +95,7 @@ class NoMetrics:
         checked_name(name)
 
 
-@dataclass
+@dataclass(frozen=True)
 class StatsdMetrics:
     """
     Metrics by UDP: sent and forgotten.
@@ -103,33 +105,37 @@ class StatsdMetrics:
 
     host: str
     port: int
-    _client: Any = None
 
     def count(self, name: str, value: int = 1) -> None:
         """Add to a counter."""
-        checked_name(name)
-        with contextlib.suppress(OSError):
-            self._open().incr(name, value)
+        self._report(name, lambda client: client.incr(name, value))
 
     def gauge(self, name: str, value: float) -> None:
         """Set a gauge."""
-        checked_name(name)
-        with contextlib.suppress(OSError):
-            self._open().gauge(name, value)
+        self._report(name, lambda client: client.gauge(name, value))
 
     def timing(self, name: str, seconds: float) -> None:
         """Report a duration."""
+        self._report(name, lambda client: client.timing(name, seconds * 1000))
+
+    def _report(self, name: str, send: Callable[[Any], None]) -> None:
+        """Send one metric through a socket of its own; whatever the network refuses ends here."""
         checked_name(name)
+        if self._address is None:
+            return
+        import statsd
+
         with contextlib.suppress(OSError):
-            self._open().timing(name, seconds * 1000)
+            client = statsd.StatsClient(self._address, self.port, prefix=_PREFIX, ipv6=":" in self._address)
+            try:
+                send(client)
+            finally:
+                client.close()
 
-    def _open(self) -> Any:
-        """The client; its name lookup happens here, at the first metric."""
-        if self._client is None:
-            import statsd
-
-            ipv6 = ":" in self.host
-            family = socket.AF_INET6 if ipv6 else socket.AF_INET
-            socket.getaddrinfo(self.host, self.port, family, socket.SOCK_DGRAM)
-            self._client = statsd.StatsClient(self.host, self.port, prefix=_PREFIX, ipv6=ipv6)
-        return self._client
+    @cached_property
+    def _address(self) -> str | None:
+        """The host's address, looked up once; None if there is none."""
+        try:
+            return str(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)[0][4][0])
+        except OSError:
+            return None

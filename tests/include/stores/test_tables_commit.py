@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from include.errors import DataRejectedError, TemporaryError
+from include.stores import tables_commit
+from include.stores.tables_commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables_files import TableFolder
+
+ROWS = pa.table({"hour": [1, 2]})
+
+
+def _sealed(folder: TableFolder, name: str, rows: pa.Table = ROWS) -> SealedFile:
+    path = f"partition=2013-01/{name}.parquet"
+    return SealedFile(path, folder.write(path, rows), rows.num_rows, rows.schema, {"run": name})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TableFolder:
+    return TableFolder(str(tmp_path / "t"))
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables_commit, "_RACE_WAIT_SECONDS", 0.0)
+
+
+def _newest(folder: TableFolder) -> DeltaTable | None:
+    return DeltaTable(folder.uri) if DeltaTable.is_deltatable(folder.uri) else None
+
+
+PLACE = Place("flights/raw/weather", "2013-01")
+
+
+def test_the_second_of_two_first_writers_of_a_table_looks_again(folder: TableFolder) -> None:
+    first, second = _sealed(folder, "first"), _sealed(folder, "second")
+    seen = iter([None])
+    assert commit(folder, PLACE, first, newest=lambda: None) == 0
+    assert commit(folder, PLACE, second, newest=lambda: next(seen, _newest(folder))) == 1
+    assert [path for _, path, _ in live_files(DeltaTable(folder.uri))] == [second.path]
+
+
+def test_the_second_of_two_first_writers_of_a_partition_looks_again(folder: TableFolder) -> None:
+    other = folder.write("partition=2012-12/x.parquet", ROWS)
+    before = SealedFile("partition=2012-12/x.parquet", other, 2, ROWS.schema, {})
+    commit(folder, Place("flights/raw/weather", "2012-12"), before, newest=lambda: None)
+    stale = iter([DeltaTable(folder.uri)])
+    first, second = _sealed(folder, "first"), _sealed(folder, "second")
+    assert commit(folder, PLACE, first, newest=lambda: _newest(folder)) == 1
+    assert commit(folder, PLACE, second, newest=lambda: next(stale, _newest(folder))) == 2
+    assert sorted(path for _, path, _ in live_files(DeltaTable(folder.uri))) == [before.path, second.path]
+
+
+def test_the_loser_of_a_race_finds_the_columns_that_the_winner_made(folder: TableFolder) -> None:
+    first, second = _sealed(folder, "first"), _sealed(folder, "second", pa.table({"day": [1]}))
+    commit(folder, PLACE, first, newest=lambda: None)
+    seen = iter([None])
+    with pytest.raises(DataRejectedError, match="missing: hour; new: day"):
+        commit(folder, PLACE, second, newest=lambda: next(seen, _newest(folder)))
+
+
+def test_a_commit_that_got_through_without_an_answer_is_not_repeated(folder: TableFolder) -> None:
+    sealed = _sealed(folder, "first")
+    commit(folder, PLACE, sealed, newest=lambda: None)
+    assert commit(folder, PLACE, sealed, newest=lambda: _newest(folder)) == 0
+    assert DeltaTable(folder.uri).version() == 0
+
+
+def test_races_are_lost_a_bounded_number_of_times(folder: TableFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def losing(_folder: TableFolder, _place: Place, _sealed: SealedFile) -> int:
+        message = "Concurrent transaction failed"
+        raise CommitFailedError(message)
+
+    monkeypatch.setattr(tables_commit, "_create", losing)
+    monkeypatch.setattr(tables_commit, "_RACE_WAIT_LIMIT_SECONDS", 0.0)
+    with pytest.raises(TemporaryError, match=r"lost 12 races against other writers. Run it again"):
+        commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
+
+
+def test_the_version_is_found_of_a_file_that_was_replaced_at_once(folder: TableFolder) -> None:
+    first, second = _sealed(folder, "first"), _sealed(folder, "second")
+    commit(folder, PLACE, first, newest=lambda: None)
+    commit(folder, PLACE, second, newest=lambda: _newest(folder))
+    assert tables_commit._version_of(DeltaTable(folder.uri), first.path) == 0
+    with pytest.raises(TemporaryError, match=r"No version of the table names nothing\.parquet"):
+        tables_commit._version_of(DeltaTable(folder.uri), "nothing.parquet")
+
+
+def test_callers_do_not_see_the_partition_column(folder: TableFolder) -> None:
+    commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
+    assert table_columns(DeltaTable(folder.uri)).equals(ROWS.schema)
