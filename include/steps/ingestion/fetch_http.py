@@ -24,6 +24,7 @@ def http_pieces(location: Location, *, silence_seconds: float = SILENCE_SECONDS)
     :raises ConfigurationError: if the server refuses the request.
     :raises TemporaryError: if the server fails, is silent, or breaks off.
     """
+    _ = location.host  # an address without a server is refused here
     request = urllib.request.Request(location.uri, headers={"User-Agent": "ml-platform-ingest"})  # noqa: S310 (http and https only: the spec's schemes)
     try:
         with urllib.request.urlopen(request, timeout=silence_seconds) as answer:  # noqa: S310 (as above)
@@ -38,14 +39,14 @@ def http_pieces(location: Location, *, silence_seconds: float = SILENCE_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         raise _refusal(location, error.code) from error
+    except (ValueError, http.client.InvalidURL) as error:
+        message = f"{location} is no address that can be asked. Correct 'location' in the spec."
+        raise ConfigurationError(message) from error
     except (OSError, http.client.HTTPException) as error:
         message = (
             f"{location} did not answer: {foreign(error)}. Check the server and the network, and run the step again."
         )
         raise TemporaryError(message) from error
-    except ValueError as error:
-        message = f"{location} is no address that can be asked. Correct 'location' in the spec."
-        raise ConfigurationError(message) from error
 
 
 def _refusal(location: Location, status: int) -> PlatformError:

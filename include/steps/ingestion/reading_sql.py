@@ -78,7 +78,7 @@ def _rows(name: str, engine: "Engine", source: SourceSpec, bounds: tuple[datetim
                 _statement(source.query or "", bounds)
             )
             check_columns(name, list(result.keys()), source)
-            parts = list(_tables(name, result.keys(), result.partitions(), source))
+            parts = list(_tables(name, result.keys(), result.partitions(_ROWS_AT_ONCE), source))
             connection.rollback()
     except SQLAlchemyError as error:
         raise _failure(name, doing, error) from None
@@ -132,11 +132,10 @@ def _array(name: str, column: str, values: list[Any], kind: ColumnType, before: 
         return pa.array(values, type=_sql_types()[kind])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         bad = [number for number, value in enumerate(values) if not _fits(value, kind)]
-        first = f"row {before + bad[0] + 1}" if bad else f"after row {before}"
-        message = (
-            f"{name}: column '{column}' is {kind.value}, but {len(bad) or 'some'} of {len(values)} values are not; "
-        )
-        raise DataRejectedError(message + f"the first is in {first} of the result. Cast it in the query.") from None
+        told = f"{name}: column '{column}' is {kind.value}, but "
+        told += f"of rows {before + 1} to {before + len(values)} of the result "
+        told += f"{len(bad)} are not, first row {before + bad[0] + 1}" if bad else "some are not"
+        raise DataRejectedError(f"{told}. Cast it in the query, or correct its type in the spec.") from None
 
 
 def _sql_types() -> Mapping[ColumnType, "pa.DataType"]:

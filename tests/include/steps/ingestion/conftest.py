@@ -1,0 +1,74 @@
+"""What tests of ingestion share: an S3 server, and a web server with answers to order."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.s3_server import S3Server, running_s3
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """The server, sound again, and this process's environment pointing at it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.heal()
+    yield s3_server
+    s3_server.heal()
+
+
+@dataclass
+class WebServer:
+    url: str
+    body: bytes = b""
+    status: int = 200
+    promised: int | None = None
+    """Length that the answer promises, if not its own."""
+    silent: threading.Event = field(default_factory=threading.Event)
+    """Set: answer. Cleared: say nothing until it is set."""
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    told = WebServer(url=f"http://127.0.0.1:{server.server_port}")
+    told.silent.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.silent.wait(20)
+            self.send_response(told.status)
+            self.send_header("Content-Length", str(len(told.body) if told.promised is None else told.promised))
+            self.end_headers()
+            self.wfile.write(told.body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of the base class)
+            """Say nothing."""
+
+    server.RequestHandlerClass = Handler
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield told
+    told.silent.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def orders_csv(tmp_path: Path) -> Path:
+    from tests.include.steps.data_kit import HEADER, orders
+
+    path = tmp_path / "orders.csv"
+    path.write_text(HEADER + orders())
+    return path
