@@ -16,6 +16,7 @@ TIMEOUT_SECONDS = 30.0
 PAGE = 100
 """Airflow's own limit of one answer."""
 UNAUTHORIZED = 401
+CONFLICT = 409
 SERVER_ERROR = 500
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 ENDED = frozenset({"success", "failed"})
@@ -124,8 +125,8 @@ class AirflowApi:
         """
         Run every interval between two moments, those that ran before as well, and leave the DAG unpaused.
 
-        When another process holds SQLite's lock, Airflow takes back the runs that it had made so far and answers 503; a
-        scheduler that had begun one of them falls over it. While the DAG is paused it begins none.
+        When another process holds SQLite's lock, Airflow takes back what it can of the runs that it had made so far and
+        answers 503; a scheduler that had begun one of them falls over it. While the DAG is paused it begins none.
         """
         body = {
             "dag_id": dag,
@@ -137,7 +138,18 @@ class AirflowApi:
             "reprocess_behavior": "completed",
         }
         self.pause(dag)
-        self._call("POST", "/backfills", body)
+        for pause_seconds in PAUSES_SECONDS:
+            try:
+                self._request("POST", "/backfills", body)
+                break
+            except AirflowApiError as error:
+                if 0 < error.status < SERVER_ERROR and error.status != CONFLICT:
+                    raise
+                time.sleep(pause_seconds)
+                for left in self.active_backfills(dag):
+                    self.close_backfill(left.number)
+        else:
+            self._request("POST", "/backfills", body)
         self.unpause(dag)
 
     def active_backfills(self, dag: str) -> list[Backfill]:
@@ -170,16 +182,22 @@ class AirflowApi:
         """Call the API; a lost session is renewed, and a busy server (its SQLite is locked at times) asked again."""
         for pause_seconds in PAUSES_SECONDS:
             try:
-                if not self._token:
-                    self._token = self._send("POST", "/auth/token", self._login)["access_token"]
-                return self._send(method, f"/api/v2{path}", body)
+                return self._request(method, path, body)
             except AirflowApiError as error:
-                if error.status == UNAUTHORIZED:
-                    self._token = ""
-                elif 0 < error.status < SERVER_ERROR:
+                if 0 < error.status < SERVER_ERROR and error.status != UNAUTHORIZED:
                     raise
                 time.sleep(pause_seconds)
-        return self._send(method, f"/api/v2{path}", body)
+        return self._request(method, path, body)
+
+    def _request(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
+        if not self._token:
+            self._token = self._send("POST", "/auth/token", self._login)["access_token"]
+        try:
+            return self._send(method, f"/api/v2{path}", body)
+        except AirflowApiError as error:
+            if error.status == UNAUTHORIZED:
+                self._token = ""
+            raise
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
