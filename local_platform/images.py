@@ -14,18 +14,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.steps.code_digest import code_digest
 from local_platform.console import Console, seconds
 from local_platform.errors import LocalPlatformError
 from local_platform.locations import REPOSITORY
 
 TARGETS = ("airflow", "step", "serving", "mlflow")
-CONTEXT = ("Dockerfile", ".airflowignore", "dags", "include", "local_platform/uv.txt", "plugins", "requirements.txt")
+CONTEXT = (
+    "Dockerfile", ".dockerignore", ".airflowignore", "dags", "include", "local_platform/uv.txt", "plugins",
+    "requirements.txt",
+)  # fmt: skip
 """What images are made from."""
+DIGESTS = """
+import json, sys
+from include.steps.code_digest import code_digest
+print(json.dumps({name: code_digest(name) for name in sys.argv[1:]}))
+"""
 LABEL = "org.ml-platform"
 REGISTRY, BASE = "ML_REGISTRY", "ML_IMAGE_BASE"
 PASSED_ON = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
@@ -75,9 +83,11 @@ class Engine:
     """One of docker, podman and buildah."""
 
     name: str
+    context: Path = REPOSITORY
+    """The folder that images are made from."""
 
     @classmethod
-    def find(cls) -> "Engine":
+    def find(cls, context: Path = REPOSITORY) -> "Engine":
         """
         The first that works.
 
@@ -85,7 +95,7 @@ class Engine:
         """
         for name, words in ENGINES.items():
             if shutil.which(name) and not subprocess.run(words, check=False, capture_output=True).returncode:
-                return cls(name)
+                return cls(name, context)
         message = (
             f"None of {', '.join(ENGINES)} works here: install one (on Debian and Ubuntu: apt-get install buildah)"
         )
@@ -127,14 +137,14 @@ class Engine:
 
     def _call(self, words: Sequence[str]) -> str:
         environment = {"BUILDAH_ISOLATION": "chroot"} | os.environ
-        done = subprocess.run(words, cwd=REPOSITORY, env=environment, check=False, text=True, capture_output=True)
+        done = subprocess.run(words, cwd=self.context, env=environment, check=False, text=True, capture_output=True)
         if done.returncode:
             said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
             raise ImageError(f"'{' '.join(words[:2])} …' failed ({words[-1]}):\n{said}")
         return done.stdout
 
 
-def context_digest(root: Path = REPOSITORY) -> str:
+def context_digest(root: Path) -> str:
     """Digest of everything that images are made from; the first part of it is their tag."""
     found = hashlib.sha256()
     for name in CONTEXT:
@@ -146,10 +156,26 @@ def context_digest(root: Path = REPOSITORY) -> str:
     return found.hexdigest()
 
 
-def labels(root: Path = REPOSITORY) -> dict[str, str]:
+def labels(root: Path) -> dict[str, str]:
     """What every image says of itself: which code it holds, for each project."""
-    projects = sorted(path.parent.name for path in (root / "include" / "projects").glob("*/project.yaml"))
-    return {f"{LABEL}.code.{project}": code_digest(project) for project in projects}
+    names = sorted(path.parent.name for path in (root / "include" / "projects").glob("*/project.yaml"))
+    words = [sys.executable, "-B", "-c", DIGESTS, *names]
+    done = subprocess.run(words, cwd=root, check=True, text=True, capture_output=True)
+    return {f"{LABEL}.code.{project}": digest for project, digest in json.loads(done.stdout).items()}
+
+
+@contextmanager
+def snapshot(root: Path = REPOSITORY) -> Iterator[Path]:
+    """A copy of what images are made from: labels and tag hold for it, whatever changes while it is being built."""
+    with tempfile.TemporaryDirectory(prefix="ml-platform-images-") as folder:
+        copy = Path(folder)
+        for name in CONTEXT:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            if (root / name).is_dir():
+                shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(root / name, copy / name)
+        yield copy
 
 
 def build(engine: Engine, registry: Registry | None, targets: Sequence[str], console: Console) -> list[Image]:
@@ -161,9 +187,9 @@ def build(engine: Engine, registry: Registry | None, targets: Sequence[str], con
     given = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     if base := os.environ.get(BASE):
         given["BASE"] = base
-    tag = context_digest()[:12]
+    tag = context_digest(engine.context)[:12]
     place = f"{registry.place}/" if registry else ""
-    told = labels()
+    told = labels(engine.context)
     made = []
     for target in targets:
         name = f"{place}ml-platform/{target}:{tag}"
@@ -199,7 +225,8 @@ def main(arguments: Sequence[str]) -> int:
         registry = Registry.parse(text) if text else None
         if registry is None:
             console.say(f"{REGISTRY} is not set: images are built and stay here.")
-        made = build(Engine.find(), registry, arguments or TARGETS, console)
+        with snapshot() as context:
+            made = build(Engine.find(context), registry, arguments or TARGETS, console)
     except LocalPlatformError as error:
         console.draw([])
         print(error, file=sys.stderr)
