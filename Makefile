@@ -5,7 +5,7 @@ PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; d
 REQUIRE ?=
 export REQUIRE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT
 
-.PHONY: help run up down test check
+.PHONY: help run up down test check images
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -22,6 +22,9 @@ down: ## Stop what 'make up' started
 
 test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure
 	@$(PYTHON) -m local_platform test $(TESTS)
+
+images: ## Build the images of Airflow, the steps, serving and MLflow, and push them to ML_REGISTRY
+	@$(PYTHON) -m local_platform.images $(IMAGES)
 
 check: ## Check format, style, types, import directions, sizes and lock files
 	@$(PYTHON) -m local_platform check
