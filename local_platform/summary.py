@@ -1,17 +1,146 @@
-"""What came of it, read from the receipts."""
+"""What came of it, read from the receipts of the runs."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from include.contract.layout import outcomes_prefix
+from include.contract.receipt import Outcome, OutcomeStatus, Receipt
+from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
+from local_platform.airflow_api import DagRun
 from local_platform.console import seconds
 from local_platform.served_model import Answer, Identity
 from local_platform.services import Settings
 from local_platform.year_job import Done
 
+METRIC = "roc_auc"
+
+
+class Findings:
+    """The outcomes and receipts of some runs."""
+
+    def __init__(self, evidence: Evidence, runs: Iterable[DagRun]) -> None:
+        self._evidence = evidence
+        last: dict[tuple[str, str, str], Outcome] = {}
+        for run in runs:
+            for key in evidence.objects.list(outcomes_prefix(evidence.project, run.run)):
+                outcome = Outcome.model_validate_json(evidence.objects.get(key))
+                last[run.run, outcome.step, outcome.subject] = outcome
+        self.outcomes = list(last.values())
+
+    def receipts(self, step: StepName) -> list[Receipt]:
+        """Receipts with which this step ended, by subject."""
+        found = [outcome for outcome in self.outcomes if outcome.step == step.value and outcome.receipt]
+        ordered = sorted(found, key=lambda outcome: outcome.subject)
+        return [self._evidence.receipt(outcome.receipt) for outcome in ordered if outcome.receipt]
+
+    def skipped(self) -> list[Outcome]:
+        """Steps that had nothing to do, and say why."""
+        return [outcome for outcome in self.outcomes if outcome.status is OutcomeStatus.SKIPPED]
+
+    def reused(self) -> tuple[int, int]:
+        """How many steps found their work done before, and how many there were."""
+        counts = Counter(outcome.status for outcome in self.outcomes)
+        return counts[OutcomeStatus.ALREADY_DONE], len(self.outcomes)
+
 
 def text(settings: Settings, done: Done, evidence: Evidence, identity: Identity, answers: Sequence[Answer]) -> str:
     """The summary, as lines."""
-    lines = [f"{identity.model} {identity.version} {identity.digest} {settings.state.root} {evidence.project}"]
-    lines += [f"  {answer.row:<50} {answer.probability:.3f}  {answer.happened}" for answer in answers]
-    lines += [f"  {name:<40} {seconds(value)}" for name, value in done.stages.items()]
-    return "\n".join(lines)
+    findings = Findings(evidence, [run for runs in done.runs.values() for run in runs])
+    blocks: dict[str, Iterable[str]] = {
+        "Data": _data(findings),
+        "Model": [*_quality(findings), *_october(findings), *_served(identity)],
+        "Asked over HTTP": _asked(answers),
+        "Time": _time(done, findings),
+        "Where to look": _places(settings, findings, evidence),
+    }
+    lines: list[str] = []
+    for title, block in blocks.items():
+        lines += ["", title, *(f"  {line}" for line in block)]
+    return "\n".join(lines[1:])
+
+
+def interval(value: Mapping[str, Any] | None) -> str:
+    """A metric with its confidence interval: ``0.742 (0.735 to 0.749)``."""
+    if not value or value.get("value") is None:
+        return "not known"
+    inside = f" ({value['low']:.3f} to {value['high']:.3f})" if value.get("low") is not None else ""
+    return f"{value['value']:.3f}{inside}"
+
+
+def _data(findings: Findings) -> Iterator[str]:
+    ingested, validated = findings.receipts(StepName.INGEST), findings.receipts(StepName.VALIDATE)
+    rows = sum(receipt.row_counts.get("rows_kept", 0) for receipt in ingested)
+    quarantined = sum(receipt.row_counts.get("quarantined", 0) for receipt in validated)
+    partitions = sorted({receipt.partition for receipt in validated})
+    yield f"{'rows in':<20} {rows:,} of {len(partitions)} partitions, {partitions[0]} to {partitions[-1]}"
+    yield f"{'quarantined':<20} {quarantined:,}"
+    for receipt in findings.receipts(StepName.TRAIN):
+        features: Any = receipt.results["features"]
+        kept, dropped = features["kept"], features["dropped"]
+        yield f"{'features':<20} {len(kept)} kept, {len(dropped)} dropped"
+        for one in dropped:
+            yield f"{'':<20} dropped {one['feature']}: {one['why']}"
+
+
+def _quality(findings: Findings) -> Iterator[str]:
+    for receipt in findings.receipts(StepName.EVALUATE):
+        results: Any = receipt.results
+        metrics = results["metrics"]
+        where = f"on {', '.join(results['test'])}, {receipt.row_counts['test']:,} rows unseen by all"
+        yield f"{'AUC of the model':<20} {interval(metrics['model'].get(METRIC))} {where}"
+        yield f"{'of the baseline':<20} {interval(metrics['baseline'].get(METRIC))}"
+        champion = results["champion"]
+        if champion and champion["compared"]:
+            found = interval(metrics["champion"].get(METRIC))
+            yield f"{'of the champion':<20} {found}, version {champion['version']} until then"
+        else:
+            yield f"{'of the champion':<20} {champion['why'] if champion else 'there was none'}"
+        for reason in results["reasons"]:
+            yield f"{'not promoted':<20} {reason}"
+
+
+def _october(findings: Findings) -> Iterator[str]:
+    for receipt in findings.receipts(StepName.SCORE):
+        results: Any = receipt.results
+        observed = results["observed"]
+        if observed:
+            rows = f"{receipt.row_counts['rows']:,} rows scored as of the beginning of the month"
+            yield f"{f'AUC of {receipt.partition}':<20} {interval(observed[METRIC])}, {rows}"
+
+
+def _served(identity: Identity) -> Iterator[str]:
+    yield f"{'served':<20} {identity.model} version {identity.version}"
+    yield f"{'digest':<20} {identity.digest}"
+
+
+def _asked(answers: Sequence[Answer]) -> Iterator[str]:
+    for answer in answers:
+        came = "happened" if answer.happened else "did not happen"
+        yield f"{answer.row:<44} probability {answer.probability:.3f}, {came}"
+
+
+def _time(done: Done, findings: Findings) -> Iterator[str]:
+    for name, value in done.stages.items():
+        yield f"{name:<34} {seconds(value):>12}"
+    reused, total = findings.reused()
+    yield f"{reused} of {total} steps found their work already done, and that it is unchanged"
+    for outcome in findings.skipped():
+        yield f"{outcome.step} {outcome.subject} had nothing to do: {outcome.message}"
+
+
+def _places(settings: Settings, findings: Findings, evidence: Evidence) -> Iterator[str]:
+    for receipt in findings.receipts(StepName.EVALUATE):
+        results: Any = receipt.results
+        yield f"{'model card':<20} {evidence.objects.url(results['reports']['html'])}"
+    for receipt in findings.receipts(StepName.VALIDATE)[-1:]:
+        names = [state.name for state in receipt.outputs if state.name.endswith(".html")]
+        yield from (f"{'validation':<20} {evidence.objects.url(name)}" for name in names)
+    for receipt in findings.receipts(StepName.PROFILE)[-1:]:
+        names = [state.name for state in receipt.outputs if state.name.endswith(".html")]
+        yield from (f"{'profile':<20} {evidence.objects.url(name)}" for name in names)
+    yield f"{'Airflow':<20} {settings.ports.airflow_url}"
+    yield f"{'MLflow':<20} {settings.ports.mlflow_url}"
+    yield f"{'served model':<20} {settings.ports.serving_url}/docs"
+    yield f"{'logs':<20} {settings.state.logs}"
