@@ -1,6 +1,7 @@
 """A model as a folder in MLflow's format: what ``mlflow.sklearn.log_model`` writes, without the server."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,8 +40,11 @@ def write_model_folder(folder: Path, estimator: Any, description: ModelDescripti
     :param folder: must not exist.
     :raises DataRejectedError: if the estimator holds a type that is not on our list.
     """
-    import mlflow.sklearn
-    from mlflow.exceptions import MlflowException
+    with _quiet():
+        # Imported by name, as it would else be imported lazily, outside of this block.
+        import mlflow.pyfunc
+        import mlflow.sklearn
+        from mlflow.exceptions import MlflowException
 
     try:
         with _quiet():
@@ -79,6 +83,8 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     finally:
         logger.setLevel(level)

@@ -1,0 +1,233 @@
+"""
+The evaluate step: the trained model against a naive baseline and the champion, on the same rows that none of them saw.
+
+A gate that fails does not fail the step: it ends well and says that the model is not to be promoted, and the steps that
+would promote it skip.
+
+**The receipt**, which package reads:
+
+- ``inputs``: the train step's ``ModelState``; the champion's, if there is one (its digest is that of its bundle); the
+  partitions of the features table in the test.
+- ``outputs``: the model card as HTML and Markdown, and ``evaluation.json``, as ``ObjectState``.
+- ``row_counts``: ``test``, ``positive``, ``fit`` (rows from which the baseline learned).
+- ``results``:
+
+  - ``passed``, and ``promote``, which says the same: whether all gates passed. ``reasons``: a sentence for each that
+    did not.
+  - ``gates``: ``[{"gate", "metric", "found", "passed"}]``.
+  - ``metrics``: ``{"model": {metric: {"value", "low", "high"}}, "baseline": …, "prior": …, "champion": …}``; the
+    champion only where it was compared.
+  - ``differences``: ``{"baseline": {metric: {…}}, "champion": …}``, the model's metric less theirs.
+  - ``intervals``: unit of the resampling, how many units and resamples, confidence.
+  - ``champion``: ``{"version", "run_id", "compared", "why"}``, or null. ``baseline``: what it is, in words.
+  - ``slices``: by column ``[{"value", "rows", "positives", "metrics"}]``. ``calibration``: ``[{"from", "to", "rows",
+    "predicted", "observed"}]``. ``importance``: ``[{"feature", "drop"}]``.
+  - ``run_id``, ``test`` (partitions), ``reports`` (keys by kind: ``html``, ``markdown``, ``json``).
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from include.contract.layout import report_key
+from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError
+from include.steps.context import Plan, StepContext, Work
+from include.steps.judging.baseline import Baseline
+from include.steps.judging.card import Card, html_card, markdown_card
+from include.steps.judging.gates import Opposition, judge_gates
+from include.steps.judging.importance import permutation_importance
+from include.steps.judging.intervals import Judged, Resampling
+from include.steps.judging.metrics import Numbers, calibration
+from include.steps.judging.rivals import Rival, cannot_compare, load_challenger, load_champion, opponent
+from include.steps.judging.slices import by_column, sliced
+from include.steps.judging.unseen import UnseenRows, fitted_groups, unseen_rows
+from include.steps.threads import capped_threads, thread_count
+
+REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
+ARTIFACT = "evaluation"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """Who is judged, against whom and on what."""
+
+    train: Receipt
+    challenger: ModelState
+    champion: ModelState | None
+    fit: tuple[TableState, ...]
+    test: tuple[TableState, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The challenger's features, in its order."""
+        features = self.train.results["features"]
+        kept = features["kept"] if isinstance(features, dict) else []
+        return tuple(str(name) for name in kept) if isinstance(kept, list) else ()
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    The judgement of the model that this run trained.
+
+    :raises DataRejectedError: if the run trained none, or the test partitions are no longer what they were.
+    """
+    challenge = _challenge(context)
+    states = (challenge.challenger, challenge.champion, *challenge.test)
+    return Plan(
+        inputs=tuple(state for state in states if state is not None),
+        parameters=_parameters(context, challenge),
+        work=partial(_work, context, challenge),
+    )
+
+
+def _challenge(context: StepContext) -> Challenge:
+    command = context.command
+    train = context.evidence.of_run(StepName.TRAIN, command.run, command.subject)
+    if train is None:
+        message = f"Run '{command.run}' trained no model for {command.subject}. Run 'train' first with the same --run."
+        raise DataRejectedError(message)
+    models = [state for state in train.outputs if isinstance(state, ModelState)]
+    tables = [state for state in train.inputs if isinstance(state, TableState)]
+    window = train.results.get("window")
+    names = window.get("test") if isinstance(window, dict) else None
+    if len(models) != 1 or not isinstance(names, list):
+        message = f"The train receipt {train.identity} is not of this version of the platform. Run 'train' again."
+        raise DataRejectedError(message)
+    test = tuple(state for state in tables if state.partition in names)
+    for state in test:
+        _check_unchanged(context, state)
+    fit = tuple(state for state in tables if state.partition not in names)
+    return Challenge(train, models[0], opponent(context, models[0]), fit, test)
+
+
+def _check_unchanged(context: StepContext, state: TableState) -> None:
+    found = context.stores.tables.state(state.name, state.partition, version=state.version)
+    if found is None or found.digest != state.digest:
+        message = (
+            f"Partition {state.partition} of {state.name} in version {state.version} is not what the model was trained "
+            f"for ({state.digest}). Run 'features' and 'train' again."
+        )
+        raise DataRejectedError(message)
+
+
+def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
+    with capped_threads(thread_count(context)):
+        card, counts = _judged(context, challenge)
+    sealed = _seal(context, card, identity)
+    _log(context, challenge, card)
+    results: Json = {**card.results(), "reports": {kind: state.name for kind, state in sealed.items()}}
+    area = str(card.models["model"].measured["roc_auc"])
+    context.events.emit("model judged", passed=card.passed, roc_auc=area, reasons=card.reasons)
+    return Work(outputs=tuple(sealed.values()), row_counts=counts, results=results)
+
+
+def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str, int]]:
+    spec, tables = context.spec, context.stores.tables
+    challenger = load_challenger(context, challenge.challenger, challenge.columns)
+    rows = unseen_rows(tables, challenge.test, spec)
+    groups, fitted = fitted_groups(tables, challenge.fit, spec)
+    baseline = Baseline.of(groups, fitted)
+    evaluation = spec.evaluation
+    resampling = Resampling.of_days(
+        rows.days, resamples=evaluation.bootstrap, confidence=evaluation.confidence, seed=spec.model.seed
+    )
+    said: dict[str, Numbers] = {
+        "model": challenger.probabilities(rows.frame),
+        "baseline": baseline.probabilities(rows.groups),
+        "prior": Baseline.of(groups[[]], fitted).probabilities(rows.groups),
+    }
+    rival, absent = _rival(context, challenge, rows)
+    if rival is not None:
+        said["champion"] = rival.probabilities(rows.frame)
+    models = {name: Judged.of(rows.target, probability, resampling) for name, probability in said.items()}
+    oppositions = {
+        name: _opposition(name, models, resampling, absent, passes_absent=challenge.champion is None)
+        for name in ("baseline", "champion")
+    }
+    slices = sliced(rows.groups, rows.target, said["model"], resampling)
+    features = rows.frame[list(challenger.columns)]
+    card = Card(
+        spec=spec,
+        train=challenge.train,
+        models=models,
+        oppositions=oppositions,
+        gates=judge_gates(evaluation, models["model"].measured, oppositions, slices),
+        slices=by_column(slices),
+        calibration=calibration(rows.target, said["model"]),
+        importance=permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed),
+        intervals=resampling.described(),
+        baseline=baseline.described(),
+        champion=challenge.champion,
+        test=tuple(state.partition for state in challenge.test),
+        target=rows.target,
+        said=said,
+    )
+    return card, {"test": len(rows), "positive": int(rows.target.sum()), "fit": len(fitted)}
+
+
+def _rival(context: StepContext, challenge: Challenge, rows: UnseenRows) -> tuple[Rival | None, str]:
+    if challenge.champion is None:
+        return None, "there is no other model to compare with yet"
+    rival = load_champion(context, challenge.champion)
+    missing = rival.missing(rows.frame)
+    if missing:
+        why = cannot_compare(challenge.champion, missing, challenge.test[0].name)
+        context.events.warn("the champion cannot be compared", reason=why)
+        return None, why
+    return rival, ""
+
+
+def _opposition(
+    name: str, models: Mapping[str, Judged], resampling: Resampling, absent: str, *, passes_absent: bool
+) -> Opposition:
+    if name not in models:
+        return Opposition(name, None, {}, absent, passes_absent)
+    return Opposition(name, models[name].measured, models["model"].better_by(models[name], resampling))
+
+
+def _seal(context: StepContext, card: Card, identity: str) -> dict[str, ObjectState]:
+    contents = {
+        "html": html_card(card),
+        "markdown": markdown_card(card),
+        "json": canonical_json(card.results()).decode(),
+    }
+    command = context.command
+    keys = {
+        kind: report_key(command.project, command.step.value, command.subject, identity, name)
+        for kind, name in REPORTS.items()
+    }
+    return {kind: context.stores.objects.seal(key, contents[kind].encode()) for kind, key in keys.items()}
+
+
+def _log(context: StepContext, challenge: Challenge, card: Card) -> None:
+    """Show the judgement at the run that logged the model as well."""
+    run_id, registry = challenge.challenger.run_id, context.stores.registry
+    metrics = {
+        f"{'test' if name == 'model' else name}.{metric}{end}": value
+        for name, judged in card.models.items()
+        for metric, interval in judged.measured.items()
+        for end, value in (("", interval.value), (".low", interval.low), (".high", interval.high))
+        if value is not None
+    }
+    registry.log_metrics(run_id, metrics)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / REPORTS["html"]).write_text(html_card(card), encoding="utf-8")
+        (Path(folder) / REPORTS["markdown"]).write_text(markdown_card(card), encoding="utf-8")
+        registry.log_files(run_id, Path(folder), ARTIFACT)
+
+
+def _parameters(context: StepContext, challenge: Challenge) -> Json:
+    """What of the spec the judgement depends on, beside the model and the rows."""
+    spec = context.spec
+    return {
+        "evaluation": spec.evaluation.model_dump(mode="json"),
+        "seed": spec.model.seed,
+        "target": spec.target.name,
+        "timezone": spec.timezone,
+        "features": list(challenge.columns),
+        "fit": [state.digest for state in challenge.fit],
+    }

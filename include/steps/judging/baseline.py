@@ -1,0 +1,64 @@
+"""
+What a model must beat: a prediction that takes no learning.
+
+Two of them. The *prior* says the same for every row: the share of ones among the rows that the model was fitted on. The
+*baseline*, against which gates compare, says how often rows of the same group were a one there (the groups are the
+combinations of the columns by which the spec slices: carrier and origin), drawn towards the prior where the group is
+small.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from include.steps.judging.metrics import Counts, Numbers
+
+DRAWN_TOWARDS_PRIOR_ROWS = 20.0
+"""A group of this many rows counts as much as the prior."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Rates of the rows that the model was fitted on."""
+
+    columns: tuple[str, ...]
+    prior: float
+    rates: pd.Series
+    """By group; the index has one level a column."""
+
+    @classmethod
+    def of(cls, groups: pd.DataFrame, target: Counts) -> "Baseline":
+        """
+        Learn the rates.
+
+        :param groups: one row per row: the columns by which the spec slices; may have none.
+        :param target: 0 or 1 for each row; at least one.
+        """
+        columns, prior = tuple(str(name) for name in groups.columns), float(target.mean())
+        if not columns:
+            return cls((), prior, pd.Series(dtype=np.float64))
+        sums = groups.assign(target_=target).groupby(list(columns), dropna=False)["target_"].agg(["sum", "count"])
+        rates = (sums["sum"] + prior * DRAWN_TOWARDS_PRIOR_ROWS) / (sums["count"] + DRAWN_TOWARDS_PRIOR_ROWS)
+        return cls(columns, prior, rates)
+
+    def probabilities(self, groups: pd.DataFrame) -> Numbers:
+        """
+        What the baseline says of rows.
+
+        :param groups: the same columns; a group that was never seen gets the prior.
+        """
+        if not self.columns:
+            return np.full(len(groups), self.prior)
+        names = list(self.columns)
+        keys = groups[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(groups[names])
+        return self.rates.reindex(keys).fillna(self.prior).to_numpy(dtype=np.float64)
+
+    def described(self) -> str:
+        """In a sentence."""
+        if not self.columns:
+            return f"The share of ones before the test: {self.prior:.4f} for every row."
+        return (
+            f"How often rows of the same {' and '.join(self.columns)} were a one before the test, drawn towards the "
+            f"share of all, {self.prior:.4f}, where there were few."
+        )

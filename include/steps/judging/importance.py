@@ -1,0 +1,49 @@
+"""What a model uses: how much worse it gets when one feature's values are shuffled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from include.contract.receipt import Json
+from include.steps.judging.metrics import Counts, Numbers, point_metrics
+
+SAMPLE_ROWS = 2_000
+METRIC = "roc_auc"
+
+
+@dataclass(frozen=True)
+class Importance:
+    """One feature."""
+
+    feature: str
+    drop: float
+    """Area under the ROC curve on the sample, less what is left of it when the feature is shuffled."""
+
+    def described(self) -> Json:
+        """As JSON."""
+        return {"feature": self.feature, "drop": round(self.drop, 6)}
+
+
+def permutation_importance(
+    features: pd.DataFrame, target: Counts, predict: Callable[[pd.DataFrame], Numbers], seed: int
+) -> list[Importance]:
+    """
+    Importance of each feature on a seeded sample, the greatest first; empty where the sample has one class only.
+
+    :param predict: the probability of a 1 for each row; called once, as one call of many rows is far quicker than many.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = np.sort(generator.choice(len(features), min(SAMPLE_ROWS, len(features)), replace=False))
+    sample, truth = features.iloc[chosen].reset_index(drop=True), target[chosen]
+    copies = [sample]
+    for name in sample.columns:
+        order = generator.permutation(len(sample))
+        copies.append(sample.assign(**{str(name): sample[name].take(order).to_numpy(copy=True)}))
+    said = predict(pd.concat(copies, ignore_index=True).astype(sample.dtypes.to_dict()))
+    scores = [point_metrics(truth, part)[METRIC] for part in np.split(said, len(copies))]
+    if not np.isfinite(scores[0]):
+        return []
+    found = [Importance(str(name), scores[0] - score) for name, score in zip(sample.columns, scores[1:], strict=True)]
+    return sorted(found, key=lambda one: (-one.drop, one.feature))

@@ -1,0 +1,92 @@
+"""Who is compared: the challenger that a run trained, and the champion that is served."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.contract.receipt import ModelState, Receipt
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, listed
+from include.steps.context import StepContext
+from include.steps.judging.metrics import Numbers
+from include.steps.training.logged_run import MODEL_ARTIFACT, digest, fetched
+from include.stores.model_files import load_model
+from include.stores.serving_versions import champion, sealed_bundle
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A loaded model and the columns that it asks for, in its order."""
+
+    model: Any
+    columns: tuple[str, ...]
+
+    def missing(self, frame: pd.DataFrame) -> list[str]:
+        """Columns that the rows do not have."""
+        return [name for name in self.columns if name not in frame.columns]
+
+    def probabilities(self, frame: pd.DataFrame) -> Numbers:
+        """The probability of a 1 for each row."""
+        said = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=np.float64)
+        return said[:, 1]
+
+
+def load_challenger(context: StepContext, state: ModelState, columns: Sequence[str]) -> Rival:
+    """
+    The model that the train step logged, its file compared with the digest in the receipt before it is parsed.
+
+    :raises DataRejectedError: if the file is gone, changed or a pickle.
+    """
+    content = fetched(context.stores.registry, state.run_id, MODEL_ARTIFACT)
+    found = digest(content)
+    where = f"{MODEL_ARTIFACT} of MLflow run {state.run_id}"
+    if found != state.digest:
+        kind = " and is a pickle" if content[:1] == b"\x80" else ""
+        message = f"{where} has digest {found}{kind}, the train step wrote {state.digest}: it was not opened. "
+        raise DataRejectedError(message + "Run 'train' again: it finds that its model is gone and makes it anew.")
+    return Rival(load_model(content, where), tuple(columns))
+
+
+def load_champion(context: StepContext, state: ModelState) -> Rival:
+    """
+    The champion from its sealed bundle.
+
+    :raises DataRejectedError: if a file of the bundle is gone or changed.
+    """
+    bundle = sealed_bundle(context.stores.objects, context.spec.name, state.digest)
+    return Rival(bundle.load(), tuple(column.name for column in bundle.manifest.inputs))
+
+
+def opponent(context: StepContext, challenger: ModelState) -> ModelState | None:
+    """
+    The champion to compare with; None if there is none.
+
+    Where the challenger is the champion already, the same comparison as the one that made it champion is asked for
+    again: a step that is repeated after the promotion must not compare a model with itself.
+    """
+    served = champion(context.stores.registry, challenger.name)
+    if served is None:
+        return None
+    if served.run_id != challenger.run_id:
+        return ModelState(name=served.model, run_id=served.run_id, version=served.version, digest=served.digest)
+    for receipt in context.evidence.receipts(StepName.EVALUATE, context.command.subject):
+        if challenger in receipt.inputs:
+            return champion_of(receipt, challenger)
+    return None
+
+
+def champion_of(receipt: Receipt, challenger: ModelState) -> ModelState | None:
+    """The champion among an evaluation's inputs."""
+    others = [state for state in receipt.inputs if isinstance(state, ModelState) and state != challenger]
+    return others[0] if others else None
+
+
+def cannot_compare(champion_state: ModelState, missing: Sequence[str], table: str) -> str:
+    """Why the champion cannot be asked about these rows."""
+    return (
+        f"champion version {champion_state.version} cannot be asked about {table}, which lacks its columns "
+        f"{listed(missing)}; to replace it all the same, take the gate out of the spec for one training"
+    )

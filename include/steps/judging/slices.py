@@ -1,0 +1,84 @@
+"""The same metrics for parts of the rows: each carrier, each origin, each month."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from include.contract.receipt import Json
+from include.steps.judging.intervals import Measured, Resampling, described
+from include.steps.judging.metrics import METRICS, Counts, Numbers, point_metrics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MONTH = "month"
+ROWS_WORTH_MEASURING = 20
+NOTHING = "none"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows of one value of one column."""
+
+    column: str
+    value: str
+    rows: int
+    positives: int
+    measured: Measured
+
+    def described(self) -> Json:
+        """As JSON."""
+        return {
+            "value": self.value,
+            "rows": self.rows,
+            "positives": self.positives,
+            "metrics": described(self.measured),
+        }
+
+
+def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resampling: Resampling) -> list[Slice]:
+    """
+    Measure a model on each value of each column; parts of fewer than twenty rows are left out.
+
+    :param groups: one row per row; the columns by which to slice.
+    """
+    found = []
+    for column in groups.columns:
+        codes, values = pd.factorize(groups[column], sort=True, use_na_sentinel=True)
+        for code in range(-1 if (codes < 0).any() else 0, len(values)):
+            where = codes == code
+            rows = int(where.sum())
+            if rows < ROWS_WORTH_MEASURING:
+                continue
+            points = point_metrics(target[where], probability[where])
+            draws = resampling.draws(target, probability, where)
+            found.append(
+                Slice(
+                    column=str(column),
+                    value=NOTHING if code < 0 else str(values[code]),
+                    rows=rows,
+                    positives=int(target[where].sum()),
+                    measured={name: resampling.interval(points[name], draws[name]) for name in METRICS},
+                )
+            )
+    return found
+
+
+def by_column(slices: list[Slice]) -> dict[str, list[Slice]]:
+    """Slices by the column that they are of, the largest first."""
+    found: dict[str, list[Slice]] = {}
+    for one in slices:
+        found.setdefault(one.column, []).append(one)
+    return {column: sorted(parts, key=lambda part: (-part.rows, part.value)) for column, parts in found.items()}
+
+
+def months(moments: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[str]":
+    """The local month of each moment: ``2013-09``."""
+    return moments.dt.tz_convert(timezone).dt.strftime("%Y-%m")
+
+
+def days(moments: "pd.Series[pd.Timestamp]", timezone: str) -> "NDArray[np.datetime64]":
+    """The local day of each moment."""
+    return moments.dt.tz_convert(timezone).dt.tz_localize(None).to_numpy().astype("datetime64[D]")

@@ -1,0 +1,65 @@
+"""The rows on which models are judged: the test partitions, which no fit and no search has seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.contract.receipt import TableState
+from include.errors import DataRejectedError
+from include.spec.project import ProjectSpec
+from include.steps.judging.metrics import Counts
+from include.steps.judging.slices import MONTH, days, months
+from include.steps.training.rows import to_frame
+
+if TYPE_CHECKING:
+    from include.stores.protocols import TableStore
+
+
+@dataclass(frozen=True)
+class UnseenRows:
+    """Rows of the test partitions, oldest first, in written order."""
+
+    frame: pd.DataFrame
+    """All columns of the features table but the target."""
+    target: Counts
+    """0 or 1 for each row."""
+    groups: pd.DataFrame
+    """The columns by which the spec slices, and ``month``."""
+    days: NDArray[np.datetime64]
+    """The local day of each row's prediction."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def unseen_rows(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> UnseenRows:
+    """
+    Read the test partitions at the versions that their states name.
+
+    :raises DataRejectedError: if they hold one class only, or nothing.
+    """
+    parts = [tables.read(state.name, state.partition, version=state.version) for state in states]
+    whole = pd.concat([to_frame(part) for part in parts], ignore_index=True)
+    target = whole.pop(spec.target.name).to_numpy(dtype=np.int64)
+    ones, names = int(target.sum()), ", ".join(state.partition for state in states)
+    if ones in {0, len(target)}:
+        message = (
+            f"Target '{spec.target.name}' is {'yes' if ones else 'no'} in all {len(target)} rows of the test partitions"
+            f" {names}: no model can be judged on one class. Ask for another window."
+        )
+        raise DataRejectedError(message)
+    moments = whole[spec.feature_set.prediction_time]
+    groups = whole[list(spec.evaluation.slices)].assign(**{MONTH: months(moments, spec.timezone)})
+    return UnseenRows(whole, target, groups, days(moments, spec.timezone))
+
+
+def fitted_groups(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> tuple[pd.DataFrame, Counts]:
+    """The columns by which the spec slices, and the target, of the rows that the model was fitted on."""
+    columns = list(dict.fromkeys([*spec.evaluation.slices, spec.target.name]))
+    parts = [tables.read(state.name, state.partition, version=state.version, columns=columns) for state in states]
+    whole = pd.concat([to_frame(part) for part in parts], ignore_index=True)
+    return whole, whole.pop(spec.target.name).to_numpy(dtype=np.int64)

@@ -1,0 +1,23 @@
+"""What tests of steps share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.training_world import MONTHS, World, toy_project
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("bundle")
+    with toy_project(folder):
+        yield folder
+
+
+@pytest.fixture
+def world(toy: Path) -> World:
+    """Five months of trips, vouched for."""
+    found = World()
+    found.fill(*MONTHS)
+    return found
