@@ -7,14 +7,8 @@ import pyarrow as pa
 from include.errors import ConfigurationError, DataRejectedError, listed, near
 from include.spec.project import ProjectSpec
 from include.spec.sources import ColumnType
+from include.steps.arrow_types import arrow_type
 from include.steps.project_function import ProjectFunction
-
-ARROW_TYPES = {
-    ColumnType.STRING: pa.string(),
-    ColumnType.INT64: pa.int64(),
-    ColumnType.FLOAT64: pa.float64(),
-    ColumnType.BOOL: pa.bool_(),
-}
 
 
 class FeatureFunction:
@@ -88,7 +82,7 @@ class FeatureFunction:
     def _column(self, name: str, values: pd.Series) -> pa.Array:
         declared = self._spec.feature_set.columns[name].type
         try:
-            column = pa.Array.from_pandas(values, type=ARROW_TYPES[declared], safe=True)
+            column = pa.Array.from_pandas(values, type=arrow_type(declared), safe=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             message = f"{self.label}: feature '{name}' is {values.dtype}, which does not fit its declared type"
             raise ConfigurationError(f"{message} {declared.value}. Correct one of the two.") from error

@@ -61,13 +61,12 @@ class Timeline:
 
         :param count: how many; fewer where there are fewer distinct prediction times.
         """
-        distinct = np.unique(self.predictions)
+        random = np.random.default_rng(seed)
+        distinct = random.permutation(np.unique(self.predictions))  # so that chance chooses among equally busy ones
         busy = np.minimum(self.before(distinct), self.after(distinct))
         keep = max(count, int(len(distinct) * BUSIEST_SHARE))
-        best = distinct[np.argsort(-busy, kind="stable")[:keep]]
-        drawn = np.random.default_rng(seed).permutation(best)
-        days = drawn.astype("datetime64[D]")
-        _, first = np.unique(days, return_index=True)
+        drawn = random.permutation(distinct[np.argsort(-busy, kind="stable")[:keep]])
+        _, first = np.unique(drawn.astype("datetime64[D]"), return_index=True)
         order = np.concatenate([np.sort(first), np.setdiff1d(np.arange(len(drawn)), first)])
         return pd.DatetimeIndex(np.sort(drawn[order[:count]])).tz_localize("UTC")
 
@@ -108,9 +107,7 @@ def refuse_leaks(
         rows = computed.index[predicted <= moment]
         gone = rows.difference(again.index)
         if len(gone):
-            message = (
-                f"{where}: {len(gone)} of {len(rows)} rows whose prediction was made by {at} were not known by then."
-            )
+            message = f"{where}: {len(gone)} of {len(rows)} rows whose prediction was made by {at} were not known then."
             raise LeakError(
                 message + " Declare the rows of the base as known when predictions are made, and join left."
             )

@@ -75,13 +75,24 @@ def with_times(columns: pd.DataFrame, spec: SourceSpec) -> pd.DataFrame:
 
 
 def _moments(frame: pd.DataFrame, time: TimeSpec) -> pd.Series:
-    moments = frame[time.start]
+    moments: pd.Series = frame[time.start]
     if time.add_minutes is not None:
         microseconds = (frame[time.add_minutes].astype("float64") * 60_000_000).round()
-        added = pd.to_timedelta(microseconds, unit="us").astype("timedelta64[us]")
+        added = pd.to_timedelta(microseconds, unit="us")
         if time.when_null is not None:
             added = added.fillna(pd.Timedelta(time.when_null))
         moments = moments + added
     if time.offset is not None:
         moments = moments + pd.Timedelta(time.offset)
-    return moments if time.floor is None else moments.dt.floor(pd.Timedelta(time.floor))
+    if time.floor is not None:
+        moments = moments.dt.floor(pd.Timedelta(time.floor))
+    # A Timedelta counts nanoseconds and would make the moments do so too; tables and projects see microseconds.
+    return moments.astype(frame[time.start].dtype)
+
+
+def arrow_column(values: pd.Series) -> pa.Array:
+    """The column as tables hold it: nulls are null, NaN among them, and moments are in UTC."""
+    if not isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.Array.from_pandas(values)
+    moments = values.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+    return pa.array(moments, type=pa.timestamp("us")).view(pa.timestamp("us", tz="UTC"))

@@ -25,7 +25,7 @@ from include.steps.feature_function import FeatureFunction
 from include.steps.feature_joins import JoinCount, Joined, joined, reconcile
 from include.steps.feature_leaks import MomentReport, refuse_leaks
 from include.steps.feature_selection import FeatureEvidence, Verdict, evidence
-from include.steps.feature_sources import SourceRows
+from include.steps.feature_sources import SourceRows, arrow_column
 
 REPORT = "features.json"
 ROWS_THAT_SHOW_BOTH_CLASSES = 100
@@ -119,7 +119,7 @@ def _target(spec: ProjectSpec, frame: pd.DataFrame, where: str) -> NDArray[np.in
 def _table(spec: ProjectSpec, whole: Joined, features: pa.Table, target: NDArray[np.int64]) -> pa.Table:
     """Key, prediction time, slices, features, target; a column that is two of these stands once."""
     first = [*spec.base.key, spec.feature_set.prediction_time, *spec.evaluation.slices]
-    columns = {name: pa.Array.from_pandas(whole.frame[name]) for name in dict.fromkeys(first)}
+    columns = {name: arrow_column(whole.frame[name]) for name in dict.fromkeys(first)}
     columns |= {name: features.column(name) for name in features.column_names}
     columns[spec.target.name] = pa.array(target)
     return pa.table(columns)
