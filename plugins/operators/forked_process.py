@@ -15,7 +15,7 @@ from include.contract.fork_protocol import (
 )
 from plugins.operators.step_process import signal_group
 
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 15.0
 """How long the server may take to answer: it may still be importing."""
 RECEIVE_BYTES = 4_096
 
