@@ -100,7 +100,7 @@ def _own(frame: pd.DataFrame) -> dict[str, pd.Series]:
     weather = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
     return {
         "minute_of_day": frame["hour"] * 60 + frame["minute"],
-        "weekday": frame["time_hour"].dt.tz_convert(TIMEZONE).dt.dayofweek.astype(np.int64),
+        "weekday": frame["time_hour"].dt.tz_convert(TIMEZONE).dt.day_of_week.astype(np.int64),
         "dest_lat": frame["airports_lat"],
         "dest_lon": frame["airports_lon"],
         **{f"weather_{name}": frame[f"weather_{name}"] for name in weather},
