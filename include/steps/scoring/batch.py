@@ -1,0 +1,79 @@
+"""What a sealed model says of the rows of one partition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from include.errors import DataRejectedError, listed
+from include.steps.judging.metrics import Numbers
+from include.steps.training.rows import to_frame
+from include.stores.model_files import Bundle
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class BatchModel:
+    """A bundle whose files have been compared with their digests."""
+
+    bundle: Bundle
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it asks for, in its order."""
+        return tuple(column.name for column in self.bundle.manifest.inputs)
+
+    def check(self, table: str, has: Sequence[str]) -> None:
+        """
+        Refuse a table that lacks a column that the model asks for.
+
+        :raises DataRejectedError: naming the columns.
+        """
+        missing = [name for name in self.columns if name not in has]
+        if missing:
+            message = (
+                f"The champion, bundle {self.bundle.digest}, asks for columns {listed(missing)}, which table '{table}' "
+                "does not have. Train and promote a model on this feature set, or score with the code of that time."
+            )
+            raise DataRejectedError(message)
+
+    def scores(self, rows: "pa.Table") -> Numbers:
+        """
+        One number for each row: the probability of the positive class, or what the model predicts.
+
+        :param rows: at least the model's columns.
+        :raises DataRejectedError: if the model refuses the rows or says something that is no number.
+        """
+        if rows.num_rows == 0:
+            return np.empty(0, dtype=np.float64)
+        manifest = self.bundle.manifest
+        try:
+            said = getattr(self._model, manifest.predict)(to_frame(rows.select(list(self.columns))))
+            found = np.asarray(said, dtype=np.float64)
+        except (TypeError, ValueError, KeyError) as error:
+            message = f"The champion, bundle {self.bundle.digest}, refuses the rows: {type(error).__name__}."
+            raise DataRejectedError(f"{message} Their types may have changed since it was trained.") from error
+        scores = found[:, self._positive] if manifest.predict == "predict_proba" else found.reshape(-1)
+        unfit = int((~np.isfinite(scores)).sum())
+        if scores.shape != (rows.num_rows,) or unfit:
+            message = (
+                f"The champion, bundle {self.bundle.digest}, gives {scores.shape} scores for {rows.num_rows} rows, "
+                f"{unfit} of them no finite number. Nothing is written; look at the model."
+            )
+            raise DataRejectedError(message)
+        return scores
+
+    @cached_property
+    def _model(self) -> Any:
+        return self.bundle.load()
+
+    @cached_property
+    def _positive(self) -> int:
+        """Which of the probabilities is that of the positive class; the last where the manifest names none."""
+        wanted = self.bundle.manifest.positive_class
+        classes = np.asarray(self._model.classes_).tolist()
+        return classes.index(wanted) if wanted in classes else len(classes) - 1

@@ -1,0 +1,116 @@
+"""Which model was champion as of a partition's beginning, told by the ledger and the evidence alone."""
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from include.contract.partition import Grain, Partition
+from include.contract.receipt import Json
+from include.errors import DataRejectedError, NothingToDoError, foreign
+from include.steps.context import StepContext
+from include.steps.releasing.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion
+from include.stores.protocols import ObjectStore
+
+_DOCUMENT = "document"
+
+
+class _Part(BaseModel):
+    """What is read of a version's evidence; the rest of it is not asked for here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Trained(_Part):
+    partition: str
+
+
+class _Evidence(_Part):
+    bundle: str
+    trained: _Trained
+
+
+@dataclass(frozen=True)
+class ChampionThen:
+    """A promoted version, and the data that it learned from."""
+
+    model: str
+    version: int
+    digest: str
+    """Digest of its bundle."""
+    learned_up_to: Partition
+    """Last partition of its training window."""
+    promotion: int
+    """Number of the ledger entry that made it champion."""
+
+    def described(self) -> Json:
+        """As JSON."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "digest": self.digest,
+            "learned_up_to": str(self.learned_up_to),
+            "promotion": self.promotion,
+        }
+
+
+def champion_then(context: StepContext) -> ChampionThen:
+    """
+    The last promoted version whose training window had ended when the partition began.
+
+    A later one has seen rows of the partition, or of what came after it, and its predictions would be worth nothing.
+
+    :raises NothingToDoError: if there is none, with the reason.
+    :raises DataRejectedError: if the ledger or the evidence of a promoted version is damaged.
+    """
+    project, model, partition = context.spec.name, context.spec.model.name, context.partition
+    entries = Ledger(context.stores.objects, project, model).entries()
+    promotions = [entry for entry in entries if entry.note.event is LedgerEvent.PROMOTED]
+    later: list[ChampionThen] = []
+    for entry in reversed(promotions):
+        found = _promoted(context.stores.objects, entry, Grain(context.spec.grain))
+        if found.learned_up_to < partition:
+            return found
+        later.append(found)
+    raise NothingToDoError(_nobody(model, partition, later))
+
+
+def _nobody(model: str, partition: Partition, later: list[ChampionThen]) -> str:
+    needed = f"Train with a window that ends with {partition.shift(-1)} or earlier, and promote the model."
+    if not later:
+        return f"Model '{model}' has no champion yet, so partition {partition} is not scored. {needed}"
+    first = min(champion.learned_up_to for champion in later)
+    return (
+        f"No champion of model '{model}' may score partition {partition}: the one that learned least far learned up to "
+        f"{first}, and a model never scores what it may have seen. {needed}"
+    )
+
+
+def _promoted(objects: ObjectStore, entry: LedgerEntry, grain: Grain) -> ChampionThen:
+    evidence = _evidence(objects, entry, entry.note.after)
+    return ChampionThen(
+        model=entry.model,
+        version=entry.note.after.version,
+        digest=entry.note.after.digest,
+        learned_up_to=Partition.parse(evidence.trained.partition, grain),
+        promotion=entry.number,
+    )
+
+
+def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) -> _Evidence:
+    """The evidence of a version, compared with the digest in its name and with the version's bundle."""
+    where = f"The evidence of version {after.version} of model '{entry.model}'"
+    cure = "Restore it; without it nobody knows what the model has seen."
+    key = entry.note.evidence.get(_DOCUMENT)
+    if not isinstance(key, str):
+        raise DataRejectedError(f"{where} is not named by ledger entry {entry.number}. {cure}")
+    content = objects.get(key)
+    if not key.rsplit("/", 1)[-1].startswith(hashlib.sha256(content).hexdigest()[:16]):
+        raise DataRejectedError(f"{where}, {key}, was changed. {cure}")
+    try:
+        found = _Evidence.model_validate_json(content)
+    except ValidationError as error:
+        raise DataRejectedError(f"{where}, {key}, cannot be read: {foreign(error)} {cure}") from error
+    if found.bundle != after.digest:
+        raise DataRejectedError(f"{where}, {key}, is that of bundle {found.bundle}, not {after.digest}. {cure}")
+    return found
