@@ -1,0 +1,104 @@
+"""Step ``profile``: what the base source's validated partition looks like, and how far it drifted from those before."""
+
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.contract.layout import Layer, report_key, table_name
+from include.contract.receipt import Json, ObjectState, TableState, canonical_json
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError
+from include.steps.context import Plan, StepContext, Work
+from include.steps.drift import ColumnDrift, table_drift
+from include.steps.drift_report import drift_page
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REFERENCES_AT_MOST = 3
+_TOLD_AT_MOST = 10
+
+
+def plan(context: StepContext) -> Plan:
+    """
+    Find the validated partition and up to three before it; the work is to describe and to compare.
+
+    :raises DataRejectedError: if the partition was never validated.
+    """
+    current = _validated(context, str(context.partition))
+    if current is None:
+        table = table_name(context.spec.name, Layer.VALIDATED, context.spec.feature_set.base)
+        message = f"Table {table} has no partition {context.partition} that a receipt of validate vouches for. "
+        raise DataRejectedError(message + f"Run 'validate --partition {context.partition}'.")
+    before = [context.partition.shift(-count) for count in range(REFERENCES_AT_MOST, 0, -1)]
+    references = [state for state in (_validated(context, str(one)) for one in before) if state is not None]
+    columns: Json = {name: column.type.value for name, column in context.spec.base.columns.items()}
+    return Plan(
+        inputs=(current, *references),
+        parameters={"columns": columns},
+        work=partial(_work, context, current, references),
+    )
+
+
+def _validated(context: StepContext, partition: str) -> TableState | None:
+    """The partition's state, if a receipt of validate names exactly its content."""
+    table = table_name(context.spec.name, Layer.VALIDATED, context.spec.feature_set.base)
+    state = context.stores.tables.state(table, partition)
+    if state is None or context.evidence.sealed(StepName.VALIDATE, state) is None:
+        return None
+    return state
+
+
+def _work(context: StepContext, current: TableState, references: list[TableState], identity: str) -> Work:
+    tables = context.stores.tables
+    rows = tables.read(current.name, current.partition, version=current.version)
+    before = [tables.read(state.name, state.partition, version=state.version) for state in references]
+    types = {name: column.type for name, column in context.spec.base.columns.items()}
+    drifts = table_drift(rows, before, types) if before else []
+    compared = [state.partition for state in references]
+    drifting = [drift for drift in drifts if drift.level != "none"]
+    context.events.emit("drift measured", compared_with=compared, drifting=[drift.column for drift in drifting])
+    title = f"{context.spec.title}: {context.spec.feature_set.base} {context.partition}"
+    meanings = {name: column.meaning for name, column in context.spec.base.columns.items()}
+    document: Json = {
+        "format": 1,
+        "partition": current.partition,
+        "compared_with": list(compared),
+        "columns": [drift.document() for drift in drifts],
+    }
+    pages = {
+        "drift.json": canonical_json(document),
+        "drift.html": drift_page(f"{title}: drift", compared, drifts, meanings).encode(),
+        "profile.html": _table_report(rows, title).encode(),
+    }
+    reports = tuple(_seal(context, identity, name, data) for name, data in pages.items())
+    return Work(
+        outputs=reports,
+        row_counts={"rows": rows.num_rows, "rows_before": sum(table.num_rows for table in before)},
+        results=_results(compared, drifting),
+    )
+
+
+def _results(compared: list[str], drifting: list[ColumnDrift]) -> Json:
+    top: list[Json] = [drift.document() for drift in drifting[:_TOLD_AT_MOST]]
+    return {"compared_with": list(compared), "columns_drifting": len(drifting), "drifting": list(top)}
+
+
+def _seal(context: StepContext, identity: str, name: str, data: bytes) -> ObjectState:
+    key = report_key(context.spec.name, context.command.step.value, str(context.partition), identity, name)
+    return context.stores.objects.seal(key, data)
+
+
+def _table_report(rows: "pa.Table", title: str) -> str:
+    """
+    A page with samples, statistics and associations of all columns.
+
+    Without skrub's plots: they take four fifths of its time, 2.3 s of 2.8 s for a month; the drift page shows every
+    column's distribution beside the one before.
+    """
+    from skrub import TableReport
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of statistics over columns that are all null
+        page: str = TableReport(rows.to_pandas(), title=title, verbose=0, plot_distributions=False).html()
+    return page
