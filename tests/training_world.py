@@ -116,7 +116,7 @@ feature_set:
     gap: {meaning: Often missing., of: [size]}
     fixed: {type: int64, meaning: Always the same., of: [id]}
     noise: {meaning: Says nothing., of: [id]}
-  selection: {relevance_at_least: 0.002, nulls_at_most: 0.9}
+  selection: {relevance_at_least: 0.015, nulls_at_most: 0.9}
 target: {name: late, meaning: It is late., column: delay, at_least: 10, when_null: false}
 model:
   name: lateness
@@ -178,6 +178,19 @@ def toy_rows(partition: str, count: int = 400, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def as_table(rows: pd.DataFrame) -> pa.Table:
+    """Rows as the table store takes them; moments in UTC."""
+    columns = {}
+    for name in rows.columns:
+        values = rows[name]
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            plain = values.dt.tz_convert(None).to_numpy()
+            columns[name] = pa.array(plain, type=pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
+        else:
+            columns[name] = pa.array(values, from_pandas=True)
+    return pa.table(columns)
+
+
 @dataclass
 class World:
     """Stores in memory, and what was said."""
@@ -203,11 +216,11 @@ class World:
         return self.add_features(partition, rows, validated)
 
     def validated(self, partition: str, rows: pd.DataFrame) -> TableState:
-        plain = pa.Table.from_pandas(rows[["id", "size"]], preserve_index=False)
+        plain = as_table(rows[["id", "size"]])
         return self.tables.write(table_name(PROJECT, Layer.VALIDATED, "trips"), partition, plain, stamp={})
 
     def add_features(self, partition: str, rows: pd.DataFrame, validated: TableState) -> TableState:
-        sealed = self.tables.write(self.table, partition, pa.Table.from_pandas(rows, preserve_index=False), stamp={})
+        sealed = self.tables.write(self.table, partition, as_table(rows), stamp={})
         names, target = list(self.spec.feature_names), rows["late"].to_numpy()
         found = evidence(rows[names], target, self.spec.feature_set.selection, self.spec.model.seed)
         results = {"selection": {name: one.model_dump(mode="json") for name, one in found.items()}}

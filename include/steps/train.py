@@ -82,26 +82,24 @@ def _work(context: StepContext, window: Window, partitions: tuple[Vouched, ...],
 def _task(context: StepContext, window: Window, partitions: tuple[Vouched, ...]) -> Task:
     spec = context.spec
     model = ModelFunction(spec)
-    seen = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
-    dropped = dropped_features(seen, spec.feature_set.selection)
-    lost = {one.feature for one in dropped}
-    kept = tuple(name for name in spec.feature_names if name not in lost)
-    if not kept:
-        reasons = "; ".join(f"{one.feature}: {one.why}" for one in dropped[:3])
-        message = (
-            f"No feature is left of {len(dropped)} in partitions {window.train[0]} to {window.train[-1]}: {reasons}."
-        )
-        raise DataRejectedError(f"{message} See feature_set.selection of the spec.")
-    for one in dropped:
-        context.events.emit("feature dropped", feature=one.feature, why=one.why)
     states = {partition.state.partition: partition.state for partition in partitions}
     train, validation = (
-        read_rows(context.stores.tables, [states[name] for name in names], kept, spec.target.name)
+        read_rows(context.stores.tables, [states[name] for name in names], spec.feature_names, spec.target.name)
         for names in (window.train, window.validation)
     )
     _refuse_one_class(context, train, "train", window.train)
     _refuse_one_class(context, validation, "validation", window.validation)
-    return Task(window, partitions, kept, dropped, train, validation, model)
+    seen = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
+    dropped = dropped_features(seen, spec.feature_set.selection)
+    lost = {one.feature: one.why for one in dropped}
+    kept = tuple(name for name in spec.feature_names if name not in lost)
+    if not kept:
+        reasons = "; ".join(f"{feature}: {why}" for feature, why in list(lost.items())[:3])
+        message = f"No feature is left of {len(lost)} in partitions {window.train[0]} to {window.train[-1]}: {reasons}."
+        raise DataRejectedError(f"{message} See feature_set.selection of the spec.")
+    for feature, why in lost.items():
+        context.events.emit("feature dropped", feature=feature, why=why)
+    return Task(window, partitions, kept, dropped, train.only(kept), validation.only(kept), model)
 
 
 def _evidence(partition: Vouched) -> dict[str, FeatureEvidence]:

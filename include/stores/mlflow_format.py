@@ -78,13 +78,13 @@ def _signature(description: ModelDescription) -> "ModelSignature":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without MLflow's advice on how it would rather be called: it stands in every log otherwise."""
+    """Without MLflow's advice on how it would rather be called, and what pandas says of how MLflow calls it."""
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)

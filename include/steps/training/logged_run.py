@@ -126,7 +126,8 @@ class LoggedRun:
 
     def _mark_failed(self, run_id: str) -> None:
         try:
-            self.registry.end_run(run_id, RunStatus.FAILED)
+            if any(run.run_id == run_id and run.status is RunStatus.RUNNING for run in self._runs()):
+                self.registry.end_run(run_id, RunStatus.FAILED)
         except PlatformError as error:
             # The error that is on its way says more; the next try marks the run.
             self.context.events.warn("the run could not be marked as failed", run_id=run_id, reason=str(error))

@@ -31,6 +31,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def only(self, names: Sequence[str]) -> "Rows":
+        """The same rows with these features."""
+        return Rows(self.features[list(names)], self.target)
+
     @classmethod
     def joined(cls, *parts: "Rows") -> "Rows":
         """The rows of several parts, one after the other."""
