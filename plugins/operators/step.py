@@ -8,12 +8,11 @@ from airflow.sdk import Asset, BaseOperator
 
 from include.contract import settings
 from include.contract.step_names import StepName
-from include.errors import ConfigurationError, listed, near
+from include.errors import ConfigurationError, near
 from include.spec.project import ProjectSpec
-from include.spec.sources import SourceFormat
 from plugins.operators.local_step import LocalStepOperator
 
-LOCAL, KUBERNETES = MODES = ("local", "kubernetes")
+LOCAL = "local"
 
 
 def step_task(
@@ -38,9 +37,9 @@ def step_task(
     :raises ConfigurationError: if the execution mode is none that this installation has.
     """
     mode = os.environ.get(settings.EXECUTION) or LOCAL
-    if mode not in MODES:
-        message = f"Environment variable {settings.EXECUTION} is '{mode}'; the execution modes are {listed(MODES)}."
-        raise ConfigurationError(f"{message}{near(mode, MODES)} Set it to one of them, or leave it out for '{LOCAL}'.")
+    if mode != LOCAL:
+        message = f"Environment variable {settings.EXECUTION} is '{mode}'; the supported execution mode is '{LOCAL}'."
+        raise ConfigurationError(f"{message}{near(mode, [LOCAL])} Set it to '{LOCAL}', or leave it out.")
     resources = spec.execution.for_step(step.value)
     given: dict[str, Any] = {
         "task_id": step.value,
@@ -49,21 +48,12 @@ def step_task(
         "partition": partition,
         "options": dict(options or {}),
         "threads": max(1, int(resources.cpu or 1)),
+        "execution_timeout": resources.timeout,
         "retries": resources.retries,
         "retry_delay": resources.retry_delay,
         "outlets": list(outlets),
     }
     operator: type[BaseOperator] = LocalStepOperator
-    if mode == KUBERNETES:
-        from plugins.operators.pod_step import PodStepOperator
-
-        operator = PodStepOperator
-        given |= {"cpu": resources.cpu, "memory": resources.memory, "timeout": resources.timeout}
-        given["connections"] = {
-            name: source.location for name, source in spec.sources.items() if source.format is SourceFormat.SQL
-        }
-    else:
-        given["execution_timeout"] = resources.timeout
     if not sources:
         return operator(**given)
     return operator.partial(**given, map_index_template="{{ task.source }}").expand(source=list(sources))
