@@ -226,14 +226,11 @@ def main(arguments: Sequence[str]) -> int:
         if registry is None:
             console.say(f"{REGISTRY} is not set: images are built and stay here.")
         with snapshot() as context:
-            made = build(Engine.find(context), registry, arguments or TARGETS, console)
+            build(Engine.find(context), registry, arguments or TARGETS, console)
     except LocalPlatformError as error:
         console.draw([])
         print(error, file=sys.stderr)
         return 1
-    if any(image.target == "step" for image in made) and registry:
-        console.say("Pods run the step image that ML_STEP_IMAGE names:")
-        console.say("\n".join(f"export ML_STEP_IMAGE={image.reference}" for image in made if image.target == "step"))
     return 0
 
 

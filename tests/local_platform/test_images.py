@@ -83,13 +83,13 @@ def test_without_a_registry_nothing_is_pushed(tools: Path, capsys: pytest.Captur
     assert "ML_REGISTRY is not set" in capsys.readouterr().out
 
 
-def test_the_step_image_is_told_to_whoever_starts_pods(
+def test_what_was_pushed_is_told_by_digest(
     tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(tools, "buildah", BUILDAH)
     monkeypatch.setenv("ML_REGISTRY", "http://10.0.0.1:5000")
     assert main(["step"]) == 0
-    assert f"export ML_STEP_IMAGE=10.0.0.1:5000/ml-platform/step@{DIGEST}" in capsys.readouterr().out
+    assert f"10.0.0.1:5000/ml-platform/step@{DIGEST}" in capsys.readouterr().out
 
 
 def test_a_failed_build_tells_the_engines_last_words(tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
