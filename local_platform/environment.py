@@ -76,6 +76,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "logging.base_log_folder": str(state.airflow / "logs"),
         "scheduler.scheduler_idle_sleep_time": "0.1",
         "scheduler.orphaned_tasks_check_interval": "15",
+        "scheduler.task_instance_heartbeat_timeout": "60",
         "workers.execution_api_timeout": str(PATIENCE_SECONDS),
         "metrics.statsd_on": "False",
         "usage_data_collection.enabled": "False",

@@ -17,7 +17,7 @@ from local_platform.credentials import Credentials
 from local_platform.locations import State
 from local_platform.ports import LOOPBACK, Ports
 
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 30.0
 BIN = Path(sys.executable).parent
 
 
@@ -108,7 +108,10 @@ def airflow(settings: Settings) -> list[Service]:
             name="airflow-api-server",
             words=(_tool("airflow"), "api-server"),
             variables=variables,
-            is_ready=lambda: _answer(f"{url}/api/v2/version") is not None,
+            # The part that workers talk to is made at its first request, which takes seconds: not in a task's time.
+            is_ready=lambda: all(
+                _answer(f"{url}{path}") is not None for path in ("/api/v2/version", "/execution/health")
+            ),
         ),
         Service(
             name="airflow-scheduler",

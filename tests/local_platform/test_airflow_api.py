@@ -1,0 +1,140 @@
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from local_platform import airflow_api
+from local_platform.airflow_api import AirflowApi
+from local_platform.errors import AirflowApiError
+
+RUN = {"dag_id": "d", "dag_run_id": "r 1", "state": "success", "logical_date": "2013-03-01T05:00:00Z", "conf": None}
+TASK = {
+    "dag_id": "d", "dag_run_id": "r 1", "task_id": "t", "map_index": 2, "rendered_map_index": None, "state": None,
+    "try_number": 1, "duration": None, "start_date": None,
+}  # fmt: skip
+
+
+class Script(ThreadingHTTPServer):
+    """Answers what the test wrote down, in order, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, list[tuple[int, object]]] = {"POST /auth/token": [(201, {"access_token": "one"})]}
+        self.asked: list[tuple[str, str, object]] = []
+
+    def api(self) -> AirflowApi:
+        return AirflowApi(f"http://127.0.0.1:{self.server_port}", "admin", "secret")
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Script
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        name = f"{self.command} {self.path.partition('?')[0]}"
+        self.server.asked.append((name, self.headers.get("Authorization", ""), json.loads(body) if body else None))
+        queue = self.server.answers[name]
+        status, answer = queue.pop(0) if len(queue) > 1 else queue[0]
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815 (names of the standard library)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    monkeypatch.setattr(airflow_api, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    with Script() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_pages_are_read_to_the_end(script: Script) -> None:
+    script.answers["GET /api/v2/dags/d/dagRuns"] = [
+        (200, {"dag_runs": [RUN], "total_entries": 2}),
+        (200, {"dag_runs": [RUN | {"dag_run_id": "r2"}], "total_entries": 2}),
+    ]
+    found = script.api().runs("d")
+    assert [run.run for run in found] == ["r 1", "r2"]
+    assert found[0].logical_date == datetime(2013, 3, 1, 5, tzinfo=UTC)
+    assert found[0].has_ended
+
+
+def test_the_id_of_a_run_is_quoted(script: Script) -> None:
+    path = "GET /api/v2/dags/d/dagRuns/r%201/taskInstances"
+    script.answers[path] = [(200, {"task_instances": [TASK], "total_entries": 1})]
+    (task,) = script.api().tasks("d", ["r 1"])
+    assert (task.label, task.state) == ("2", "none")
+
+
+def test_a_session_that_ran_out_is_renewed(script: Script) -> None:
+    script.answers["POST /auth/token"] = [(201, {"access_token": "one"}), (201, {"access_token": "two"})]
+    script.answers["PATCH /api/v2/dags/d"] = [(401, {}), (200, {})]
+    script.api().unpause("d")
+    assert [token for name, token, _ in script.asked if name.startswith("PATCH")] == ["Bearer one", "Bearer two"]
+
+
+def test_a_locked_database_is_asked_again(script: Script) -> None:
+    script.answers["GET /api/v2/dags/d/dagRuns/r"] = [(500, {"detail": "locked"}), (200, RUN)]
+    assert script.api().run("d", "r").run == "r 1"
+
+
+def test_a_refusal_says_what_airflow_said(script: Script) -> None:
+    script.answers["POST /api/v2/dags/d/dagRuns"] = [(400, {"detail": "window must be an integer"})]
+    with pytest.raises(AirflowApiError, match=r"answered 400 to POST /api/v2/dags/d/dagRuns: .*must be an integer"):
+        script.api().trigger("d", "r", {"window": "nine"})
+
+
+def test_a_dag_that_was_not_read_yet_is_no_error(script: Script) -> None:
+    script.answers["GET /api/v2/dags/d"] = [(404, {}), (200, {})]
+    api = script.api()
+    assert [api.has_dag("d"), api.has_dag("d")] == [False, True]
+
+
+def test_nobody_there_is_said_with_the_log_to_read(script: Script) -> None:
+    api = AirflowApi("http://127.0.0.1:9", "admin", "secret")
+    with pytest.raises(AirflowApiError, match=r"did not answer POST /auth/token.*See airflow-api-server\.log"):
+        api.run("d", "r")
+
+
+def test_a_backfill_is_made_while_its_dag_is_paused(script: Script) -> None:
+    script.answers["PATCH /api/v2/dags/d"] = [(200, {})]
+    script.answers["POST /api/v2/backfills"] = [(200, {})]
+    moment = datetime(2013, 1, 1, tzinfo=UTC)
+    script.api().backfill("d", moment, moment, 2)
+    names = [(name, body) for name, _, body in script.asked if "auth" not in name]
+    assert [name for name, _ in names] == ["PATCH /api/v2/dags/d", "POST /api/v2/backfills", "PATCH /api/v2/dags/d"]
+    assert [names[0][1], names[2][1]] == [{"is_paused": True}, {"is_paused": False}]
+
+
+def test_what_a_refused_backfill_left_is_closed_before_the_next_try(script: Script) -> None:
+    row = {"id": 7, "from_date": "2013-01-01T00:00:00Z", "to_date": "2013-01-01T00:00:00Z", "completed_at": None}
+    script.answers |= {
+        "PATCH /api/v2/dags/d": [(200, {})],
+        "POST /api/v2/backfills": [(503, {"detail": "Database is locked."}), (200, {})],
+        "GET /api/v2/backfills": [(200, {"backfills": [row], "total_entries": 1})],
+        "PUT /api/v2/backfills/7/cancel": [(200, {})],
+    }
+    moment = datetime(2013, 1, 1, tzinfo=UTC)
+    script.api().backfill("d", moment, moment, 2)
+    assert [name for name, _, _ in script.asked].count("PUT /api/v2/backfills/7/cancel") == 1
+    assert script.asked[-1][2] == {"is_paused": False}
+
+
+def test_import_errors_come_with_their_last_line(script: Script) -> None:
+    trace = "Traceback\n  File x\nValueError: no such rule\n"
+    error = {"filename": "dags/specs.py", "stack_trace": trace}
+    script.answers["GET /api/v2/importErrors"] = [(200, {"import_errors": [error]})]
+    assert script.api().import_errors() == ["dags/specs.py: ValueError: no such rule"]

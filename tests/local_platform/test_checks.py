@@ -1,0 +1,73 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from local_platform import checks
+from local_platform.console import Console
+from local_platform.locations import REPOSITORY
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "include").mkdir()
+    for source, lock in checks.LOCKS.items():
+        (tmp_path / source).write_text("numpy==2.4.6  # numbers\n")
+        (tmp_path / lock).write_text(
+            "# how to make it\nnumpy==2.4.6 ; python_version < '3.15' \\\n    --hash=sha256:ab\n"
+        )
+    (tmp_path / "requirements-dev.in").write_text("-r requirements.in\n-r include/requirements.in\nmoto[server]\n")
+    with (tmp_path / "requirements-dev.txt").open("a") as lock_file:
+        lock_file.write("moto[server]==5.1 \\\n    --hash=sha256:cd\n")
+    return tmp_path
+
+
+def test_lock_files_that_fit_are_not_mentioned(tree: Path) -> None:
+    assert list(checks.lock_files(tree)) == []
+
+
+def test_the_repository_s_own_lock_files_fit() -> None:
+    assert list(checks.lock_files(REPOSITORY)) == []
+
+
+def test_a_name_that_was_not_locked_is_found(tree: Path) -> None:
+    (tree / "requirements.in").write_text("numpy\nPolars>=1\n")
+    found = list(checks.lock_files(tree))
+    assert found[0].startswith("requirements.txt does not hold Polars, which requirements.in names. Make it anew")
+    assert found[1].startswith("requirements-dev.txt does not hold Polars")
+
+
+def test_a_version_that_is_not_asked_for_is_found(tree: Path) -> None:
+    (tree / "include" / "requirements.in").write_text("numpy==2.5.0\n")
+    assert next(iter(checks.lock_files(tree))).startswith("include/requirements.txt holds numpy 2.4.6, and include/")
+
+
+def test_two_locks_that_differ_are_found(tree: Path) -> None:
+    (tree / "requirements.in").write_text("numpy\n")
+    (tree / "requirements.txt").write_text("numpy==2.4.5 \\\n    --hash=sha256:ab\n")
+    (found,) = checks.lock_files(tree)
+    assert found.startswith("requirements.txt holds numpy 2.4.5, and requirements-dev.txt holds 2.4.6.")
+
+
+def test_long_modules_and_functions_are_found(tree: Path) -> None:
+    body = "\n".join("    x = 1" for _ in range(checks.FUNCTION_LINES))
+    (tree / "include" / "long.py").write_text(f"def f() -> None:\n{body}\n" + "y = 2\n" * checks.MODULE_LINES)
+    module, function = checks.sizes(tree)
+    assert module.startswith("include/long.py has 441 lines; 400 is the limit")
+    assert function.startswith("include/long.py:1: f() has 41 lines without its docstring; 40 is the limit")
+
+
+def test_a_docstring_does_not_make_a_function_long(tree: Path) -> None:
+    told = "\n".join("    word" for _ in range(checks.FUNCTION_LINES))
+    (tree / "include" / "told.py").write_text(f'def f() -> None:\n    """\n{told}\n    """\n    return\n')
+    assert list(checks.sizes(tree)) == []
+
+
+def test_everything_is_looked_at_also_after_a_finding(tree: Path) -> None:
+    stream = io.StringIO()
+    (tree / "include" / "wrong.py").write_text("import os,sys\nx: int = ''\n")
+    assert checks.check(Console(stream), tree) == 1
+    said = stream.getvalue().splitlines()
+    for name in ("format", "style", "types", "imports"):
+        assert any(line.split() == [name, "failed"] for line in said), said
+    assert said[-1] == "make check: format, style, types, imports failed"
