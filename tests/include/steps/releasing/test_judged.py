@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from include.contract.receipt import Receipt
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError
+from include.steps.context import StepContext
+from include.steps.evidence import Evidence
+from include.steps.releasing.judged import judged_model
+from tests.release_world import ReleaseWorld
+
+
+@pytest.fixture(scope="module")
+def context(toy: Path) -> StepContext:
+    world = ReleaseWorld.filled()
+    world.judged()
+    return world.context(StepName.PACKAGE)
+
+
+def test_model_and_its_evidence_come_from_the_receipts_of_the_run(context: StepContext) -> None:
+    judged = judged_model(context)
+    assert judged.positive_class == 1
+    assert [column["name"] for column in judged.signature["inputs"]] == list(judged.trained.features.kept)
+    assert len(judged.file_digest("golden/golden.json")) == 64
+    described = judged.described()
+    assert described["partition"] == "2024-05"
+    assert described["validation"]
+
+
+def test_artifact_that_the_receipt_does_not_name_is_refused(context: StepContext) -> None:
+    with pytest.raises(DataRejectedError, match="does not name artifact model/other"):
+        judged_model(context).file_digest("model/other")
+
+
+def test_judgement_of_another_model_does_not_count(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = Evidence.of_run
+
+    def other(evidence: Evidence, step: StepName, run: str, subject: str) -> Receipt | None:
+        found = find(evidence, step, run, subject)
+        return found if found is None or step is StepName.TRAIN else found.model_copy(update={"inputs": ()})
+
+    monkeypatch.setattr(Evidence, "of_run", other)
+    with pytest.raises(DataRejectedError, match="judged another model"):
+        judged_model(context)
+
+
+def test_receipt_of_another_platform_is_refused(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = Evidence.of_run
+
+    def other(evidence: Evidence, step: StepName, run: str, subject: str) -> Receipt | None:
+        found = find(evidence, step, run, subject)
+        return None if found is None else found.model_copy(update={"results": {}})
+
+    monkeypatch.setattr(Evidence, "of_run", other)
+    with pytest.raises(DataRejectedError, match="not what this version of the platform writes"):
+        judged_model(context)

@@ -1,0 +1,158 @@
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+from include.contract.layout import bundle_prefix
+from include.contract.receipt import OutcomeStatus
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, NothingToDoError, TemporaryError
+from include.stores.model_files import BUNDLE_FILES, MANIFEST
+from include.stores.registry_memory import MemoryRegistry
+from include.stores.serving_versions import sealed_bundle, sealed_version
+from tests.release_world import ReleaseWorld
+from tests.training_world import PROJECT
+
+
+@pytest.fixture
+def world(toy: Path) -> ReleaseWorld:
+    return ReleaseWorld.filled()
+
+
+@pytest.fixture
+def judged(world: ReleaseWorld) -> ReleaseWorld:
+    world.judged()
+    return world
+
+
+def versions(world: ReleaseWorld) -> list[int]:
+    return [version.version for version in world.registry.versions(world.model, {})]
+
+
+def spoil(world: ReleaseWorld, artifact: str, content: bytes) -> None:
+    registry = world.registry
+    assert isinstance(registry, MemoryRegistry)
+    run_id = registry.find_run(PROJECT, {})
+    assert run_id is not None
+    registry.artifact_path(run_id, artifact).write_bytes(content)
+
+
+def test_judged_model_becomes_a_sealed_bundle_and_one_version(judged: ReleaseWorld) -> None:
+    state = judged.packaged()
+    found = judged.registry.version(judged.model, 1)
+    assert found is not None
+    version = sealed_version(found)
+    assert (version.digest, version.partition, version.run_id) == (state.digest, "2024-05", state.run_id)
+    bundle = sealed_bundle(judged.objects, PROJECT, state.digest)
+    assert bundle.manifest.predict == "predict_proba"
+    assert bundle.manifest.positive_class == 1
+    assert judged.champion() is None
+    evidence = json.loads(judged.objects.get(found.tags["platform.evidence"]))
+    assert evidence["trained"]["tables"]
+    assert evidence["trained"]["features"] == [column.name for column in bundle.manifest.inputs]
+    assert any("model_card" in report for report in evidence["trained"]["reports"])
+
+
+def test_second_time_says_already_done(judged: ReleaseWorld) -> None:
+    judged.packaged()
+    assert judged.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
+    assert versions(judged) == [1]
+
+
+def test_step_killed_before_its_receipt_takes_the_version_that_it_had_made(judged: ReleaseWorld) -> None:
+    first = judged.packaged()
+    judged.forget(StepName.PACKAGE)
+    assert judged.packaged() == first
+    assert versions(judged) == [1]
+
+
+def test_another_run_of_the_same_training_has_the_same_version(judged: ReleaseWorld) -> None:
+    first = judged.packaged()
+    assert judged.packaged(run="r2") == first
+    assert versions(judged) == [1]
+
+
+def test_version_that_is_gone_from_the_registry_is_registered_again(judged: ReleaseWorld) -> None:
+    judged.packaged()
+    registry = judged.registry
+    assert isinstance(registry, MemoryRegistry)
+    registry._versions.clear()
+    assert judged.run(StepName.PACKAGE).outcome.status is OutcomeStatus.DONE
+    assert len(versions(judged)) == 1
+
+
+def test_model_that_failed_a_gate_is_not_packaged(world: ReleaseWorld) -> None:
+    gates = tuple(gate.model_copy(update={"at_least": 0.999}) for gate in world.spec.evaluation.gates[:1])
+    evaluation = world.spec.evaluation.model_copy(update={"gates": gates})
+    world.spec = world.spec.model_copy(update={"evaluation": evaluation})
+    world.judged()
+    error = world.failing(StepName.PACKAGE)
+    assert isinstance(error, NothingToDoError)
+    assert "is not promoted: " in str(error)
+    assert "0.999" in str(error)
+    assert versions(world) == []
+
+
+def test_run_that_was_not_judged_is_refused(world: ReleaseWorld) -> None:
+    with pytest.raises(DataRejectedError, match="has no receipt of step 'train'"):
+        raise world.failing(StepName.PACKAGE)
+    world.done(StepName.TRAIN)
+    with pytest.raises(DataRejectedError, match=r"has no receipt of step 'evaluate'.*same --run"):
+        raise world.failing(StepName.PACKAGE)
+
+
+@pytest.mark.parametrize("artifact", ["model/model.skops", "model/MLmodel", "golden/golden.json"])
+def test_artifact_that_was_changed_is_refused_by_name(judged: ReleaseWorld, artifact: str) -> None:
+    spoil(judged, artifact, b"changed")
+    with pytest.raises(DataRejectedError, match=f"Artifact {artifact} .* was not opened"):
+        raise judged.failing(StepName.PACKAGE)
+    assert versions(judged) == []
+    assert judged.objects.list(f"bundles/{PROJECT}/") == []
+
+
+def test_pickle_in_the_place_of_the_model_is_never_opened(judged: ReleaseWorld, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> object:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    spoil(judged, "model/model.skops", pickle.dumps(Trap()))
+    with pytest.raises(DataRejectedError, match=r"model/model\.skops .* is a pickle"):
+        raise judged.failing(StepName.PACKAGE)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_bundle_that_does_not_prove_itself_is_neither_sealed_nor_registered(
+    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_bundle: object) -> None:
+        raise DataRejectedError("answers its golden rows differently")
+
+    monkeypatch.setattr("include.steps.package.prove", refuse)
+    with pytest.raises(DataRejectedError, match="differently"):
+        raise judged.failing(StepName.PACKAGE)
+    assert versions(judged) == []
+    assert judged.objects.list(f"bundles/{PROJECT}/") == []
+
+
+def test_sealed_file_that_is_damaged_is_named_and_nothing_registered(judged: ReleaseWorld) -> None:
+    state = judged.packaged()
+    judged.forget(StepName.PACKAGE)
+    prefix = bundle_prefix(PROJECT, state.digest)
+    assert {key.removeprefix(prefix) for key in judged.objects.list(prefix)} > {*BUNDLE_FILES, MANIFEST}
+    judged.objects.contents[f"{prefix}model.skops"] = b"torn"
+    with pytest.raises(DataRejectedError, match=r"model\.skops of bundle"):
+        raise judged.failing(StepName.PACKAGE)
+
+
+def test_registry_that_fails_leaves_a_sealed_bundle_that_the_next_try_registers(
+    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise TemporaryError("MLflow does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(judged.registry, "register", fail)
+        assert isinstance(judged.failing(StepName.PACKAGE), TemporaryError)
+    assert judged.packaged(attempt=2).version == 1
+    assert versions(judged) == [1]

@@ -1,0 +1,70 @@
+"""The small project of ``tests.training_world`` with a model server, up to a packaged or served model."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.contract.receipt import ModelState, Receipt
+from include.contract.step_names import StepName
+from include.steps.context import StepContext
+from include.steps.releasing.ledger import Ledger, LedgerEntry
+from include.stores.serving import ServingStore
+from include.stores.serving_memory import MemoryServing
+from tests.training_world import MONTHS, PROJECT, World
+
+
+@dataclass
+class ReleaseWorld(World):
+    """A world that has a model server as well."""
+
+    serving: ServingStore = field(default_factory=MemoryServing)
+
+    @classmethod
+    def filled(cls, **parts: Any) -> "ReleaseWorld":
+        found = cls(**parts)
+        found.fill(*MONTHS)
+        return found
+
+    @property
+    def model(self) -> str:
+        return self.spec.model.name
+
+    def context(self, step: StepName, partition: str = "2024-05", **options: Any) -> StepContext:
+        found = super().context(step, partition, **options)
+        found.stores.__dict__.update(serving=self.serving)
+        return found
+
+    def judged(self, partition: str = "2024-05", **options: Any) -> None:
+        """Train and evaluate."""
+        self.done(StepName.TRAIN, partition, **options)
+        self.done(StepName.EVALUATE, partition, **options)
+
+    def packaged(self, partition: str = "2024-05", **options: Any) -> ModelState:
+        """Train, evaluate and package; the registered version."""
+        self.judged(partition, **options)
+        return version_of(self.done(StepName.PACKAGE, partition, **options))
+
+    def deployed(self, partition: str = "2024-05", **options: Any) -> ModelState:
+        """All the way to the traffic."""
+        self.packaged(partition, **options)
+        return version_of(self.done(StepName.DEPLOY, partition, **options))
+
+    def champion(self) -> int | None:
+        found = self.registry.alias(self.model, "champion")
+        return None if found is None else found.version
+
+    def active(self) -> int | None:
+        found = self.serving.status().active
+        return None if found is None else found.version
+
+    def ledger(self) -> list[LedgerEntry]:
+        return Ledger(self.objects, PROJECT, self.model).entries()
+
+    def forget(self, step: StepName, partition: str = "2024-05") -> None:
+        """As if the step had been killed just before it wrote its receipt."""
+        prefix = f"receipts/{PROJECT}/{step.value}/{partition}/"
+        for key in self.objects.list(prefix):
+            del self.objects.contents[key]
+
+
+def version_of(receipt: Receipt) -> ModelState:
+    return next(state for state in receipt.outputs if isinstance(state, ModelState))
