@@ -123,10 +123,10 @@ class AirflowApi:
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
         """
-        Run every interval between two moments, those that ran before as well, and leave the DAG unpaused.
+        Run every interval between two moments, those that ran before as well.
 
         When another process holds SQLite's lock, Airflow takes back what it can of the runs that it had made so far and
-        answers 503; a scheduler that had begun one of them falls over it. While the DAG is paused it begins none.
+        answers 503; a scheduler that had begun one of them falls over it. So call this while the DAG is paused.
         """
         body = {
             "dag_id": dag,
@@ -137,7 +137,6 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "completed",
         }
-        self.pause(dag)
         for pause_seconds in PAUSES_SECONDS:
             try:
                 self._request("POST", "/backfills", body)
@@ -150,7 +149,6 @@ class AirflowApi:
                     self.close_backfill(left.number)
         else:
             self._request("POST", "/backfills", body)
-        self.unpause(dag)
 
     def active_backfills(self, dag: str) -> list[Backfill]:
         """Backfills that still keep others of the same DAG from starting."""

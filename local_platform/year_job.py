@@ -42,6 +42,7 @@ class YearJob:
         self._console = console
         self._is_well = is_well
         self._spec: ProjectSpec = load_project(PROJECT)
+        self._dags = (f"{PROJECT}_data", f"{PROJECT}_training", f"{PROJECT}_scoring")
         self.done = Done()
 
     def do(self) -> Done:
@@ -50,9 +51,9 @@ class YearJob:
 
         :raises JobFailedError: if a run failed; with the task, its error and its log.
         """
-        data, training, scoring = f"{PROJECT}_data", f"{PROJECT}_training", f"{PROJECT}_scoring"
+        data, training, scoring = self._dags
         with self._stage("Airflow reads the DAGs"):
-            self._read_dags(data, training, scoring)
+            self._read_dags()
         with self._stage(f"{data} {FIRST} to {LAST}"):
             self._intervals(data, FIRST, LAST)
         with self._stage(training):
@@ -71,9 +72,9 @@ class YearJob:
         self.done.stages[name] = time.monotonic() - began
         self._console.say(f"  done in {seconds(self.done.stages[name])}")
 
-    def _read_dags(self, *dags: str) -> None:
+    def _read_dags(self) -> None:
         deadline = time.monotonic() + DAG_SECONDS
-        waiting = list(dags)
+        waiting = list(self._dags)
         while waiting:
             self._is_well()
             waiting = [dag for dag in waiting if not self._api.has_dag(dag)]
@@ -86,34 +87,56 @@ class YearJob:
                 message = f"Airflow shows no DAG {', '.join(waiting)} after {seconds(DAG_SECONDS)}."
                 raise JobFailedError(f"{message} See airflow-dag-processor.log among the logs.")
             time.sleep(POLL_SECONDS if waiting else 0)
+        for dag in self._dags:
+            self._api.unpause(dag)
 
     def _intervals(self, dag: str, first: str, last: str) -> None:
         """Run a DAG for every partition from one to another."""
-        self._let_earlier_backfills_end(dag)
+        earlier = self._let_earlier_backfills_end(dag)
         begin, end = self._start_of(first), self._start_of(last)
-        self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
+        with self._quiet():
+            for number in earlier:
+                self._api.close_backfill(number)
+            self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
         runs = self._runs_between(dag, begin, end)
         self._finish(Watched(dag, {run.run: self._label(run) for run in runs}, _between(begin, end)))
 
-    def _let_earlier_backfills_end(self, dag: str) -> None:
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """
+        Keep the scheduler from all DAGs for a moment.
+
+        It writes into the database several times a second while a run is under way, and SQLite then refuses longer
+        changes.
+        """
+        for dag in self._dags:
+            self._api.pause(dag)
+        try:
+            yield
+        finally:
+            for dag in self._dags:
+                self._api.unpause(dag)
+
+    def _let_earlier_backfills_end(self, dag: str) -> list[int]:
         """
         Airflow allows one backfill of a DAG at a time.
 
         One may be left from a start that was killed: its runs go on by themselves, and are waited for. Airflow looks
-        only every half minute whether a backfill is complete, so it is told.
+        only every half minute whether a backfill is complete, so it has to be told.
+
+        :return: numbers of the backfills that are over.
         """
-        self._api.unpause(dag)
-        for backfill in self._api.active_backfills(dag):
+        active = self._api.active_backfills(dag)
+        for backfill in active:
             runs = self._runs_between(dag, backfill.from_date, backfill.to_date)
             waiting = {run.run: self._label(run) for run in runs if not run.has_ended}
             if waiting:
                 self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
                 watched = Watched(dag, waiting, _between(backfill.from_date, backfill.to_date))
                 Watch(self._api, self._console, self._is_well).wait(watched)
-            self._api.close_backfill(backfill.number)
+        return [backfill.number for backfill in active]
 
     def _train(self, dag: str) -> None:
-        self._api.unpause(dag)
         conf = self._training_conf()
         unfinished = [run for run in self._api.runs(dag) if not run.has_ended and _agrees(run.conf, conf)]
         if unfinished:

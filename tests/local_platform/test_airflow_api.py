@@ -109,20 +109,9 @@ def test_nobody_there_is_said_with_the_log_to_read(script: Script) -> None:
         api.run("d", "r")
 
 
-def test_a_backfill_is_made_while_its_dag_is_paused(script: Script) -> None:
-    script.answers["PATCH /api/v2/dags/d"] = [(200, {})]
-    script.answers["POST /api/v2/backfills"] = [(200, {})]
-    moment = datetime(2013, 1, 1, tzinfo=UTC)
-    script.api().backfill("d", moment, moment, 2)
-    names = [(name, body) for name, _, body in script.asked if "auth" not in name]
-    assert [name for name, _ in names] == ["PATCH /api/v2/dags/d", "POST /api/v2/backfills", "PATCH /api/v2/dags/d"]
-    assert [names[0][1], names[2][1]] == [{"is_paused": True}, {"is_paused": False}]
-
-
 def test_what_a_refused_backfill_left_is_closed_before_the_next_try(script: Script) -> None:
     row = {"id": 7, "from_date": "2013-01-01T00:00:00Z", "to_date": "2013-01-01T00:00:00Z", "completed_at": None}
     script.answers |= {
-        "PATCH /api/v2/dags/d": [(200, {})],
         "POST /api/v2/backfills": [(503, {"detail": "Database is locked."}), (200, {})],
         "GET /api/v2/backfills": [(200, {"backfills": [row], "total_entries": 1})],
         "PUT /api/v2/backfills/7/cancel": [(200, {})],
@@ -130,7 +119,7 @@ def test_what_a_refused_backfill_left_is_closed_before_the_next_try(script: Scri
     moment = datetime(2013, 1, 1, tzinfo=UTC)
     script.api().backfill("d", moment, moment, 2)
     assert [name for name, _, _ in script.asked].count("PUT /api/v2/backfills/7/cancel") == 1
-    assert script.asked[-1][2] == {"is_paused": False}
+    assert script.asked[-1][0] == "POST /api/v2/backfills"
 
 
 def test_import_errors_come_with_their_last_line(script: Script) -> None:
