@@ -1,0 +1,288 @@
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from include.contract.command import StepCommand
+from include.contract.receipt import ModelState, ObjectState, OutcomeStatus, Receipt, State, TableState
+from include.contract.step_names import StepName
+from include.errors import (
+    ConfigurationError,
+    DataRejectedError,
+    MissingObjectError,
+    NothingToDoError,
+    PlatformError,
+    TemporaryError,
+)
+from include.steps import runtime
+from include.steps.context import Plan, StepContext, Work
+from include.steps.events import EventLog
+from include.steps.runtime import Ending, run_step
+from include.stores.from_env import Stores
+from include.stores.memory import MemoryObjects, MemoryTables
+from tests.spec_kit import parsed
+
+TABLE = "shop/raw/parcels"
+ROWS = pa.table({"id": [1, 2, 3]})
+MODEL = ModelState(name="lateness", run_id="r", digest="sha256:00")
+
+
+@dataclass
+class FakeStep:
+    """A step that writes one table and one report, and counts how often it works."""
+
+    inputs: tuple[State, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    rows: pa.Table = field(default_factory=lambda: ROWS)
+    still_there: Callable[[tuple[State, ...]], bool] | None = None
+    more: tuple[State, ...] = ()
+    error: Exception | None = None
+    before_sealing: Callable[[], None] = lambda: None
+    identities: list[str] = field(default_factory=list)
+
+    def plan(self, context: StepContext) -> Plan:
+        if isinstance(self.error, PlatformError) and not self.identities:
+            raise self.error
+
+        def work(identity: str) -> Work:
+            self.identities.append(identity)
+            if self.error is not None:
+                raise self.error
+            table = context.stores.tables.write(TABLE, "2013-03", self.rows, stamp={"identity": identity})
+            report = context.stores.objects.seal(f"reports/{identity}.html", b"<p>")
+            self.before_sealing()
+            return Work(outputs=(table, report, *self.more), row_counts={"read": 3}, results={"kept": ["id"]})
+
+        return Plan(inputs=self.inputs, parameters=self.parameters, work=work, still_there=self.still_there)
+
+
+@dataclass
+class Bench:
+    """A step, stores in memory, and what was said."""
+
+    step: FakeStep = field(default_factory=FakeStep)
+    tables: MemoryTables = field(default_factory=MemoryTables)
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    said: io.StringIO = field(default_factory=io.StringIO)
+
+    def context(self, *, run: str = "r1", attempt: int = 1, code: str = "sha256:aa") -> StepContext:
+        command = StepCommand(step=StepName.VALIDATE, project="shop", partition="2013-03", run=run, attempt=attempt)
+        stores = Stores(environment={})
+        stores.__dict__.update(tables=self.tables, objects=self.objects)
+        return StepContext(command=command, spec=parsed(), stores=stores, events=EventLog(self.said), code=code)
+
+    def run(self, **changes: Any) -> Ending:
+        return run_step(self.context(**changes))
+
+    def receipt(self, ending: Ending) -> Receipt:
+        return self.context().evidence.receipt(str(ending.outcome.receipt))
+
+    def keys(self, prefix: str) -> list[str]:
+        return self.objects.list(prefix)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    found = Bench()
+    monkeypatch.setattr(runtime, "step_module", lambda _step: found.step)
+    return found
+
+
+def test_work_leaves_a_receipt_and_an_outcome(bench: Bench) -> None:
+    ending = bench.run()
+    assert (ending.outcome.status, ending.outcome.exit_code, ending.error) == (OutcomeStatus.DONE, 0, None)
+    receipt = bench.receipt(ending)
+    assert (receipt.step, receipt.project, receipt.subject, receipt.run) == ("validate", "shop", "2013-03", "r1")
+    assert receipt.outputs[0] == bench.tables.state(TABLE, "2013-03")
+    assert (receipt.row_counts, receipt.results, receipt.code_digest) == ({"read": 3}, {"kept": ["id"]}, "sha256:aa")
+    assert receipt.started_at <= receipt.finished_at
+    assert bench.keys("runs/") == ["runs/shop/r1/validate/2013-03/001/000.json"]
+    assert ending.outcome.receipt == bench.keys("receipts/")[0]
+
+
+def test_the_same_work_is_done_once_whatever_the_run(bench: Bench) -> None:
+    first, second = bench.run(), bench.run(run="r2", attempt=2)
+    assert second.outcome.status is OutcomeStatus.ALREADY_DONE
+    assert second.outcome.receipt == first.outcome.receipt
+    assert len(bench.step.identities) == 1
+    assert bench.tables.version(TABLE) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parameters": {"a": 1}},
+        {"inputs": (TableState(name="t", partition="2013-03", version=1, digest="sha256:1", row_count=1),)},
+    ],
+)
+def test_other_parameters_and_inputs_are_other_work(bench: Bench, change: dict[str, Any]) -> None:
+    bench.run()
+    bench.step = replace(bench.step, **change)
+    assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
+    assert len(bench.keys("receipts/")) == 2
+
+
+def test_other_code_is_other_work(bench: Bench) -> None:
+    bench.run()
+    assert bench.run(code="sha256:bb").outcome.status is OutcomeStatus.DONE
+
+
+def _lose_the_table(bench: Bench) -> None:
+    bench.tables._versions.clear()
+
+
+def _change_the_table(bench: Bench) -> None:
+    bench.tables.write(TABLE, "2013-03", ROWS[:1], stamp={})
+
+
+def _lose_the_report(bench: Bench) -> None:
+    del bench.objects.contents[bench.keys("reports/")[0]]
+
+
+def _change_the_report(bench: Bench) -> None:
+    bench.objects.contents[bench.keys("reports/")[0]] = b"<h1>"
+
+
+@pytest.mark.parametrize("harm", [_lose_the_table, _change_the_table, _lose_the_report, _change_the_report])
+def test_lost_or_changed_outputs_are_made_again_under_a_new_receipt(
+    bench: Bench, harm: Callable[[Bench], None]
+) -> None:
+    first = bench.run()
+    harm(bench)
+    second = bench.run(run="r2")
+    assert second.outcome.status is OutcomeStatus.DONE
+    assert second.outcome.receipt != first.outcome.receipt
+    assert bench.receipt(second).identity == bench.receipt(first).identity
+    assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
+    assert "outputs of the receipt are gone or changed" in bench.said.getvalue()
+
+
+def test_a_damaged_table_does_not_block_its_rebuild(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run()
+    state = MemoryTables.state
+
+    def damaged(self: MemoryTables, name: str, partition: str, *, version: int | None = None) -> TableState | None:
+        if len(bench.step.identities) == 1:
+            message = "The file is damaged."
+            raise DataRejectedError(message)
+        return state(self, name, partition, version=version)
+
+    monkeypatch.setattr(MemoryTables, "state", damaged)
+    assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
+
+
+def test_a_store_that_does_not_answer_is_no_reason_to_work_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run()
+
+    def silent(_self: MemoryTables, _name: str, _partition: str, **_more: object) -> TableState | None:
+        message = "No answer."
+        raise TemporaryError(message)
+
+    monkeypatch.setattr(MemoryTables, "state", silent)
+    ending = bench.run(run="r2")
+    assert (ending.outcome.status, ending.outcome.exit_code) == (OutcomeStatus.FAILED, 75)
+    assert len(bench.step.identities) == 1
+
+
+def test_a_step_may_say_that_a_receipt_no_longer_holds(bench: Bench) -> None:
+    answers = iter([False])
+    bench.step.more = (MODEL,)
+    bench.step.still_there = lambda outputs: MODEL in outputs and next(answers, True)
+    bench.run()
+    assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
+    assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
+    assert "the receipt no longer holds" in bench.said.getvalue()
+
+
+def test_of_twins_that_work_at_once_both_end_with_one_receipt(bench: Bench) -> None:
+    twin: list[Ending] = []
+
+    def meanwhile() -> None:
+        bench.step.before_sealing = lambda: None
+        twin.append(bench.run(run="twin"))
+
+    bench.step.before_sealing = meanwhile
+    ending = bench.run()
+    assert ending.outcome.status is OutcomeStatus.DONE
+    assert ending.outcome.receipt == twin[0].outcome.receipt
+    assert len(bench.keys("receipts/")) == 1
+    assert bench.tables.read(TABLE, "2013-03").equals(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DataRejectedError("Bad rows."), OutcomeStatus.FAILED, 65),
+        (MissingObjectError("No report."), OutcomeStatus.FAILED, 65),
+        (ConfigurationError("Bad spec."), OutcomeStatus.FAILED, 78),
+        (TemporaryError("No answer."), OutcomeStatus.FAILED, 75),
+        (NothingToDoError("No champion."), OutcomeStatus.SKIPPED, 99),
+    ],
+)
+def test_an_error_of_the_tree_becomes_the_outcome(
+    bench: Bench, error: PlatformError, status: OutcomeStatus, code: int
+) -> None:
+    bench.step.error = error
+    ending = bench.run()
+    assert ending.error is error
+    assert (ending.outcome.status, ending.outcome.exit_code, ending.outcome.message) == (status, code, str(error))
+    assert ending.outcome.receipt is None
+    assert bench.keys("receipts/") == []
+    assert json.loads(bench.objects.get(bench.keys("runs/")[0]))["status"] == status.value
+
+
+def test_a_failure_in_the_middle_of_the_work_leaves_no_receipt_and_is_done_again(bench: Bench) -> None:
+    def full() -> None:
+        message = "The disk is full."
+        raise TemporaryError(message)
+
+    bench.step.before_sealing = full
+    assert bench.run().outcome.exit_code == 75
+    bench.step.before_sealing = lambda: None
+    assert bench.run(attempt=2).outcome.status is OutcomeStatus.DONE
+    assert bench.keys("receipts/")[0].endswith(".0.json")
+
+
+def test_a_bug_passes_and_leaves_nothing_that_says_done(bench: Bench) -> None:
+    bench.step.error = ZeroDivisionError("by zero")
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        bench.run()
+    assert bench.keys("") == []
+
+
+def test_a_try_that_was_started_twice_has_two_endings_and_the_last_counts(bench: Bench) -> None:
+    bench.step.error = TemporaryError("No answer.")
+    bench.run()
+    bench.step.error = None
+    bench.run()
+    assert [key[-8:] for key in bench.keys("runs/")] == ["000.json", "001.json"]
+    found = bench.context().evidence.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
+    assert found is not None
+    assert found.status is OutcomeStatus.DONE
+
+
+def test_each_doing_of_lost_work_has_a_name_of_its_own(bench: Bench) -> None:
+    bench.run()
+    _lose_the_table(bench)
+    bench.run(run="r2")
+    first, second = bench.step.identities
+    assert first.removesuffix(".0") == second.removesuffix(".1")
+
+
+def test_a_damaged_receipt_is_told(bench: Bench) -> None:
+    ending = bench.run()
+    bench.objects.contents[str(ending.outcome.receipt)] = b"{"
+    again = bench.run(run="r2")
+    assert again.outcome.exit_code == 65
+    assert "is damaged" in again.outcome.message
+    assert "Remove it and run its step again" in again.outcome.message
+
+
+def test_an_output_that_is_a_source_file_is_looked_for_as_an_object(bench: Bench) -> None:
+    bench.step.more = (ObjectState(name="reports/never-sealed.html", digest="sha256:00", size_bytes=0),)
+    bench.run()
+    assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
