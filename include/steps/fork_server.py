@@ -92,6 +92,8 @@ class ForkServer:
                     self._receive(key.data)
             self._reap()
             self._end_overdue()
+        for client in list(self._clients):
+            self._refuse(client, "the server is about to end, or to begin anew with changed code")
         self._selector.close()
         return self._is_stale and not self._stopping
 
@@ -176,7 +178,9 @@ class ForkServer:
             self._is_stale = True
             more = f" and {len(changed) - 1} more files" if len(changed) > 1 else ""
             return f"{changed[0]}{more} changed since the server imported it; it begins anew"
-        return "the server is about to end" if self._stopping or self._is_stale else ""
+        return (
+            "the server is about to end, or to begin anew with changed code" if self._stopping or self._is_stale else ""
+        )
 
     def _fork(self, client: Client, request: ForkRequest) -> int:
         output = (client.descriptors[0], client.descriptors[1])

@@ -113,8 +113,7 @@ class LocalStepOperator(BaseOperator):
 
     def _start(self, command: StepCommand) -> StepProcess:
         words, environment = command.arguments(), step_environment(self.threads)
-        # Found where this code lies: a versioned bundle runs its own steps.
-        folder = Path(__file__).resolve().parent.parent.parent
+        folder = code_folder()
         request = ForkRequest(
             arguments=tuple(words), environment=environment, folder=str(folder), grace_seconds=self.grace_seconds
         )
@@ -126,3 +125,8 @@ class LocalStepOperator(BaseOperator):
             self.log.warning("Not forked, so this step imports its libraries anew: %s", reason)
             self.log.info("Started process %d: %s", process.pid, " ".join(words))
         return process
+
+
+def code_folder() -> Path:
+    """The bundle's root, found where this code lies: a versioned bundle runs its own steps."""
+    return Path(__file__).resolve().parent.parent.parent

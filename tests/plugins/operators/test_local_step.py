@@ -1,0 +1,248 @@
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
+
+from include.errors import TemporaryError
+from plugins.operators import local_step
+from plugins.operators.local_step import LocalStepOperator
+from tests.step_bundle import BEHAVIOUR, Bundle, all_gone, fork_server, is_running, make_bundle, wait_until
+
+
+class Lines:
+    """Stands for the task's log."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, float]] = []
+
+    def log(self, level: int, event: str) -> None:
+        self.lines.append((logging.getLevelName(level), event, time.monotonic()))
+
+    def info(self, event: str, *values: object) -> None:
+        self.log(logging.INFO, event % values)
+
+    def warning(self, event: str, *values: object) -> None:
+        if "outside of the Task Runner" not in event:
+            self.log(logging.WARNING, event % values)
+
+    def texts(self, level: str) -> list[str]:
+        return [text for name, text, _ in self.lines if name == level]
+
+
+class Task(LocalStepOperator):
+    """The operator, with a log that the test reads."""
+
+    lines = Lines()
+    grace_seconds = 0.3
+
+    @property
+    def log(self) -> Any:
+        return self.lines
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Path]]:
+    folder = tmp_path_factory.mktemp("steps")
+    bundle = make_bundle(folder)
+    sockets = folder / "s"
+    sockets.mkdir(mode=0o700)
+    with fork_server(bundle, sockets / "fork.sock"):
+        yield bundle, sockets / "fork.sock"
+
+
+@pytest.fixture(params=["forked", "ordinary"])
+def bundle(
+    request: pytest.FixtureRequest, shared: tuple[Bundle, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Bundle:
+    bundle, socket = shared
+    fresh = Bundle(bundle.root, tmp_path)
+    monkeypatch.setattr(local_step, "code_folder", lambda: bundle.root)
+    monkeypatch.setenv("ML_OBJECTS_URI", (tmp_path / "objects").as_uri())
+    monkeypatch.setenv("ML_TEST_FOLDER", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "secret")
+    if request.param == "forked":
+        monkeypatch.setenv("ML_FORK_SERVER", str(socket))
+    else:
+        monkeypatch.delenv("ML_FORK_SERVER", raising=False)
+    return fresh
+
+
+def task(**more: Any) -> tuple[LocalStepOperator, Lines]:
+    given: dict[str, Any] = {"task_id": "ingest", "step": "ingest", "project": "flights", "partition": "2013-03"}
+    Task.lines = Lines()
+    return Task(**given | {"source": "flights"} | more), Task.lines
+
+
+def execute(operator: LocalStepOperator, attempt: int = 1) -> Any:
+    context: Any = {"run_id": "manual__1", "ti": SimpleNamespace(try_number=attempt)}
+    return operator.execute(context)
+
+
+def test_a_step_that_is_done_returns_a_small_reference(bundle: Bundle) -> None:
+    operator, lines = task(threads=1)
+    reference = execute(operator)
+    assert reference["status"] == "done"
+    assert reference["row_counts"] == {"rows": 3}
+    assert (bundle.folder / "objects" / reference["receipt"]).is_file()
+    assert any(text.startswith("done: seconds=") for text in lines.texts("INFO"))
+    assert execute(operator, attempt=2)["status"] == "already_done"
+
+
+def test_one_warning_says_why_a_step_is_not_forked(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_forked = "ML_FORK_SERVER" in os.environ
+    operator, lines = task()
+    execute(operator)
+    expected = [] if is_forked else ["Not forked, so this step imports its libraries anew: ML_FORK_SERVER is not set"]
+    assert lines.texts("WARNING") == expected
+    monkeypatch.setenv("ML_FORK_SERVER", str(bundle.folder / "nobody.sock"))
+    operator, lines = task()
+    execute(operator, attempt=2)
+    assert len(lines.texts("WARNING")) == 1
+    assert "did not answer" in lines.texts("WARNING")[0]
+
+
+def test_a_step_sees_its_settings_and_nothing_of_airflow(bundle: Bundle) -> None:
+    operator, _ = task(threads=1)
+    receipt = (bundle.folder / "objects" / execute(operator)["receipt"]).read_text()
+    assert '"threads":"1"' in receipt
+    assert f'"folder":"{bundle.root}"' in receipt
+    assert "AIRFLOW" not in receipt
+    assert "FERNET" not in receipt
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "match"),
+    [
+        ("skip", AirflowSkipException, "nothing to deploy"),
+        ("rejected", AirflowFailException, r"^Column dep_time is missing\.$"),
+        ("configuration", AirflowFailException, r"^There is no such function\.$"),
+        ("temporary", TemporaryError, r"^The store does not answer\.$"),
+        ("bug", TemporaryError, "KeyError in the platform's code"),
+        ("no receipt", TemporaryError, "exited with 0, but left no receipt"),
+        ("killed before", TemporaryError, "was ended by SIGKILL before it left a receipt"),
+    ],
+)
+def test_how_a_step_ends_decides_how_the_task_does(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, behaviour: str, error: type[Exception], match: str
+) -> None:
+    monkeypatch.setenv(BEHAVIOUR, behaviour)
+    operator, _ = task()
+    with pytest.raises(error, match=match):
+        execute(operator)
+
+
+def test_a_step_that_was_killed_after_its_receipt_is_done(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "killed after")
+    operator, _ = task()
+    assert execute(operator)["status"] == "done"
+
+
+def test_an_unknown_project_is_not_tried_again(bundle: Bundle) -> None:
+    operator, _ = task(project="flight")
+    with pytest.raises(AirflowFailException, match="There is no project 'flight'"):
+        execute(operator)
+
+
+def test_lines_come_in_order_while_the_step_works(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "lines")
+    operator, lines = task()
+    execute(operator)
+    texts = [text for _, text, _ in lines.lines]
+    mixed = [text for text in texts if text.startswith(("out", "err"))]
+    assert mixed == ["out 0", "err 0", "out 1", "err 1", "out 2", "err 2"]
+    moments = [moment for _, text, moment in lines.lines if text.startswith("out")]
+    assert moments == sorted(set(moments))
+    assert "half of the rows are new: row_count=3" in lines.texts("WARNING")
+
+
+def test_a_task_that_is_killed_leaves_nothing_running(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "hang")
+    operator, _ = task()
+    pids: list[int] = []
+
+    def kill() -> None:
+        pids.extend(bundle.pids("ingest"))
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(TemporaryError, match="was told to end, and its step was ended with it"):
+        execute(operator)
+    killer.join()
+    assert len(pids) == 2
+    assert all_gone(pids)
+
+
+def test_a_task_that_runs_out_of_time_leaves_nothing_running(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "hang")
+    operator, lines = task(execution_timeout=timedelta(seconds=60))
+
+    def let_time_run_out() -> None:
+        bundle.pids("ingest")
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+    alarm = threading.Thread(target=let_time_run_out)
+    # As the task runner does it: an alarm that raises wherever the task is.
+    with timeout(60):
+        alarm.start()
+        with pytest.raises(AirflowTaskTimeout):
+            execute(operator)
+    alarm.join()
+    assert all_gone(bundle.pids("ingest"))
+    assert "hanging" in lines.texts("INFO")
+    operator.on_kill()
+
+
+def test_nothing_runs_on_when_the_tasks_own_process_is_killed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "hang")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute(task()[0])
+        finally:
+            os._exit(0)
+    pids = bundle.pids("ingest")
+    assert all(is_running(one) for one in pids)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    leader = pids[0]
+    if "ML_FORK_SERVER" in os.environ:
+        wait_until(lambda: all_gone(pids), "the group to end")
+    else:
+        # The kernel asks only the leader, and this one does not listen; a real step does.
+        os.killpg(leader, signal.SIGKILL)
+
+
+def test_a_task_whose_supervisor_is_gone_ends_its_step(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BEHAVIOUR, "hang")
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(writing, 1)
+        for descriptor in (reading, writing):
+            os.close(descriptor)
+        try:
+            execute(task()[0])
+        except TemporaryError as error:
+            os._exit(7 if "supervisor of this task is gone" in str(error) else 1)
+        finally:
+            os._exit(2)
+    os.close(writing)
+    pids = bundle.pids("ingest")
+    os.close(reading)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert all_gone(pids)
+
+
+def test_templates_are_partition_and_options() -> None:
+    assert tuple(LocalStepOperator.template_fields) == ("partition", "options")

@@ -1,0 +1,151 @@
+import signal
+from datetime import UTC, datetime
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.contract.command import StepCommand
+from include.contract.layout import outcome_key, receipt_key
+from include.contract.receipt import Outcome, OutcomeStatus, Receipt
+from include.contract.step_names import StepName
+from include.errors import TemporaryError
+from include.stores.memory import MemoryObjects
+from plugins.operators.outcome import conclude
+
+COMMAND = StepCommand(
+    step=StepName.INGEST, project="flights", partition="2013-03", run="r", attempt=2, options=(("source", "weather"),)
+)
+KEY = receipt_key("flights", "ingest", COMMAND.subject, "f" * 64)
+
+
+@pytest.fixture
+def store() -> MemoryObjects:
+    return MemoryObjects()
+
+
+def keep_receipt(store: MemoryObjects) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    receipt = Receipt(
+        identity="f" * 64,
+        step="ingest",
+        project="flights",
+        subject=COMMAND.subject,
+        partition="2013-03",
+        run="r",
+        attempt=2,
+        parameters={},
+        inputs=(),
+        outputs=(),
+        row_counts={"rows_kept": 3},
+        results={},
+        code_digest="sha256:0",
+        started_at=now,
+        finished_at=now,
+        host="h",
+    )
+    store.create(KEY, receipt.model_dump_json().encode())
+
+
+def keep_outcome(
+    store: MemoryObjects, status: OutcomeStatus, exit_code: int, message: str = "", *, attempt: int = 2, ending: int = 0
+) -> None:
+    done = status in {OutcomeStatus.DONE, OutcomeStatus.ALREADY_DONE}
+    outcome = Outcome(
+        status=status,
+        exit_code=exit_code,
+        step="ingest",
+        project="flights",
+        subject=COMMAND.subject,
+        run="r",
+        attempt=attempt,
+        receipt=KEY if done else None,
+        message=message,
+        seconds=1.0,
+    )
+    key = outcome_key("flights", "r", "ingest", COMMAND.subject, attempt=attempt, ending=ending)
+    store.create(key, outcome.model_dump_json().encode())
+
+
+@pytest.mark.parametrize("status", [OutcomeStatus.DONE, OutcomeStatus.ALREADY_DONE])
+@pytest.mark.parametrize("exit_code", [0, 1, -signal.SIGKILL])
+def test_a_receipt_is_success_however_the_process_ended(
+    store: MemoryObjects, status: OutcomeStatus, exit_code: int
+) -> None:
+    keep_receipt(store)
+    keep_outcome(store, status, 0)
+    expected = {"status": status.value, "receipt": KEY, "row_counts": {"rows_kept": 3}}
+    assert conclude(COMMAND, exit_code, store) == expected
+
+
+def test_exit_0_without_a_receipt_is_a_failure(store: MemoryObjects) -> None:
+    with pytest.raises(TemporaryError, match="exited with 0, but left no receipt"):
+        conclude(COMMAND, 0, store)
+
+
+def test_an_outcome_whose_receipt_is_gone_is_a_failure(store: MemoryObjects) -> None:
+    keep_outcome(store, OutcomeStatus.DONE, 0)
+    with pytest.raises(TemporaryError, match="cannot be read"):
+        conclude(COMMAND, 0, store)
+
+
+def test_nothing_to_do_is_a_skip(store: MemoryObjects) -> None:
+    keep_outcome(store, OutcomeStatus.SKIPPED, 99, "The gates were not passed.")
+    with pytest.raises(AirflowSkipException, match=r"The gates were not passed\."):
+        conclude(COMMAND, 99, store)
+
+
+@pytest.mark.parametrize("exit_code", [65, 78])
+def test_a_permanent_failure_is_not_tried_again(store: MemoryObjects, exit_code: int) -> None:
+    keep_outcome(store, OutcomeStatus.FAILED, exit_code, "Column a is missing.")
+    with pytest.raises(AirflowFailException, match=r"^Column a is missing\.$"):
+        conclude(COMMAND, exit_code, store)
+
+
+def test_a_temporary_failure_is_tried_again(store: MemoryObjects) -> None:
+    keep_outcome(store, OutcomeStatus.FAILED, 75, "The store does not answer.")
+    with pytest.raises(TemporaryError, match="The store does not answer"):
+        conclude(COMMAND, 75, store)
+
+
+def test_a_wrong_argument_without_an_outcome_is_permanent_and_says_what_the_step_said(store: MemoryObjects) -> None:
+    with pytest.raises(AirflowFailException, match="There is no project 'flight'"):
+        conclude(COMMAND, 78, store, said="There is no project 'flight'")
+
+
+@pytest.mark.parametrize("exit_code", [1, 70, 99])
+def test_any_other_end_without_an_outcome_is_tried_again(store: MemoryObjects, exit_code: int) -> None:
+    with pytest.raises(TemporaryError, match=f"exited with {exit_code} and said nothing"):
+        conclude(COMMAND, exit_code, store)
+
+
+def test_a_killed_process_without_a_receipt_is_tried_again_and_named(store: MemoryObjects) -> None:
+    with pytest.raises(TemporaryError, match=r"ingest of flights 2013-03/weather, run r, try 2 was ended by SIGKILL"):
+        conclude(COMMAND, -signal.SIGKILL, store)
+
+
+def test_other_tries_do_not_count(store: MemoryObjects) -> None:
+    keep_receipt(store)
+    keep_outcome(store, OutcomeStatus.DONE, 0, attempt=1)
+    with pytest.raises(TemporaryError, match="left no receipt"):
+        conclude(COMMAND, 0, store)
+
+
+def test_the_last_ending_of_a_try_counts(store: MemoryObjects) -> None:
+    keep_receipt(store)
+    keep_outcome(store, OutcomeStatus.FAILED, 75, "busy", ending=0)
+    keep_outcome(store, OutcomeStatus.DONE, 0, ending=1)
+    assert conclude(COMMAND, 0, store)["status"] == "done"
+
+
+def test_an_earlier_ending_of_the_same_try_is_not_the_verdict_on_a_process_that_ended_otherwise(
+    store: MemoryObjects,
+) -> None:
+    keep_outcome(store, OutcomeStatus.FAILED, 65, "Column a is missing.")
+    with pytest.raises(TemporaryError, match="ended by SIGKILL"):
+        conclude(COMMAND, -signal.SIGKILL, store)
+
+
+def test_a_damaged_outcome_is_told(store: MemoryObjects) -> None:
+    store.create(outcome_key("flights", "r", "ingest", COMMAND.subject, attempt=2, ending=0), b"{")
+    with pytest.raises(TemporaryError, match="is damaged"):
+        conclude(COMMAND, 0, store)
