@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from include.contract import settings
+from include.errors import ConfigurationError
+from include.stores.from_env import Stores
+from include.stores.metrics import NoMetrics, StatsdMetrics
+from include.stores.objects import DirectoryObjects
+from include.stores.tables import DeltaTables
+
+
+def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:
+    stores = Stores(
+        {
+            settings.TABLES_URI: (tmp_path / "tables").as_uri(),
+            settings.OBJECTS_URI: (tmp_path / "objects").as_uri(),
+            settings.STATSD: "127.0.0.1:8125",
+        }
+    )
+    assert isinstance(stores.tables, DeltaTables)
+    assert isinstance(stores.objects, DirectoryObjects)
+    assert isinstance(stores.metrics, StatsdMetrics)
+    assert stores.tables is stores.tables
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_statsd_metrics_are_dropped() -> None:
+    assert isinstance(Stores({}).metrics, NoMetrics)
+
+
+@pytest.mark.parametrize(
+    ("store", "name"),
+    [
+        ("tables", settings.TABLES_URI),
+        ("objects", settings.OBJECTS_URI),
+        ("registry", settings.TRACKING_URI),
+        ("serving", settings.SERVING_URI),
+    ],
+)
+def test_a_variable_that_is_not_set_is_told_by_its_name(store: str, name: str) -> None:
+    for environment in ({}, {name: ""}):
+        with pytest.raises(ConfigurationError, match=f"Environment variable {name} is not set"):
+            getattr(Stores(environment), store)
+
+
+def test_a_connection_is_found_by_its_name() -> None:
+    stores = Stores({"ML_CONNECTION_WAREHOUSE": "postgresql://u:canary@h/db"})
+    assert stores.connection_url("warehouse") == "postgresql://u:canary@h/db"
+    assert "canary" not in repr(stores)
+    with pytest.raises(ConfigurationError, match="ML_CONNECTION_OTHER is not set"):
+        stores.connection_url("other")
+
+
+def test_the_environment_is_that_of_the_process_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.TABLES_URI, "file:///somewhere")
+    assert Stores().setting(settings.TABLES_URI) == "file:///somewhere"
