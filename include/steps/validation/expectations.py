@@ -5,9 +5,12 @@ Great Expectations is asked for positions of bad rows and for counts, never for 
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
@@ -33,17 +36,29 @@ _RESULT_FORMAT = {
 }
 
 
+def great_expectations() -> ModuleType:
+    """The library, imported without the warnings that it has for its own developers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module("great_expectations")
+
+
 @dataclass(frozen=True)
 class Checker:
     """Great Expectations for one call of the step; each source is an asset of its own."""
 
     @cached_property
     def _memory(self) -> "PandasDatasource":
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        gx = great_expectations()
+        from great_expectations.data_context.types import base
 
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        # The default of a context in memory makes a folder for pages under /tmp.
+        config = base.DataContextConfig(
+            store_backend_defaults=base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+            analytics_enabled=False,
+            progress_bars=base.ProgressBarsConfig(globally=False),
+        )
+        context = gx.get_context(mode="ephemeral", project_config=config)
         return context.data_sources.add_pandas("memory")
 
     def findings(self, source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
@@ -56,8 +71,7 @@ class Checker:
         """
         if not checks:
             return []
-        import great_expectations as gx
-
+        gx = great_expectations()
         whole = self._memory.add_dataframe_asset(source).add_batch_definition_whole_dataframe("all")
         batch = whole.get_batch(batch_parameters={"dataframe": frame})
         expectations = [_expectation(check, number) for number, check in enumerate(checks)]
@@ -85,6 +99,8 @@ def _expectation(check: Check, number: int) -> "Expectation":
     words = check.rule.split("_")
     of_pair = {"column_a": "column_A", "column_b": "column_B"}
     given = check.model_dump(exclude={"rule", "level", "meaning"}, exclude_none=True)
+    if isinstance(check, PairCheck):
+        given["ignore_row_if"] = "either_value_is_missing"
     values = {
         of_pair.get(name, name): list(value) if isinstance(value, tuple) else value for name, value in given.items()
     }

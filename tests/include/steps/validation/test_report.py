@@ -1,0 +1,36 @@
+import numpy as np
+import pyarrow as pa
+
+from include.steps.validation.findings import Finding, Judgement
+from include.steps.validation.report import html_report
+
+FINDINGS = (
+    Finding(rule="row_count", kind="partition", checked=10, observed=10, allowed="from 1 to 30 rows"),
+    Finding(rule="regex(a)", kind="rows", checked=10, failed=3, allowed="regex <b>&", meaning="Why & how."),
+    Finding(rule="mean(a)", kind="partition", level="warning", checked=10, failed=1, observed=0.123456789),
+)
+
+
+def page(bad: int) -> str:
+    mask = np.arange(10) < bad
+    judgement = Judgement(
+        source="x", rows=pa.table({"a": range(10)}), findings=FINDINGS, bad=mask, quarantine_at_most=0.3
+    )
+    return html_report("shop", "2013-03", [judgement])
+
+
+def test_passed_failed_and_warned() -> None:
+    told = page(3)
+    assert '<td class="passed">passed</td><td class="number">10</td>' in told
+    assert '<td class="failed">failed</td><td class="number">3</td>' in told
+    assert '<td class="warning">warning</td><td class="number">1</td>' in told
+    assert "0.123457" in told
+
+
+def test_a_fault_is_told_first() -> None:
+    assert '<li class="failed">4 of 10 rows (40.00%) are bad' in page(4)
+
+
+def test_what_the_spec_says_is_no_markup() -> None:
+    assert "regex &lt;b&gt;&amp;" in page(3)
+    assert "Why &amp; how." in page(3)
