@@ -139,6 +139,8 @@ def differing(whole: pd.Series, again: pd.Series, tolerance: float) -> NDArray[n
 def _compare(features: FeatureSetSpec, whole: pd.DataFrame, again: pd.DataFrame, where: str) -> None:
     counts: dict[str, int] = {}
     for name in features.columns:
+        if whole[name].equals(again[name]):
+            continue  # the usual case, and many times as fast as looking at each row
         found = int(differing(whole[name], again[name], features.leak_test.tolerance).sum())
         if found:
             counts[name] = found

@@ -126,15 +126,14 @@ def mutual_information(column: pd.Series, target: NDArray[np.int64]) -> float:
     if len(column) == 0:
         return 0.0
     codes = _binned(column)
-    counts = np.zeros((int(codes.max()) + 1, 2))
-    np.add.at(counts, (codes, target), 1.0)
+    counts = np.bincount(codes * 2 + target, minlength=2 * (int(codes.max()) + 1)).reshape(-1, 2)
     counts = counts[counts.sum(axis=1) > 0]
-    total = counts.sum()
+    total = len(column)
     shares = counts / total
     independent = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0, keepdims=True)
     seen = shares > 0
     information = float((shares[seen] * np.log(shares[seen] / independent[seen])).sum())
-    by_chance = (len(counts) - 1) * (int((counts.sum(axis=0) > 0).sum()) - 1) / (2 * float(total))
+    by_chance = (len(counts) - 1) * (int((counts.sum(axis=0) > 0).sum()) - 1) / (2 * total)
     return max(0.0, information - by_chance)
 
 

@@ -6,8 +6,6 @@ cancellation a day after the schedule (time ``departed`` of the spec). History n
 beginning.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ OVERDUE_MINUTES = (15, 120)
 USUAL_LATE_SHARE, USUAL_DELAY_MINUTES, PRIOR_FLIGHTS = 0.2, 10.0, 4.0
 # A group's number times this, plus minutes since the frame's first flight: one sorted array then serves all groups.
 _SPAN = 1 << 32
+_SHORT = 1 << 16
 
 
 def build_features(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,33 +55,62 @@ class _Flights:
     def __init__(self, frame: pd.DataFrame) -> None:
         start = frame["prediction_time"].min()
         self.scheduled = _minutes(frame["scheduled_departure"], start)
-        self.predicted = _minutes(frame["prediction_time"], start)
         self.departed_at = _minutes(frame["departed"], start)
         delay = frame["dep_delay"].to_numpy(dtype=np.float64)
         self.flown: NDArray[np.bool_] = ~np.isnan(delay)
-        self.late = (delay >= LATE_MINUTES).astype(np.float64)
-        self.delay = np.clip(np.nan_to_num(delay), *DELAY_BOUNDS_MINUTES)
-        self.seats = frame["planes_seats"].to_numpy(dtype=np.float64)
-        one = {name: _codes(frame[name]) for name in ("carrier", "origin", "dest", "flight", "hour")}
-        self.everywhere = np.zeros(len(frame), dtype=np.int64)
-        self.origin, self.dest, self.carrier = one["origin"], one["dest"], one["carrier"]
-        self.carrier_origin = _pair(one["carrier"], one["origin"])
-        self.carrier_route = _pair(self.carrier_origin, one["dest"])
-        self.carrier_flight = _pair(one["carrier"], one["flight"])
-        self.carrier_hour = _pair(one["carrier"], one["hour"])
-        self.origin_hour = _pair(one["origin"], one["hour"])
+        self.measures = {
+            "late": (delay >= LATE_MINUTES).astype(np.float64),
+            "delay": np.clip(np.nan_to_num(delay), *DELAY_BOUNDS_MINUTES),
+            "seats": frame["planes_seats"].to_numpy(dtype=np.float64),
+        }
+        one = {
+            name: pd.factorize(frame[name], use_na_sentinel=False)[0]
+            for name in ("carrier", "origin", "dest", "flight", "hour")
+        }
+        codes = {
+            "all": np.zeros(len(frame), dtype=np.int64),
+            **{name: one[name] for name in ("carrier", "origin", "dest")},
+            "carrier_origin": _pair(one["carrier"], one["origin"]),
+            "flight": _pair(one["carrier"], one["flight"]),
+            "carrier_hour": _pair(one["carrier"], one["hour"]),
+            "origin_hour": _pair(one["origin"], one["hour"]),
+        }
+        codes["route"] = _pair(codes["carrier_origin"], one["dest"])
+        asked = _minutes(frame["prediction_time"], start)
+        self.groups = {name: _Group(code, asked) for name, code in codes.items()}
+
+
+class _Group:
+    """Flights that have something in common, in the order in which they are asked about."""
+
+    def __init__(self, codes: Codes, asked: Minutes) -> None:
+        self.codes = codes
+        self._order = _ordered(codes, asked)
+        # Sorted questions are answered three times as fast as the same ones in another order.
+        self._asked = _placed(codes, asked)[self._order]
+        self._beginning = codes[self._order] * _SPAN - 1
+
+    def count(self, places: NDArray[np.int64], minutes_before: int = 0) -> Counts:
+        """How many of the ordered places come no later than so many minutes before each flight's prediction."""
+        until = np.maximum(self._asked - minutes_before, self._beginning) if minutes_before else self._asked
+        found = np.empty(len(until), dtype=np.intp)
+        found[self._order] = np.searchsorted(places, until, side="right")
+        return found
 
 
 class _History:
     """Flights that left, by group and by the moment at which that became known."""
 
-    def __init__(
-        self, flights: _Flights, group: Codes, values: Mapping[str, Numbers], where: NDArray[np.bool_]
-    ) -> None:
-        order = np.argsort(_placed(group[where], flights.departed_at[where]), kind="stable")
-        self._places = _placed(group[where], flights.departed_at[where])[order]
-        self._sums = {name: np.concatenate([[0.0], np.cumsum(value[where][order])]) for name, value in values.items()}
-        self._group, self._now = group, flights.predicted
+    def __init__(self, flights: _Flights, group: str, *values: str) -> None:
+        self._group = flights.groups[group]
+        where = flights.flown
+        for value in values:
+            where = where & ~np.isnan(flights.measures[value])
+        codes, departed_at = self._group.codes[where], flights.departed_at[where]
+        order = _ordered(codes, departed_at)
+        self._places = _placed(codes, departed_at)[order]
+        self._sums = {name: np.concatenate([[0.0], np.cumsum(flights.measures[name][where][order])]) for name in values}
+        self._end = self._group.count(self._places)
 
     def sums(self, window: int) -> tuple[Numbers, dict[str, Numbers]]:
         """
@@ -90,10 +118,19 @@ class _History:
 
         :param window: minutes; the window's end is inside, its beginning is not.
         """
-        end = _count_until(self._places, _placed(self._group, self._now))
-        begin = _count_until(self._places, _placed(self._group, np.maximum(self._now - window, -1)))
-        count = (end - begin).astype(np.float64)
-        return count, {name: running[end] - running[begin] for name, running in self._sums.items()}
+        begin = self._group.count(self._places, window)
+        count = (self._end - begin).astype(np.float64)
+        return count, {name: running[self._end] - running[begin] for name, running in self._sums.items()}
+
+    def mean(self, value: str, window: int) -> Numbers:
+        """Mean of a value over the same flights; none where there are none."""
+        count, sums = self.sums(window)
+        return _divided(sums[value], count)
+
+    def usual(self, value: str, prior: float) -> Numbers:
+        """Mean of a value over all flights known, drawn towards the prior while they are few."""
+        count, sums = self.sums(EVER)
+        return (sums[value] + prior * PRIOR_FLIGHTS) / (count + PRIOR_FLIGHTS)
 
 
 def _own(frame: pd.DataFrame) -> dict[str, pd.Series]:
@@ -109,11 +146,11 @@ def _own(frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _congestion(flights: _Flights) -> dict[str, Counts]:
     """How many departures the origin's schedule has around the flight's own."""
-    schedule = np.sort(_placed(flights.origin, flights.scheduled))
+    own = _placed(flights.groups["origin"].codes, flights.scheduled)
+    schedule = np.sort(own)
 
     def scheduled(begin: int, end: int) -> Counts:
-        own = _placed(flights.origin, flights.scheduled)
-        return _count_until(schedule, own + end) - _count_until(schedule, own + begin)
+        return np.searchsorted(schedule, own + end, side="right") - np.searchsorted(schedule, own + begin, side="right")
 
     return {
         "scheduled_within_hour": scheduled(-HOUR - 1, HOUR),
@@ -123,29 +160,14 @@ def _congestion(flights: _Flights) -> dict[str, Counts]:
 
 def _recent(flights: _Flights) -> dict[str, Numbers]:
     """How departures went lately: nothing is known where none was."""
-    values = {"late": flights.late, "delay": flights.delay}
-    groups = {
-        name: _History(flights, group, values, flights.flown)
-        for name, group in {
-            "all": flights.everywhere,
-            "origin": flights.origin,
-            "carrier": flights.carrier,
-            "carrier_origin": flights.carrier_origin,
-            "dest": flights.dest,
-        }.items()
-    }
-
-    def mean(group: str, value: str, window: int) -> Numbers:
-        count, sums = groups[group].sums(window)
-        return _divided(sums[value], count)
-
+    carrier_origin = _History(flights, "carrier_origin", "delay")
     return {
-        "late_share_1h": mean("all", "late", HOUR),
-        "origin_departures_1h": groups["origin"].sums(HOUR)[0],
-        "carrier_late_share_2h": mean("carrier", "late", 2 * HOUR),
-        "carrier_origin_delay_3h": mean("carrier_origin", "delay", 3 * HOUR),
-        "carrier_origin_delay_24h": mean("carrier_origin", "delay", DAY),
-        "dest_late_share_4h": mean("dest", "late", 4 * HOUR),
+        "late_share_1h": _History(flights, "all", "late").mean("late", HOUR),
+        "origin_departures_1h": _History(flights, "origin").sums(HOUR)[0],
+        "carrier_late_share_2h": _History(flights, "carrier", "late").mean("late", 2 * HOUR),
+        "carrier_origin_delay_3h": carrier_origin.mean("delay", 3 * HOUR),
+        "carrier_origin_delay_24h": carrier_origin.mean("delay", DAY),
+        "dest_late_share_4h": _History(flights, "dest", "late").mean("late", 4 * HOUR),
     }
 
 
@@ -156,36 +178,30 @@ def _overdue(flights: _Flights) -> dict[str, Counts]:
     end = np.minimum(flights.departed_at, flights.scheduled + until)
     waits = end > begin
 
-    def waiting(group: Codes) -> Counts:
-        now = _placed(group, flights.predicted)
-        begun = _count_until(np.sort(_placed(group[waits], begin[waits])), now)
-        return begun - _count_until(np.sort(_placed(group[waits], end[waits])), now)
+    def waiting(name: str) -> Counts:
+        group = flights.groups[name]
+        codes = group.codes[waits]
+        begun = group.count(np.sort(_placed(codes, begin[waits])))
+        return begun - group.count(np.sort(_placed(codes, end[waits])))
 
     return {
-        "overdue": waiting(flights.everywhere),
-        "origin_overdue": waiting(flights.origin),
-        "carrier_origin_overdue": waiting(flights.carrier_origin),
-        "dest_overdue": waiting(flights.dest),
+        "overdue": waiting("all"),
+        "origin_overdue": waiting("origin"),
+        "carrier_origin_overdue": waiting("carrier_origin"),
+        "dest_overdue": waiting("dest"),
     }
 
 
 def _habits(flights: _Flights) -> dict[str, Numbers]:
-    """How it usually goes, since the frame's beginning; drawn towards the usual where few flights are known."""
-    values = {"late": flights.late, "delay": flights.delay}
-
-    def usual(group: Codes, value: str, prior: float) -> Numbers:
-        count, sums = _History(flights, group, {value: values[value]}, flights.flown).sums(EVER)
-        return (sums[value] + prior * PRIOR_FLIGHTS) / (count + PRIOR_FLIGHTS)
-
-    flown_known_aircraft = flights.flown & ~np.isnan(flights.seats)
-    count, sums = _History(flights, flights.carrier_route, {"seats": flights.seats}, flown_known_aircraft).sums(EVER)
+    """How it usually goes, since the frame's beginning."""
+    flight = _History(flights, "flight", "late", "delay")
     return {
-        "flight_late_share": usual(flights.carrier_flight, "late", USUAL_LATE_SHARE),
-        "flight_delay": usual(flights.carrier_flight, "delay", USUAL_DELAY_MINUTES),
-        "carrier_hour_late_share": usual(flights.carrier_hour, "late", USUAL_LATE_SHARE),
-        "origin_hour_delay": usual(flights.origin_hour, "delay", USUAL_DELAY_MINUTES),
-        "route_late_share": usual(flights.carrier_route, "late", USUAL_LATE_SHARE),
-        "route_seats": _divided(sums["seats"], count),
+        "flight_late_share": flight.usual("late", USUAL_LATE_SHARE),
+        "flight_delay": flight.usual("delay", USUAL_DELAY_MINUTES),
+        "carrier_hour_late_share": _History(flights, "carrier_hour", "late").usual("late", USUAL_LATE_SHARE),
+        "origin_hour_delay": _History(flights, "origin_hour", "delay").usual("delay", USUAL_DELAY_MINUTES),
+        "route_late_share": _History(flights, "route", "late").usual("late", USUAL_LATE_SHARE),
+        "route_seats": _History(flights, "route", "seats").mean("seats", EVER),
     }
 
 
@@ -200,18 +216,19 @@ def _minutes(moments: pd.Series, start: pd.Timestamp) -> Minutes:
     return np.asarray((moments - start) // pd.Timedelta(minutes=1), dtype=np.int64)
 
 
-def _codes(column: pd.Series) -> Codes:
-    return pd.factorize(column)[0].astype(np.int64)
-
-
 def _pair(first: Codes, second: Codes) -> Codes:
-    return first * (int(second.max(initial=0)) + 2) + second
+    """One code for each pair that occurs, from 0."""
+    both = first * (int(second.max(initial=0)) + 2) + second
+    return pd.factorize(both)[0].astype(np.int64)
 
 
-def _placed(group: Codes, minutes: Minutes) -> NDArray[np.int64]:
-    return group * _SPAN + minutes
+def _placed(codes: Codes, minutes: Minutes) -> NDArray[np.int64]:
+    return codes * _SPAN + minutes
 
 
-def _count_until(ordered: NDArray[np.int64], places: NDArray[np.int64]) -> Counts:
-    """How many of the ordered places come no later than each of the others."""
-    return np.searchsorted(ordered, places, side="right")
+def _ordered(codes: Codes, minutes: Minutes) -> Counts:
+    """The order by group and then by time; NumPy sorts 16-bit numbers several times as fast as longer ones."""
+    by_time = np.argsort(minutes, kind="stable")
+    grouped = codes[by_time]
+    short = grouped.astype(np.uint16) if grouped.max(initial=0) < _SHORT else grouped
+    return by_time[np.argsort(short, kind="stable")]
