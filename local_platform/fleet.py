@@ -78,7 +78,8 @@ class Fleet:
         :raises PlatformStartError: if it fails.
         """
         self.start(service)
-        code = self._guards.pop(service.name).wait()
+        with self._guards.pop(service.name) as process:
+            code = process.wait()
         if code:
             raise PlatformStartError(self._why(service.name, f"ended with code {code}"))
 
@@ -106,13 +107,19 @@ class Fleet:
             self._console.draw([f"  waiting for {names} … {seconds(passed)}"] if waiting else [])
             time.sleep(POLL_SECONDS if waiting else 0)
 
-    def detach(self) -> None:
-        """Let the services stay when this process ends."""
-        for process in self._guards.values():
+    def detach(self) -> list[subprocess.Popen[bytes]]:
+        """
+        Let the services stay when this process ends.
+
+        :return: their guards, which are still children of this process.
+        """
+        left = list(self._guards.values())
+        for process in left:
             if process.stdin:
                 process.stdin.write(guard.DETACH)
                 process.stdin.close()
         self._guards.clear()
+        return left
 
     def stop(self) -> None:
         """End all services that this process started, together; nothing if they were detached."""

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from include.contract import settings
+from local_platform import credentials, environment
+from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from local_platform.ports import Ports
+
+PORTS = Ports(airflow=20001, mlflow=20002, serving=20003)
+
+
+def test_a_step_finds_all_stores_below_the_state_folder(tmp_path: Path) -> None:
+    found = environment.step_environment(State(tmp_path), PORTS)
+    assert found[settings.TABLES_URI] == f"file://{tmp_path}/data/tables"
+    assert found[settings.OBJECTS_URI] == f"file://{tmp_path}/data/objects"
+    assert found[settings.TRACKING_URI] == "http://127.0.0.1:20002"
+    assert found[settings.SERVING_URI] == f"unix://{tmp_path}/sockets/serving.sock"
+
+
+def test_airflow_is_configured_by_its_environment_alone(tmp_path: Path) -> None:
+    made = credentials.provide(tmp_path / "secrets")
+    found = environment.airflow_environment(State(tmp_path), PORTS, made)
+    (bundle,) = json.loads(found["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert bundle["kwargs"] == {"path": str(REPOSITORY)}
+    assert found["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,viewer:viewer"
+    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == str(made.passwords_file)
+    assert not set(made.passwords.values()) & set(found.values())
+
+
+def test_a_person_s_own_settings_do_not_leak_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW__CORE__EXECUTOR", "MLFLOW_TRACKING_URI", "KUBECONFIG", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.setenv(name, "elsewhere")
+    found = environment.platform_environment(State(tmp_path))
+    assert "elsewhere" not in found.values()
+    assert found[STATE_VARIABLE] == str(tmp_path)
+
+
+def test_few_tasks_run_at_once() -> None:
+    assert 2 <= environment.parallelism() <= 8

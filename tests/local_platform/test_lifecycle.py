@@ -1,0 +1,53 @@
+import io
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from local_platform import lifecycle
+from local_platform.console import Console
+from local_platform.errors import PlatformStartError
+from local_platform.locations import State
+
+
+def test_services_of_which_one_is_gone_are_not_used(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    assert lifecycle.settings_of(state) is None
+    (tmp_path / "up.json").write_text(json.dumps({"services": ["mlflow"]}))
+    assert lifecycle.settings_of(state) is None
+
+
+def test_down_forgets_that_something_was_up(tmp_path: Path) -> None:
+    (tmp_path / "up.json").write_text(json.dumps({"services": ["mlflow"]}))
+    stream = io.StringIO()
+    lifecycle.down(State(tmp_path), Console(stream))
+    assert stream.getvalue() == "nothing was running\n"
+    assert not (tmp_path / "up.json").exists()
+
+
+def database(tmp_path: Path) -> State:
+    state = State(tmp_path)
+    state.airflow.mkdir()
+    (state.airflow / "migrated").touch()
+    return state
+
+
+def test_schedulers_of_an_earlier_start_are_told_to_be_gone(tmp_path: Path) -> None:
+    state = database(tmp_path)
+    with closing(sqlite3.connect(state.airflow / "airflow.db")) as connection, connection:
+        connection.execute("CREATE TABLE job (id INTEGER, state TEXT)")
+        connection.execute("INSERT INTO job VALUES (1, 'running'), (2, 'success')")
+    lifecycle._settle(state)
+    with closing(sqlite3.connect(state.airflow / "airflow.db")) as connection:
+        assert connection.execute("SELECT state FROM job ORDER BY id").fetchall() == [("failed",), ("success",)]
+
+
+def test_a_damaged_database_is_told_with_what_to_do(tmp_path: Path) -> None:
+    state = database(tmp_path)
+    (state.airflow / "airflow.db").write_text("this is no database, however long it may be read" * 100)
+    with pytest.raises(
+        PlatformStartError, match=r"airflow\.db cannot be used: .*Move it away to begin with an empty one"
+    ):
+        lifecycle._settle(state)
