@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from include.contract.receipt import Outcome
+from include.contract.step_names import StepName
 from include.errors import ConfigurationError, listed, near
 
 if TYPE_CHECKING:
@@ -21,25 +23,11 @@ _PORT_LIMIT = 65536
 
 class MetricName(StrEnum):
     """
-    Everything that is ever reported.
+    What is reported beside the metrics of each step.
 
-    None of them holds a run, a partition or a project: the number of series must not grow with the data.
+    None holds a run, a partition or a project: the number of series must not grow with the data.
     """
 
-    STEP_DONE = "step.done"
-    """Calls of a step that did their work."""
-    STEP_ALREADY_DONE = "step.already_done"
-    """Calls that found the receipt of the same work."""
-    STEP_SKIPPED = "step.skipped"
-    """Calls that had nothing to do."""
-    STEP_FAILED = "step.failed"
-    """Calls that ended with an error of the tree."""
-    STEP_SECONDS = "step.seconds"
-    """How long a call took."""
-    ROWS_READ = "rows.read"
-    """Rows that a step took in."""
-    ROWS_WRITTEN = "rows.written"
-    """Rows that a step sealed."""
     ROWS_QUARANTINED = "rows.quarantined"
     """Rows that validation set aside."""
     MODEL_DEPLOYED = "model.deployed"
@@ -50,16 +38,48 @@ class MetricName(StrEnum):
     """Mean of the last batch of predictions, 0 to 1."""
 
 
+class StepMetric(StrEnum):
+    """What is reported of each step, as ``step.<word>.<metric>``."""
+
+    DONE = "done"
+    """Calls that did their work."""
+    ALREADY_DONE = "already_done"
+    """Calls that found the receipt of the same work."""
+    SKIPPED = "skipped"
+    """Calls that had nothing to do."""
+    FAILED = "failed"
+    """Calls that ended with an error of the tree."""
+    SECONDS = "seconds"
+    """How long a call took."""
+
+
+def of_step(step: StepName, metric: StepMetric) -> str:
+    """The name of one metric of one step."""
+    return f"step.{step.value}.{metric.value}"
+
+
+NAMES = frozenset(MetricName) | {of_step(step, metric) for step in StepName for metric in StepMetric}
+"""The closed list: everything that is ever reported."""
+
+
+def report_outcome(metrics: "MetricsStore", outcome: Outcome) -> None:
+    """Count how a call of a step ended, and how long it took."""
+    step = StepName(outcome.step)
+    metrics.count(of_step(step, StepMetric(outcome.status.value)))
+    metrics.timing(of_step(step, StepMetric.SECONDS), outcome.seconds)
+
+
 def checked_name(name: str) -> str:
     """
     The name, if it is of the closed list.
 
     :raises ConfigurationError: if it is not.
     """
-    known = [metric.value for metric in MetricName]
-    if name not in known:
-        message = f"'{name}' is no metric of the closed list: {listed(known)}.{near(name, known)}"
-        raise ConfigurationError(message + " Add it to MetricName in include/stores/metrics.py.")
+    if name not in NAMES:
+        message = (
+            f"'{name}' is no metric of the closed list in include/stores/metrics.py; known beside those of the steps: "
+        )
+        raise ConfigurationError(f"{message}{listed(MetricName)}.{near(name, NAMES)}")
     return name
 
 

@@ -64,17 +64,13 @@ class TableFolder:
         return int(self._files.get_file_info(path).size)
 
     def _write(self, path: str, rows: "pa.Table") -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        texts = [column.name for column in rows.schema if pa.types.is_string(column.type)]
         with self._files.open_output_stream(path) as stream:
             pq.write_table(
                 rows,
                 stream,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=texts,
+                compression="snappy",
                 write_page_checksum=True,
                 row_group_size=_ROW_GROUP_ROWS,
                 store_schema=False,

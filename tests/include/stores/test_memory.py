@@ -40,17 +40,17 @@ def test_of_many_threads_one_creates_an_object() -> None:
 
 def test_metrics_are_kept_for_tests_to_look_at() -> None:
     metrics = MemoryMetrics()
-    metrics.count("step.done")
-    metrics.count("step.done", 2)
+    metrics.count("step.train.done")
+    metrics.count("step.train.done", 2)
     metrics.gauge("score.mean", 0.25)
-    metrics.timing("step.seconds", 1.5)
+    metrics.timing("step.train.seconds", 1.5)
     assert (metrics.counts, metrics.gauges, metrics.timings) == (
-        {"step.done": 3},
+        {"step.train.done": 3},
         {"score.mean": 0.25},
-        {"step.seconds": [1.5]},
+        {"step.train.seconds": [1.5]},
     )
 
 
 def test_an_unknown_metric_is_refused_in_tests_too() -> None:
-    with pytest.raises(ConfigurationError, match=r"'step\.don' is no metric.*Did you mean 'step\.done'"):
-        MemoryMetrics().count("step.don")
+    with pytest.raises(ConfigurationError, match=r"'step\.train\.don' is no metric.*Did you mean 'step\.train\.done'"):
+        MemoryMetrics().count("step.train.don")
