@@ -10,7 +10,9 @@ from pathlib import Path
 USERS = {"admin": "admin", "viewer": "viewer"}
 """Airflow's users and their roles."""
 PASSWORD_BYTES = 12
-KEY_BYTES = 32
+FERNET_BYTES = 32
+KEY_BYTES = 64
+"""As many as the hash has with which Airflow signs its tokens."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +31,7 @@ def provide(folder: Path) -> Credentials:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords_file = folder / "passwords.json"
     passwords = _kept(passwords_file, {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in USERS})
-    fernet = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    fernet = base64.urlsafe_b64encode(secrets.token_bytes(FERNET_BYTES)).decode()
     fresh = {"fernet": fernet, "jwt": secrets.token_urlsafe(KEY_BYTES), "session": secrets.token_urlsafe(KEY_BYTES)}
     return Credentials(passwords_file, passwords, _kept(folder / "keys.json", fresh))
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from local_platform import credentials, fleet, ports, services
@@ -15,6 +15,8 @@ from local_platform.errors import PlatformStartError
 from local_platform.fleet import Fleet
 from local_platform.locations import State
 from local_platform.services import Settings
+
+LOCK_SECONDS = 30.0
 
 
 def settings_of(state: State) -> Settings | None:
@@ -38,13 +40,14 @@ def started(state: State, console: Console) -> Iterator[tuple[Settings, Fleet]]:
     left = fleet.clear(state)
     if left:
         console.say(f"  ended what an earlier start had left running: {', '.join(left)}")
-    _settle(state)
+    held = _settle(state)
     chosen = ports.choose(state.ports, os.environ)
     settings = Settings(state, chosen, credentials.provide(state.secrets))
     own = Fleet(state, console)
     begun = time.monotonic()
     try:
         _start(settings, own, console)
+        _release(state, held)
         console.say(f"  all services are ready after {seconds(time.monotonic() - begun)}")
         yield settings, own
     finally:
@@ -101,19 +104,34 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     own.wait([*independent, *airflow])
 
 
-def _settle(state: State) -> None:
+def _settle(state: State) -> list[str]:
     """
-    Tell Airflow's database that the schedulers of an earlier start are gone.
+    Prepare what an earlier start left in Airflow's database for the next scheduler, while nothing runs.
 
-    Nothing runs on this state now, so that is known; a new scheduler then takes up their tasks at once, and not only
-    after half a minute without a sign of life.
+    The schedulers of before are gone, which is known here, so their tasks are taken up at once, and not only after half
+    a minute without a sign of life. And every DAG is held until all services are ready: a task that starts before the
+    API server listens has failed.
+
+    :return: the DAGs to release.
     """
+    held = _change(state, "SELECT dag_id FROM dag WHERE NOT is_paused")
+    _change(state, "UPDATE dag SET is_paused = 1")
+    _change(state, "UPDATE job SET state = 'failed' WHERE state = 'running'")
+    return held
+
+
+def _release(state: State, dags: Sequence[str]) -> None:
+    for dag in dags:
+        _change(state, "UPDATE dag SET is_paused = 0 WHERE dag_id = ?", dag)
+
+
+def _change(state: State, statement: str, *values: str) -> list[str]:
     database = state.airflow / "airflow.db"
     if not (state.airflow / "migrated").exists() or not database.exists():
-        return
+        return []
     try:
-        with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection, connection:
-            connection.execute("UPDATE job SET state = 'failed' WHERE state = 'running'")
+        with contextlib.closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection, connection:
+            return [str(row[0]) for row in connection.execute(statement, values)]
     except sqlite3.DatabaseError as error:
         advice = "Move it away to begin with an empty one; tables, objects and models stay as they are."
         raise PlatformStartError(f"Airflow's database {database} cannot be used: {error}. {advice}") from error

@@ -138,13 +138,15 @@ class YearJob:
 
     def _train(self, dag: str) -> None:
         conf = self._training_conf()
-        unfinished = [run for run in self._api.runs(dag) if not run.has_ended and _agrees(run.conf, conf)]
-        if unfinished:
-            self._console.say("  an earlier start left this training unfinished; it goes on")
-            run = unfinished[0]
-        else:
-            run = self._api.trigger(dag, f"make_run__{LAST}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", conf)
-        self._finish(Watched(dag, {run.run: LAST}, {"run_id_pattern": run.run}))
+        for run in self._api.runs(dag):
+            if not run.has_ended and _agrees(run.conf, conf):
+                self._console.say("  an earlier start left this training unfinished; it goes on")
+                # Every start that was killed cost it one of its tries, so that it failed now says nothing yet.
+                (ended,) = Watch(self._api, self._console, self._is_well).wait(_alone(run))
+                if ended.state == "success":
+                    self.done.runs[dag] = [ended]
+                    return
+        self._finish(_alone(self._api.trigger(dag, f"make_run__{LAST}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", conf)))
 
     def _training_conf(self) -> dict[str, object]:
         first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
@@ -183,6 +185,10 @@ class RunsFailedError(JobFailedError):
     def __init__(self, failed: list[DagRun], total: int) -> None:
         super().__init__(f"{len(failed)} of {total} runs of {failed[0].dag} failed.")
         self.failed = failed
+
+
+def _alone(run: DagRun) -> Watched:
+    return Watched(run.dag, {run.run: LAST}, {"run_id_pattern": run.run})
 
 
 def _between(begin: datetime, end: datetime) -> dict[str, str]:

@@ -34,14 +34,20 @@ def database(tmp_path: Path) -> State:
     return state
 
 
-def test_schedulers_of_an_earlier_start_are_told_to_be_gone(tmp_path: Path) -> None:
+def test_what_an_earlier_start_left_waits_until_all_services_are_ready(tmp_path: Path) -> None:
     state = database(tmp_path)
     with closing(sqlite3.connect(state.airflow / "airflow.db")) as connection, connection:
         connection.execute("CREATE TABLE job (id INTEGER, state TEXT)")
         connection.execute("INSERT INTO job VALUES (1, 'running'), (2, 'success')")
-    lifecycle._settle(state)
+        connection.execute("CREATE TABLE dag (dag_id TEXT, is_paused BOOLEAN)")
+        connection.execute("INSERT INTO dag VALUES ('data', 0), ('training', 1)")
+    held = lifecycle._settle(state)
+    paused = "SELECT is_paused FROM dag ORDER BY dag_id"
     with closing(sqlite3.connect(state.airflow / "airflow.db")) as connection:
         assert connection.execute("SELECT state FROM job ORDER BY id").fetchall() == [("failed",), ("success",)]
+        assert connection.execute(paused).fetchall() == [(1,), (1,)]
+        lifecycle._release(state, held)
+        assert connection.execute(paused).fetchall() == [(0,), (1,)]
 
 
 def test_a_damaged_database_is_told_with_what_to_do(tmp_path: Path) -> None:
