@@ -8,25 +8,35 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from include.contract import settings
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
-from include.errors import EXIT_BUG, EXIT_DONE, NothingToDoError, PlatformError
+from include.errors import EXIT_BUG, EXIT_DONE, ConfigurationError, NothingToDoError, PlatformError
 from include.spec.load import load_project
 from include.steps.catalogue import STEPS
 from include.steps.code_digest import code_digest
 from include.steps.context import StepContext
 from include.steps.events import EventLog
 from include.steps.runtime import run_step
+from include.steps.threads import WAITING
 from include.stores.from_env import Stores
 
 _PR_SET_PDEATHSIG = 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with the exit code of a configuration error: argparse's own 2 would be retried as a bug."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ConfigurationError.exit_code, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line: one word a step, the same options for all, and each step's own."""
-    whole = argparse.ArgumentParser(prog="python -m include.steps", description=__doc__)
+    whole = _Parser(prog="python -m include.steps", description=__doc__)
     words = whole.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, entry in STEPS.items():
         word = words.add_parser(name.value, help=entry.summary, description=entry.summary)
@@ -63,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     :return: the exit code: 0 done, 65 data rejected, 78 configuration, 75 temporary, 99 nothing to do, 70 a bug.
     """
     _die_with_parent()
+    os.environ.setdefault(*WAITING)
     command = command_of(arguments)
     fields = {"step": command.step.value, "project": command.project, "subject": command.subject}
     events = EventLog(fields=fields | {"run": command.run, "attempt": command.attempt})

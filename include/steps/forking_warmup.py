@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from include.errors import ConfigurationError, foreign
 from include.spec.load import load_project, project_names
 from include.steps.catalogue import STEPS
+from include.steps.threads import WAITING
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
@@ -23,6 +24,7 @@ LIBRARIES = (
     "mlflow",
     "mlflow.data.pandas_dataset",
     "mlflow.models",
+    "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlflow.tracking",
     "numpy",
@@ -82,6 +84,7 @@ def warm_up() -> list[str]:
     """
     # A BLAS that starts its threads when it is loaded would not have them in a child.
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    os.environ.setdefault(*WAITING)
     os.environ.setdefault("MPLBACKEND", "Agg")
     failures = []
     for name in [*LIBRARIES, *(f"include.steps.{step.value}" for step in STEPS)]:
