@@ -1,0 +1,72 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from include.contract.layout import outcome_key
+from include.contract.receipt import Outcome, OutcomeStatus, canonical_json
+from include.steps.evidence import Evidence
+from include.stores.objects import open_objects
+from local_platform import failure
+from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.locations import State
+
+RUN = DagRun(dag="flights_data", run="backfill__2013-02", state="failed", logical_date=None, conf={})
+
+
+class OneFailed(AirflowApi):
+    """An Airflow in which the ingest of one source failed."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9", "", "")
+
+    def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002 (what the real one takes)
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        return [
+            TaskInstance(
+                dag=dag, run=RUN.run, task="ingest", map_index=1, label="weather", state="failed", try_number=2,
+                seconds=1.0, started_at=moment,
+            )
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
+
+
+def write(evidence: Evidence, subject: str, message: str) -> None:
+    outcome = Outcome(
+        status=OutcomeStatus.FAILED, exit_code=65, step="ingest", project="flights", subject=subject, run=RUN.run,
+        attempt=2, message=message, seconds=0.1,
+    )  # fmt: skip
+    key = outcome_key("flights", RUN.run, "ingest", subject, attempt=2, ending=0)
+    evidence.objects.create(key, canonical_json(outcome.model_dump(mode="json")))
+
+
+def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: Evidence) -> None:
+    write(evidence, "2013-01/flights", "another one's")
+    write(evidence, "2013-01/weather", "Column 'temp' is missing.")
+    said = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN]).splitlines()
+    place = f"{tmp_path}/airflow/logs/dag_id=flights_data/run_id=backfill__2013-02/task_id=ingest/map_index=1"
+    assert said == [
+        "Task ingest weather of flights_data, run backfill__2013-02, try 2: Column 'temp' is missing.",
+        f"Its log: {place}/attempt=2.log",
+    ]
+
+
+def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence: Evidence) -> None:
+    log = failure.log_of(State(tmp_path), OneFailed().tasks("flights_data", [])[0])
+    log.parent.mkdir(parents=True)
+    log.write_text("it was killed\n")
+    said = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN])
+    assert "try 2: the end of its log:\n    it was killed\nIts log: " in said
+
+
+def test_a_run_that_failed_without_a_task_is_told(tmp_path: Path, evidence: Evidence) -> None:
+    class NoneFailed(OneFailed):
+        def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002
+            return []
+
+    said = failure.explain(NoneFailed(), State(tmp_path), evidence, [RUN])
+    assert said.startswith("No task of backfill__2013-02 failed by itself; look at the run in Airflow")
