@@ -26,6 +26,7 @@ from include.contract.receipt import (
 from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError
 from include.steps.catalogue import step_module
 from include.steps.context import Plan, StepContext, Work
+from include.stores.metrics import report_outcome
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,18 @@ def run_step(context: StepContext) -> Ending:
     Errors of the tree become an outcome; anything else is a bug and passes through.
     """
     began = time.monotonic()
+    metrics = context.stores.metrics
     try:
         key, status = _receipt_for(context)
     except PlatformError as error:
         status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
         outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
         _record(context, outcome)
+        report_outcome(metrics, outcome)
         return Ending(outcome, error)
     outcome = _outcome(context, status, began, exit_code=EXIT_DONE, receipt=key)
     _record(context, outcome)
+    report_outcome(metrics, outcome)
     return Ending(outcome)
 
 

@@ -120,7 +120,7 @@ def test_nothing_falls_back_to_a_default_that_nobody_asked_for(
     capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     place = CALL.index(missing)
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(SystemExit, match="78"):
         cli.main(CALL[:place] + CALL[place + 2 :])
     assert missing in capsys.readouterr().err
 
@@ -128,7 +128,7 @@ def test_nothing_falls_back_to_a_default_that_nobody_asked_for(
 def test_options_are_those_of_the_step() -> None:
     command = cli.command_of(["deploy", *CALL[1:], "--promote", "no", "--window", "9"])
     assert command.options == (("window", "9"), ("promote", "no"))
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(SystemExit, match="78"):
         cli.command_of([*CALL, "--promote", "no"])
 
 
