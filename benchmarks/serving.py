@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--concurrent", type=int, default=1600, help="requests of 16 clients together (default: 1600)")
     parser.add_argument("--json", type=Path, help="write the numbers to this file too")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="serving-benchmark-") as name:
         folder = Path(name)
         body = make_model(folder)

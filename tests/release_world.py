@@ -1,5 +1,7 @@
 """The small project of ``tests.training_world`` with a model server, up to a packaged or served model."""
 
+import copy
+import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +9,8 @@ from include.contract.receipt import ModelState, Receipt
 from include.contract.step_names import StepName
 from include.steps.context import StepContext
 from include.steps.releasing.ledger import Ledger, LedgerEntry
+from include.stores.memory import MemoryObjects
+from include.stores.registry_memory import MemoryRegistry
 from include.stores.serving import ServingStore
 from include.stores.serving_memory import MemoryServing
 from tests.training_world import MONTHS, PROJECT, World
@@ -24,6 +28,17 @@ class ReleaseWorld(World):
         found.fill(*MONTHS)
         return found
 
+    def copy(self) -> "ReleaseWorld":
+        """The same world to do other things in: training once is enough for many tests."""
+        old, new = self.registry, MemoryRegistry()
+        assert isinstance(old, MemoryRegistry)
+        shutil.copytree(old._folder, new._folder, dirs_exist_ok=True)
+        for name in ("_runs", "_versions", "_aliases"):
+            setattr(new, name, copy.deepcopy(getattr(old, name)))
+        return ReleaseWorld(
+            registry=new, tables=self.tables, objects=MemoryObjects(dict(self.objects.contents)), spec=self.spec
+        )
+
     @property
     def model(self) -> str:
         return self.spec.model.name
@@ -34,7 +49,8 @@ class ReleaseWorld(World):
         return found
 
     def judged(self, partition: str = "2024-05", **options: Any) -> None:
-        """Train and evaluate."""
+        """Train and evaluate; a window holds all partitions that there are."""
+        options.setdefault("window", str(MONTHS.index(partition) + 1))
         self.done(StepName.TRAIN, partition, **options)
         self.done(StepName.EVALUATE, partition, **options)
 

@@ -67,10 +67,11 @@ def table(frame: pd.DataFrame) -> GoldenTable:
     return GoldenTable(columns=list(frame.columns), data=data)
 
 
-def bundle(seed: int = 0, model: Any = None, **changes: Any) -> Bundle:
-    """A sealed bundle of a small model; changes are fields of its manifest."""
-    fitted = pipeline(seed) if model is None else model
-    description = {
+@lru_cache(maxsize=16)
+def bundle(seed: int = 0, **changes: str) -> Bundle:
+    """A sealed bundle of a small model; changes are fields of its manifest. The same call gives the same bundle."""
+    fitted = pipeline(seed)
+    description: dict[str, Any] = {
         "project": "flights",
         "model": "departure_delay",
         "run_id": f"run{seed}",

@@ -17,15 +17,20 @@ from tests.serving_bundles import running_supervisor
 from tests.training_world import PROJECT
 
 
-@pytest.fixture
-def world(toy: Path) -> ReleaseWorld:
-    return ReleaseWorld.filled()
+@pytest.fixture(scope="module")
+def trained(toy: Path) -> Iterator[ReleaseWorld]:
+    """Two trainings, the older one packaged; a bundle's proof is not this module's matter."""
+    world = ReleaseWorld.filled()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("include.steps.package.prove", lambda _bundle: {})
+        world.packaged("2024-04", run="old")
+        world.judged("2024-05", run="new")
+        yield world
 
 
 @pytest.fixture
-def packaged(world: ReleaseWorld) -> ReleaseWorld:
-    world.packaged("2024-04", run="old")
-    return world
+def packaged(trained: ReleaseWorld) -> ReleaseWorld:
+    return trained.copy()
 
 
 def memory(world: ReleaseWorld) -> MemoryServing:
@@ -88,9 +93,9 @@ def test_champion_never_moves_backwards(packaged: ReleaseWorld) -> None:
     assert len(packaged.ledger()) == 1
 
 
-def test_run_without_a_package_is_refused(world: ReleaseWorld) -> None:
+def test_run_without_a_package_is_refused(packaged: ReleaseWorld) -> None:
     with pytest.raises(DataRejectedError, match=r"has no packaged model.*same --run"):
-        raise world.failing(StepName.DEPLOY)
+        raise packaged.failing(StepName.DEPLOY, "2024-05", run="new")
 
 
 class Contradicting(MemoryServing):
@@ -211,14 +216,15 @@ def test_version_whose_tags_were_changed_is_not_deployed(packaged: ReleaseWorld)
 
 
 @pytest.fixture
-def served(toy: Path, tmp_path: Path) -> Iterator[ReleaseWorld]:
+def served(packaged: ReleaseWorld, tmp_path: Path) -> Iterator[ReleaseWorld]:
     control = tmp_path / "c.sock"
     with running_supervisor(tmp_path / "state", control):
-        yield ReleaseWorld.filled(serving=LocalServing(control))
+        packaged.serving = LocalServing(control)
+        yield packaged
 
 
 def test_real_server_switches_and_refuses_a_spoiled_bundle(served: ReleaseWorld) -> None:
-    served.deployed("2024-04", run="old")
+    served.done(StepName.DEPLOY, "2024-04", run="old")
     assert served.run(StepName.DEPLOY, "2024-04", run="old").outcome.status is OutcomeStatus.ALREADY_DONE
     state = served.packaged("2024-05", run="new")
     key = f"{bundle_prefix(PROJECT, state.digest)}golden.json"

@@ -20,10 +20,22 @@ def world(toy: Path) -> ReleaseWorld:
     return ReleaseWorld.filled()
 
 
-@pytest.fixture
-def judged(world: ReleaseWorld) -> ReleaseWorld:
+@pytest.fixture(scope="module")
+def trained(toy: Path) -> ReleaseWorld:
+    world = ReleaseWorld.filled()
     world.judged()
     return world
+
+
+@pytest.fixture
+def judged(trained: ReleaseWorld) -> ReleaseWorld:
+    return trained.copy()
+
+
+@pytest.fixture
+def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle's proof takes a process of its own; one test has it, and ``test_proof``."""
+    monkeypatch.setattr("include.steps.package.prove", lambda _bundle: {})
 
 
 def versions(world: ReleaseWorld) -> list[int]:
@@ -54,12 +66,14 @@ def test_judged_model_becomes_a_sealed_bundle_and_one_version(judged: ReleaseWor
     assert any("model_card" in report for report in evidence["trained"]["reports"])
 
 
+@pytest.mark.usefixtures("unproved")
 def test_second_time_says_already_done(judged: ReleaseWorld) -> None:
     judged.packaged()
     assert judged.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
     assert versions(judged) == [1]
 
 
+@pytest.mark.usefixtures("unproved")
 def test_step_killed_before_its_receipt_takes_the_version_that_it_had_made(judged: ReleaseWorld) -> None:
     first = judged.packaged()
     judged.forget(StepName.PACKAGE)
@@ -67,12 +81,14 @@ def test_step_killed_before_its_receipt_takes_the_version_that_it_had_made(judge
     assert versions(judged) == [1]
 
 
+@pytest.mark.usefixtures("unproved")
 def test_another_run_of_the_same_training_has_the_same_version(judged: ReleaseWorld) -> None:
     first = judged.packaged()
     assert judged.packaged(run="r2") == first
     assert versions(judged) == [1]
 
 
+@pytest.mark.usefixtures("unproved")
 def test_version_that_is_gone_from_the_registry_is_registered_again(judged: ReleaseWorld) -> None:
     judged.packaged()
     registry = judged.registry
@@ -113,7 +129,7 @@ def test_artifact_that_was_changed_is_refused_by_name(judged: ReleaseWorld, arti
 
 def test_pickle_in_the_place_of_the_model_is_never_opened(judged: ReleaseWorld, tmp_path: Path) -> None:
     class Trap:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "sprung",))
 
     spoil(judged, "model/model.skops", pickle.dumps(Trap()))
@@ -135,6 +151,7 @@ def test_bundle_that_does_not_prove_itself_is_neither_sealed_nor_registered(
     assert judged.objects.list(f"bundles/{PROJECT}/") == []
 
 
+@pytest.mark.usefixtures("unproved")
 def test_sealed_file_that_is_damaged_is_named_and_nothing_registered(judged: ReleaseWorld) -> None:
     state = judged.packaged()
     judged.forget(StepName.PACKAGE)
@@ -145,6 +162,7 @@ def test_sealed_file_that_is_damaged_is_named_and_nothing_registered(judged: Rel
         raise judged.failing(StepName.PACKAGE)
 
 
+@pytest.mark.usefixtures("unproved")
 def test_registry_that_fails_leaves_a_sealed_bundle_that_the_next_try_registers(
     judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

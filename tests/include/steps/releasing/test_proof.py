@@ -1,5 +1,6 @@
 import subprocess
 
+import numpy as np
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
@@ -15,7 +16,7 @@ def test_bundle_proves_itself_in_a_process_of_its_own() -> None:
 def test_predictions_that_moved_by_little_are_found() -> None:
     good = bundle()
     golden = good.golden()
-    moved = [[one + 2e-9, other] for one, other in golden.predictions]  # type: ignore[misc, operator]
+    moved = (np.array(golden.predictions) + 2e-9).tolist()
     content = Golden(rows=golden.rows, predictions=moved).content()
     sealed = seal_bundle(good.manifest.model_dump(exclude={"files"}), {**good.contents, GOLDEN: content})
     with pytest.raises(DataRejectedError, match="differently than it did in training: by 2"):

@@ -1,0 +1,24 @@
+"""What the memory store promises beyond ``test_serving``, which it passes too."""
+
+import pytest
+
+from include.errors import TemporaryError
+from include.stores.serving import record_of
+from include.stores.serving_memory import MemoryServing
+from include.stores.serving_settings import ServingSettings
+from tests.serving_bundles import bundle
+
+
+def test_versions_that_were_started_are_kept_in_order() -> None:
+    serving = MemoryServing()
+    for version in (1, 2):
+        serving.start(bundle(version), version, ServingSettings())
+    assert serving.started == [1, 2]
+
+
+def test_address_of_a_version_that_is_gone_is_not_answered() -> None:
+    serving = MemoryServing()
+    record = serving.start(bundle(), 1, ServingSettings())
+    serving.discard(record_of(bundle(), 1))
+    with pytest.raises(TemporaryError, match="no model is there"):
+        serving.answer(record.url or "", bundle().golden().rows)

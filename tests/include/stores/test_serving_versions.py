@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from include.contract.layout import bundle_prefix
+from include.errors import DataRejectedError, MissingObjectError
+from include.stores.memory import MemoryObjects
+from include.stores.model_files import MANIFEST
+from include.stores.protocols import ModelVersion
+from include.stores.registry_memory import MemoryRegistry
+from include.stores.serving_versions import (
+    CHAMPION,
+    champion,
+    identifying_tags,
+    sealed_bundle,
+    sealed_version,
+    version_tags,
+)
+from tests.serving_bundles import bundle
+
+TAGS = version_tags("flights", "sha256:0", "2013-09", "bundles/flights/x/evidence.json")
+
+
+def test_version_says_what_it_is_made_of() -> None:
+    found = sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=TAGS))
+    assert (found.model, found.version, found.run_id, found.project) == ("delay", 3, "r", "flights")
+    assert (found.digest, found.partition) == ("sha256:0", "2013-09")
+
+
+def test_version_is_found_again_by_its_bundle() -> None:
+    assert identifying_tags("flights", "sha256:0").items() <= TAGS.items()
+
+
+@pytest.mark.parametrize("name", ["platform.sealed", "platform.project", "platform.bundle", "platform.partition"])
+def test_version_that_lacks_a_tag_is_not_sealed(name: str) -> None:
+    tags = {tag: value for tag, value in TAGS.items() if tag != name}
+    with pytest.raises(DataRejectedError, match=f"Version 3 of model 'delay' is not sealed: it has no tag {name}"):
+        sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=tags))
+
+
+def test_champion_is_the_version_that_the_alias_names(tmp_path: Path) -> None:
+    registry = MemoryRegistry()
+    assert champion(registry, "delay") is None
+    run_id = registry.start_run("flights", "x", {})
+    registry.log_model(run_id, tmp_path)
+    registry.register("delay", run_id, "file:///bundle", TAGS)
+    registry.move_alias("delay", CHAMPION, expected=None, to=1)
+    found = champion(registry, "delay")
+    assert found is not None
+    assert found.version == 1
+
+
+def test_bundle_is_read_from_the_object_store_and_compared() -> None:
+    objects, sealed = MemoryObjects(), bundle()
+    prefix = bundle_prefix("flights", sealed.digest)
+    for name, content in {**sealed.contents, MANIFEST: sealed.manifest.content()}.items():
+        objects.create(prefix + name, content)
+    assert sealed_bundle(objects, "flights", sealed.digest) == sealed
+    objects.contents[prefix + MANIFEST] += b" "
+    with pytest.raises(DataRejectedError, match="but the bundle should be"):
+        sealed_bundle(objects, "flights", sealed.digest)
+    with pytest.raises(MissingObjectError, match="manifest"):
+        sealed_bundle(objects, "flights", "sha256:other")
