@@ -20,6 +20,7 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, PlatformError, TemporaryError
 from include.steps.context import Plan, StepContext, Work
 from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
+from include.stores.metrics import MetricName
 from include.stores.model_files import PARITY_TOLERANCE, Bundle, largest_difference
 from include.stores.serving_control import ModelRecord
 from include.stores.serving_settings import ServingSettings
@@ -138,6 +139,7 @@ class _Rollout:
             self._serving.discard(record)
             raise
         events.emit("traffic moved", version=self._version.version)
+        self._context.stores.metrics.count(MetricName.MODEL_DEPLOYED)
 
     def _check(self, bundle: Bundle, url: str) -> None:
         """The golden rows over HTTP: same predictions as in training, from the process that should answer."""

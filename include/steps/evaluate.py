@@ -46,6 +46,7 @@ from include.steps.judging.rivals import Rival, cannot_compare, load_challenger,
 from include.steps.judging.slices import by_column, sliced
 from include.steps.judging.unseen import UnseenRows, fitted_groups, unseen_rows
 from include.steps.threads import capped_threads, thread_count
+from include.stores.metrics import MetricName
 
 REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
 ARTIFACT = "evaluation"
@@ -120,8 +121,10 @@ def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
     sealed = _seal(context, card, identity)
     _log(context, challenge, card)
     results: Json = {**card.results(), "reports": {kind: state.name for kind, state in sealed.items()}}
-    area = str(card.models["model"].measured["roc_auc"])
-    context.events.emit("model judged", passed=card.passed, roc_auc=area, reasons=card.reasons)
+    area = card.models["model"].measured["roc_auc"]
+    context.events.emit("model judged", passed=card.passed, roc_auc=str(area), reasons=card.reasons)
+    if area.value is not None:  # unseen rows of one class have no such area
+        context.stores.metrics.gauge(MetricName.MODEL_ROC_AUC, area.value)
     return Work(outputs=tuple(sealed.values()), row_counts=counts, results=results)
 
 

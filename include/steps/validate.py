@@ -13,6 +13,7 @@ from include.steps.validation.expectations import Checker
 from include.steps.validation.findings import Judgement
 from include.steps.validation.judging import bad_rows, good_rows, judge
 from include.steps.validation.report import html_report
+from include.stores.metrics import MetricName
 
 
 def plan(context: StepContext) -> Plan:
@@ -71,7 +72,9 @@ def _work(context: StepContext, inputs: dict[str, TableState], identity: str) ->
     outputs: list[State] = [*reports]
     for judgement in judgements:
         outputs += _publish(context, judgement, identity)
-    return Work(outputs=tuple(outputs), row_counts=_counts(judgements), results=_results(judgements))
+    counts = _counts(judgements)
+    context.stores.metrics.count(MetricName.ROWS_QUARANTINED, counts["quarantined"])
+    return Work(outputs=tuple(outputs), row_counts=counts, results=_results(judgements))
 
 
 def _tell(context: StepContext, judgement: Judgement) -> None:
