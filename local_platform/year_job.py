@@ -57,11 +57,11 @@ class YearJob:
         with self._stage(f"{data} {FIRST} to {LAST}"):
             self._intervals(data, FIRST, LAST)
         with self._stage(training):
-            self._train(training)
+            self._by_hand(training, LAST, self._training_conf())
         with self._stage(f"{data} {SCORED}"):
             self._intervals(data, SCORED, SCORED)
         with self._stage(f"{scoring} {SCORED}"):
-            self._intervals(scoring, SCORED, SCORED)
+            self._by_hand(scoring, SCORED, {"partition": SCORED})
         return self.done
 
     @contextmanager
@@ -136,17 +136,18 @@ class YearJob:
                 Watch(self._api, self._console, self._is_well).wait(watched)
         return [backfill.number for backfill in active]
 
-    def _train(self, dag: str) -> None:
-        conf = self._training_conf()
+    def _by_hand(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
+        """Run a DAG once, for no data interval."""
         for run in self._api.runs(dag):
             if not run.has_ended and _agrees(run.conf, conf):
-                self._console.say("  an earlier start left this training unfinished; it goes on")
+                self._console.say("  an earlier start left this run unfinished; it goes on")
                 # Every start that was killed cost it one of its tries, so that it failed now says nothing yet.
-                (ended,) = Watch(self._api, self._console, self._is_well).wait(_alone(run))
+                (ended,) = Watch(self._api, self._console, self._is_well).wait(_alone(run, label))
                 if ended.state == "success":
                     self.done.runs[dag] = [ended]
                     return
-        self._finish(_alone(self._api.trigger(dag, f"make_run__{LAST}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", conf)))
+        name = f"make_run__{label}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        self._finish(_alone(self._api.trigger(dag, name, conf), label))
 
     def _training_conf(self) -> dict[str, object]:
         first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
@@ -187,8 +188,8 @@ class RunsFailedError(JobFailedError):
         self.failed = failed
 
 
-def _alone(run: DagRun) -> Watched:
-    return Watched(run.dag, {run.run: LAST}, {"run_id_pattern": run.run})
+def _alone(run: DagRun, label: str) -> Watched:
+    return Watched(run.dag, {run.run: label}, {"run_id_pattern": run.run})
 
 
 def _between(begin: datetime, end: datetime) -> dict[str, str]:

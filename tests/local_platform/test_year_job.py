@@ -85,7 +85,7 @@ def test_the_year_is_done_in_order(airflow: Airflow) -> None:
         "backfill flights_data 2013-01-01 2013-09-01",
         "trigger flights_training {'as_of': '2013-10-01', 'window': 9, 'promote': 'yes'}",
         "backfill flights_data 2013-10-01 2013-10-01",
-        "backfill flights_scoring 2013-10-01 2013-10-01",
+        "trigger flights_scoring {'partition': '2013-10'}",
     ]
     assert len(done.runs["flights_data"]) == 10
     assert "flights_training" in done.stages
@@ -124,7 +124,7 @@ def test_a_training_that_a_killed_start_left_is_not_begun_twice(airflow: Airflow
     done = year.do()
     assert [run.run for run in done.runs["flights_training"]] == ["left"]
     assert not [words for words in ending.asked if words.startswith("trigger")]
-    assert "an earlier start left this training unfinished; it goes on" in stream.getvalue()
+    assert "an earlier start left this run unfinished; it goes on" in stream.getvalue()
 
 
 def test_a_failed_run_stops_the_job(airflow: Airflow) -> None:
