@@ -92,12 +92,12 @@ class Fleet:
         begun = time.monotonic()
         waiting = list(services)
         while waiting:
-            passed = time.monotonic() - begun
             for service in waiting:
                 code = self._guards[service.name].poll()
                 if code is not None:
                     raise PlatformStartError(self._why(service.name, f"ended with code {code} before it was ready"))
             ready = [service for service in waiting if service.is_ready()]
+            passed = time.monotonic() - begun
             for service in ready:
                 self._console.say(f"  {service.name:<22} ready after {seconds(passed)}")
             waiting = [service for service in waiting if service not in ready]
