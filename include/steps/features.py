@@ -67,6 +67,8 @@ def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str)
     results = _results(spec, built)
     key = report_key(spec.name, context.command.step.value, context.command.subject, identity, REPORT)
     report = context.stores.objects.seal(key, canonical_json({"partition": name, **results}))
+    compared = sum(moment.rows_compared for moment in built.moments)
+    context.events.emit("no leak found", moments=len(built.moments), rows_compared=compared)
     against = [feature for feature, found in built.evidence.items() if found.verdict is not Verdict.KEPT]
     context.events.emit("features built", rows=sealed.row_count, features=len(built.evidence), speaks_against=against)
     counts = {"rows": sealed.row_count, "positive": built.positives}
@@ -88,6 +90,8 @@ def build(spec: ProjectSpec, sources: Mapping[str, SourceRows], partition: str) 
     function = FeatureFunction(spec)
     whole = joined(spec.feature_set, sources)
     reconcile(spec.feature_set, whole.counts, where)
+    if whole.frame.empty:
+        raise DataRejectedError(f"{where}: no row of '{spec.feature_set.base}' is left to compute features for.")
     target = _target(spec, whole.frame, where)
     features = function(whole.frame)
     table = _table(spec, whole, function.table(features), target)

@@ -149,6 +149,15 @@ def test_a_target_of_one_class(buses: Buses, column: pd.Series, told: str) -> No
     assert buses.nothing_published()
 
 
+def test_no_rows_at_all(buses: Buses) -> None:
+    rows = bus_rows()
+    rows["buses"] = rows["buses"].head(0)
+    buses.validated(rows)
+    ending = buses.run()
+    assert ending.outcome.exit_code == 65
+    assert "no row of 'buses' is left to compute features for" in str(ending.error)
+
+
 def test_few_rows_may_be_of_one_class(buses: Buses) -> None:
     rows = bus_rows()
     rows["buses"] = rows["buses"].head(40).assign(wait=1.0)
