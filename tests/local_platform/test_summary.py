@@ -1,0 +1,103 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.contract.layout import outcome_key, receipt_key
+from include.contract.receipt import Outcome, OutcomeStatus, Receipt, canonical_json
+from include.contract.step_names import StepName
+from include.steps.evidence import Evidence
+from include.stores.objects import open_objects
+from local_platform import credentials, summary
+from local_platform.airflow_api import DagRun
+from local_platform.locations import State
+from local_platform.ports import Ports
+from local_platform.served_model import Answer, Identity
+from local_platform.services import Settings
+from local_platform.year_job import Done
+
+RUN = DagRun(dag="flights_training", run="r", state="success", logical_date=None, conf={})
+INTERVAL = {"value": 0.7423, "low": 0.735, "high": 0.7496}
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
+
+
+def write(
+    evidence: Evidence, step: str, partition: str, counts: dict[str, int], results: Any, *, is_reused: bool = False
+) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    receipt = Receipt(
+        identity=step, step=step, project="flights", subject=partition, partition=partition, run="r", attempt=1,
+        parameters={}, inputs=(), outputs=(), row_counts=counts, results=results, code_digest="sha256:c",
+        started_at=moment, finished_at=moment, host="here",
+    )  # fmt: skip
+    key = receipt_key("flights", step, partition, step, 0)
+    evidence.objects.create(key, canonical_json(receipt.model_dump(mode="json")))
+    outcome = Outcome(
+        status=OutcomeStatus.ALREADY_DONE if is_reused else OutcomeStatus.DONE, exit_code=0, step=step,
+        project="flights", subject=partition, run="r", attempt=1, receipt=key, seconds=0.1,
+    )  # fmt: skip
+    where = outcome_key("flights", "r", step, partition, attempt=1, ending=0)
+    evidence.objects.create(where, canonical_json(outcome.model_dump(mode="json")))
+
+
+@pytest.fixture
+def told(evidence: Evidence, tmp_path: Path) -> list[str]:
+    write(evidence, "ingest", "2013-09", {"rows_kept": 27_574}, {})
+    write(evidence, "validate", "2013-09", {"quarantined": 12}, {}, is_reused=True)
+    dropped = [{"feature": "origin", "verdict": "irrelevant", "why": "says nothing"}]
+    write(evidence, "train", "2013-09", {}, {"features": {"kept": ["carrier", "dest"], "dropped": dropped}})
+    metrics = {"model": {"roc_auc": INTERVAL}, "baseline": {"roc_auc": INTERVAL | {"value": 0.61}}}
+    judged = {"test": ["2013-09"], "champion": None, "reasons": [], "reports": {"html": "reports/card.html"}}
+    write(evidence, "evaluate", "2013-09", {"test": 27_000}, judged | {"metrics": metrics})
+    write(evidence, "score", "2013-10", {"rows": 28_000}, {"observed": {"roc_auc": INTERVAL | {"value": 0.7}}})
+    settings = Settings(State(tmp_path), Ports(1, 2, 3), credentials.provide(tmp_path / "secrets"))
+    done = Done(stages={"flights_training": 61.0}, runs={"flights_training": [RUN]})
+    identity = Identity(model="departure_delay", version="1", digest="sha256:abc")
+    answers = [Answer(row="UA 1545 EWR IAH", probability=0.21, happened=False)]
+    return [" ".join(line.split()) for line in summary.text(settings, done, evidence, identity, answers).splitlines()]
+
+
+def test_it_tells_of_data_model_answers_and_time(told: list[str]) -> None:
+    for line in (
+        "rows in 27,574 of 1 partitions, 2013-09 to 2013-09",
+        "quarantined 12",
+        "features 2 kept, 1 dropped",
+        "dropped origin: says nothing",
+        "AUC of the model 0.742 (0.735 to 0.750) on 2013-09, 27,000 rows unseen by all",
+        "of the baseline 0.610 (0.735 to 0.750)",
+        "of the champion there was none",
+        "AUC of 2013-10 0.700 (0.735 to 0.750), 28,000 rows scored as of the beginning of the month",
+        "served departure_delay version 1",
+        "digest sha256:abc",
+        "UA 1545 EWR IAH probability 0.210, did not happen",
+        "flights_training 1 min 01 s",
+        "1 of 5 steps found their work already done, and that it is unchanged",
+    ):
+        assert line in told
+
+
+def test_it_tells_where_to_look(told: list[str], tmp_path: Path) -> None:
+    assert f"model card file://{tmp_path}/objects/reports/card.html" in told
+    assert "Airflow http://127.0.0.1:1" in told
+    assert f"logs {tmp_path}/logs" in told
+
+
+def test_a_metric_that_could_not_be_had_is_not_invented() -> None:
+    assert summary.interval(None) == "not known"
+    assert summary.interval({"value": 0.5, "low": None, "high": None}) == "0.500"
+
+
+def test_the_last_ending_of_a_step_counts(evidence: Evidence) -> None:
+    write(evidence, "ingest", "2013-09", {}, {})
+    failed = Outcome(
+        status=OutcomeStatus.FAILED, exit_code=75, step="ingest", project="flights", subject="2013-08", run="r",
+        attempt=1, message="no", seconds=0.1,
+    )  # fmt: skip
+    key = outcome_key("flights", "r", "ingest", "2013-08", attempt=1, ending=0)
+    evidence.objects.create(key, canonical_json(failed.model_dump(mode="json")))
+    assert len(summary.Findings(evidence, [RUN]).receipts(StepName.INGEST)) == 1
