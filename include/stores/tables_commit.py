@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction
 
-_RACES_AT_MOST = 12
+_RACES_AT_MOST = 20
 _RACE_WAIT_SECONDS = 0.1
-_RACE_WAIT_LIMIT_SECONDS = 2.0
+_RACE_WAIT_LIMIT_SECONDS = 1.0
 _SETTINGS = {
+    "delta.checkpointInterval": "20",
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-"""A model names the versions that it was trained on: they stay readable."""
+"""
+A model names the versions that it was trained on: they stay readable. Whoever opens the table reads the commits since
+the last checkpoint one by one, so there are few of them.
+"""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,15 @@ def test_old_versions_are_never_cleaned_away(root: Path) -> None:
     assert settings["delta.enableExpiredLogCleanup"] == "false"
 
 
+def test_versions_before_and_after_a_checkpoint_are_read_alike(tmp_path: Path) -> None:
+    tables = open_tables(tmp_path.as_uri())
+    states = [tables.write(NAME, f"2013-{number % 12 + 1:02d}", ROWS[:number], stamp={}) for number in range(24)]
+    assert (tmp_path / NAME / "_delta_log" / "_last_checkpoint").is_file()
+    again = open_tables(tmp_path.as_uri())
+    assert [again.state(NAME, state.partition, version=state.version) for state in states] == states
+    assert len(again.partitions(NAME)) == 12
+
+
 def test_a_store_sees_what_another_one_wrote(root: Path) -> None:
     first, second = open_tables(root.as_uri()), open_tables(root.as_uri())
     assert first.version(NAME) == second.version(NAME) == 2

@@ -76,7 +76,7 @@ def test_races_are_lost_a_bounded_number_of_times(folder: TableFolder, monkeypat
 
     monkeypatch.setattr(tables_commit, "_create", losing)
     monkeypatch.setattr(tables_commit, "_RACE_WAIT_LIMIT_SECONDS", 0.0)
-    with pytest.raises(TemporaryError, match=r"lost 12 races against other writers. Run it again"):
+    with pytest.raises(TemporaryError, match=r"lost 20 races against other writers. Run it again"):
         commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
 
 
