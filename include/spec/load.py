@@ -1,5 +1,6 @@
 """Reads ``project.yaml`` of a project, and turns every mistake in it into a sentence."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -112,6 +113,7 @@ def _words(text: str) -> list[str]:
 
 
 # The C loader reads a spec ten times as fast; PyYAML lacks it where it was built without libyaml.
+_BOOLEAN = "tag:yaml.org,2002:bool"
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -132,4 +134,10 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
     return mapping
 
 
+# YAML 1.1 reads on, off, yes and no as booleans; a join is written with the key "on".
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|false)$"), ["t", "f"])
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
