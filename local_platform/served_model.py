@@ -31,6 +31,8 @@ class Answer:
     """One row, what the model says of it, and what came true."""
 
     row: str
+    question: str
+    """Name of the target: what it is the probability of."""
     probability: float
     happened: bool
 
@@ -66,6 +68,7 @@ def _ask_one(url: str, row: Mapping[str, Any], names: Sequence[str], spec: Proje
     described = [name for name in (*DESCRIBED, *spec.base.key) if name in row]
     return Answer(
         row=" ".join(str(row[name]) for name in dict.fromkeys(described)),
+        question=spec.target.name,
         probability=float(prediction[-1] if isinstance(prediction, list) else prediction),
         happened=bool(row[spec.target.name]),
     )

@@ -75,6 +75,9 @@ def _data(findings: Findings) -> Iterator[str]:
     quarantined = sum(receipt.row_counts.get("quarantined", 0) for receipt in validated)
     partitions = sorted({receipt.partition for receipt in validated})
     yield f"{'rows in':<20} {rows:,} of {len(partitions)} partitions, {partitions[0]} to {partitions[-1]}"
+    for source in sorted({receipt.subject.partition("/")[2] for receipt in ingested} - {""}):
+        of_source = [receipt for receipt in ingested if receipt.subject.endswith(f"/{source}")]
+        yield f"{'':<20} {source}: {sum(receipt.row_counts.get('rows_kept', 0) for receipt in of_source):,}"
     yield f"{'quarantined':<20} {quarantined:,}"
     for receipt in findings.receipts(StepName.TRAIN):
         features: Any = receipt.results["features"]
@@ -117,8 +120,8 @@ def _served(identity: Identity) -> Iterator[str]:
 
 def _asked(answers: Sequence[Answer]) -> Iterator[str]:
     for answer in answers:
-        came = "happened" if answer.happened else "did not happen"
-        yield f"{answer.row:<44} probability {answer.probability:.3f}, {came}"
+        came = "yes" if answer.happened else "no"
+        yield f"{answer.row:<44} {answer.question}: probability {answer.probability:.3f}, in truth {came}"
 
 
 def _time(done: Done, findings: Findings) -> Iterator[str]:

@@ -58,7 +58,7 @@ def told(evidence: Evidence, tmp_path: Path) -> list[str]:
     settings = Settings(State(tmp_path), Ports(1, 2, 3), credentials.provide(tmp_path / "secrets"))
     done = Done(stages={"flights_training": 61.0}, runs={"flights_training": [RUN]})
     identity = Identity(model="departure_delay", version="1", digest="sha256:abc")
-    answers = [Answer(row="UA 1545 EWR IAH", probability=0.21, happened=False)]
+    answers = [Answer(row="UA 1545 EWR IAH", question="delayed", probability=0.21, happened=False)]
     return [" ".join(line.split()) for line in summary.text(settings, done, evidence, identity, answers).splitlines()]
 
 
@@ -74,7 +74,7 @@ def test_it_tells_of_data_model_answers_and_time(told: list[str]) -> None:
         "AUC of 2013-10 0.700 (0.735 to 0.750), 28,000 rows scored as of the beginning of the month",
         "served departure_delay version 1",
         "digest sha256:abc",
-        "UA 1545 EWR IAH probability 0.210, did not happen",
+        "UA 1545 EWR IAH delayed: probability 0.210, in truth no",
         "flights_training 1 min 01 s",
         "1 of 5 steps found their work already done, and that it is unchanged",
     ):
