@@ -150,6 +150,11 @@ def _sole_owner(state: Path) -> Iterator[None]:
         yield
 
 
+def _reason(error: OSError) -> str:
+    """The system's words; Python adds the address, which stands in the message already."""
+    return os.strerror(error.errno) if error.errno else foreign(error)
+
+
 def _public_socket(host: str, port: int) -> socket.socket:
     deadline = time.monotonic() + _PORT_WAIT_SECONDS
     while True:
@@ -158,9 +163,7 @@ def _public_socket(host: str, port: int) -> socket.socket:
             return socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                message = (
-                    f"Cannot listen on {host}:{port}: {error.strerror or error}. Free it, or choose another --port."
-                )
+                message = f"Cannot listen on {host}:{port}: {_reason(error)}. Free it, or choose another --port."
                 raise ConfigurationError(message) from error
         time.sleep(0.1)
 

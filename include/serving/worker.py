@@ -20,7 +20,7 @@ from typing import Any
 
 import uvicorn
 
-from include.errors import ConfigurationError, PlatformError
+from include.errors import ConfigurationError, PlatformError, foreign
 from include.serving.app import Service, build_app
 from include.serving.batching import Batcher
 from include.serving.predictor import Predictor, load_predictor, prepare_thread
@@ -97,7 +97,8 @@ def _private_socket(plan: WorkerPlan) -> socket.socket:
     try:
         return socket.create_server((plan.host, plan.port), backlog=_BACKLOG)
     except OSError as error:
-        message = f"Cannot listen on {plan.host}:{plan.port}: {error.strerror or error}. Choose another --port."
+        reason = os.strerror(error.errno) if error.errno else foreign(error)
+        message = f"Cannot listen on {plan.host}:{plan.port}: {reason}. Choose another --port."
         raise ConfigurationError(message) from error
 
 
