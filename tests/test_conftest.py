@@ -1,0 +1,52 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).parent / "conftest.py"
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """A suite of two tests, of which one needs a browser."""
+    shutil.copy(CONFTEST, tmp_path)
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\n\n@pytest.mark.needs('browser')\ndef test_page(): pass\n\ndef test_plain(): pass\n"
+    )
+    return tmp_path
+
+
+def run(suite: Path, *, required: str = "", tools: str = "") -> "subprocess.CompletedProcess[str]":
+    (suite / "bin").mkdir(exist_ok=True)
+    if tools:
+        (suite / "bin" / tools).symlink_to("/bin/true")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    words = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(suite)]
+    environment = kept | {"PATH": str(suite / "bin"), "REQUIRE": required}
+    return subprocess.run(words, cwd=suite, env=environment, check=False, capture_output=True, text=True)
+
+
+def test_what_a_machine_lacks_is_listed_with_the_way_to_it(suite: Path) -> None:
+    done = run(suite)
+    assert done.returncode == 0
+    assert "not run: 1 tests need browser; to get it: apt-get install chromium" in done.stdout
+    assert "1 passed, 1 deselected" in done.stdout
+
+
+def test_with_the_tool_everything_runs(suite: Path) -> None:
+    assert "2 passed" in run(suite, required="browser", tools="chromium").stdout
+
+
+def test_what_is_required_must_be_there(suite: Path) -> None:
+    done = run(suite, required="browser,cluster")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "To get it: browser: apt-get install chromium; cluster: put kubectl on PATH" in done.stderr
+
+
+def test_a_tool_that_nobody_knows_is_a_mistake(suite: Path) -> None:
+    assert "REQUIRE names brouser; known are browser, cluster, postgresql." in run(suite, required="brouser").stderr
+    (suite / "test_two.py").write_text("import pytest\n\n@pytest.mark.needs('fax')\ndef test_page(): pass\n")
+    assert "test_page needs fax; known are browser, cluster, postgresql." in run(suite).stderr
