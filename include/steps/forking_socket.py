@@ -23,10 +23,10 @@ def listen(path: Path) -> socket.socket:
     if mode & 0o077:
         message = f"{path.parent} may be entered by others (mode {mode & 0o777:o}), and the fork server runs commands."
         raise ConfigurationError(f"{message} Put --socket into a folder of mode 700.")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.suppress(FileNotFoundError):
         _refuse_twin(path)
         path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
         listener.bind(str(path))

@@ -37,22 +37,27 @@ class ForkedProcess:
 
     def exit_code(self) -> int | None:
         """The exit code once nothing of the group is left, negative for a signal; never waits."""
+        data = self._receive()
+        if b"\n" in self._received:
+            answer = answer_from_line(bytes(self._received))
+            if isinstance(answer, Ended):
+                return answer.exit_code
+        if data != b"":
+            return None
+        # The server died: the kernel killed the step's leader with it, and this is for the rest of the group.
+        signal_group(self.pid, signal.SIGKILL)
+        return -signal.SIGKILL
+
+    def _receive(self) -> bytes | None:
+        """What has come since; None for nothing yet, no bytes for never again."""
         try:
             data = self._connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return None
         except ConnectionError:
-            data = b""
+            return b""
         self._received += data
-        if b"\n" in self._received:
-            answer = answer_from_line(bytes(self._received))
-            if isinstance(answer, Ended):
-                return answer.exit_code
-        if data:
-            return None
-        # The server died: the kernel killed the step's leader with it, and this is for the rest of the group.
-        signal_group(self.pid, signal.SIGKILL)
-        return -signal.SIGKILL
+        return data
 
     def end(self) -> None:
         """Ask the group to end, and kill it after the grace; at once, and safe in a signal handler."""

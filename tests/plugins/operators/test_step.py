@@ -1,0 +1,43 @@
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from include.contract.step_names import StepName
+from include.errors import ConfigurationError
+from include.spec.load import load_project
+from plugins.operators.local_step import LocalStepOperator
+from plugins.operators.step import step_task
+
+
+def test_resources_of_the_spec_become_the_tasks() -> None:
+    spec = load_project("flights")
+    resources = spec.execution.for_step("train")
+    with DAG("d", schedule=None):
+        task = step_task(spec, StepName.TRAIN, partition="2013-03", options={"window": "9"})
+    assert isinstance(task, LocalStepOperator)
+    assert task.task_id == "train"
+    assert task.threads == int(resources.cpu or 1)
+    assert task.execution_timeout == resources.timeout
+    assert task.retries == resources.retries
+    assert task.retry_delay == resources.retry_delay
+    assert task.retry_delay > timedelta(0)
+    assert task.options == {"window": "9"}
+
+
+def test_a_step_of_each_source_is_mapped_and_named_by_it() -> None:
+    with DAG("d", schedule=None):
+        task = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", sources=("weather", "planes"))
+    assert isinstance(task, MappedOperator)
+    assert task.expand_input.value == {"source": ["weather", "planes"]}
+    assert task.partial_kwargs["map_index_template"] == "{{ task.source }}"
+
+
+@pytest.mark.parametrize(("mode", "hint"), [("kubernetes", "'local'"), ("lokal", "Did you mean 'local'")])
+def test_another_execution_mode_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, mode: str, hint: str
+) -> None:
+    monkeypatch.setenv("ML_EXECUTION", mode)
+    with pytest.raises(ConfigurationError, match=f"ML_EXECUTION is '{mode}'.*{hint}"):
+        step_task(load_project("flights"), StepName.TRAIN, partition="2013-03")

@@ -1,0 +1,30 @@
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG
+
+from include.spec.load import load_project
+from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param
+
+
+def test_runs_begin_and_end_with_the_projects_partitions() -> None:
+    dag = DAG(**dag_settings(load_project("flights"), "data"), schedule=None)
+    assert dag.dag_id == "flights_data"
+    assert dag.start_date == datetime(2013, 1, 1, 5, tzinfo=UTC)
+    assert dag.end_date == datetime(2013, 12, 1, 5, tzinfo=UTC)
+    assert dag.tags == {"flights", "data"}
+
+
+def test_intervals_are_local() -> None:
+    spec = load_project("flights")
+    timetable = cron_intervals(spec, "0 0 1 * *")
+    assert timetable is not None
+    assert (timetable.expression, str(timetable.timezone)) == ("0 0 1 * *", "America/New_York")
+    assert cron_intervals(spec, None) is None
+
+
+def test_the_partition_field_follows_the_grain() -> None:
+    monthly = load_project("flights")
+    daily = monthly.model_copy(update={"grain": "day"})
+    assert partition_param(monthly).schema["pattern"] == r"^\d{4}-\d{2}$"
+    assert partition_param(daily).schema["pattern"] == r"^\d{4}-\d{2}-\d{2}$"
+    assert partition_param(monthly).value is None
