@@ -6,11 +6,13 @@ being changed: whoever finds it at the next start makes the environment anew.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ DEVELOPMENT_LOCKS = ("requirements-dev.txt",)
 INSTALLER_LOCK = "local_platform/uv.txt"
 DEVELOPMENT_COMMANDS = frozenset({"test", "check"})
 SHOWN_LINES = 12
+PR_SET_PDEATHSIG = 1
 
 
 class BootstrapError(Exception):
@@ -106,6 +109,8 @@ def ensure(installation: Installation, purpose: str) -> Path:
 @contextlib.contextmanager
 def _alone(installation: Installation) -> Iterator[None]:
     with (installation.folder / "venv.lock").open("w") as lock:
+        # Installers inherit the lock, so that nobody begins anew beside one that outlives this process.
+        fcntl.fcntl(lock, fcntl.F_SETFD, 0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -175,11 +180,18 @@ def _call(words: Sequence[str | Path]) -> None:
         check=False,
         env=environment,
         text=True,
+        close_fds=False,
+        preexec_fn=_die_with_parent,
         stdout=None if seen else subprocess.PIPE,
         stderr=None if seen else subprocess.STDOUT,
     )
     if done.returncode:
         raise BootstrapError(_advice([str(word) for word in words], done.stdout or ""))
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _advice(words: list[str], output: str) -> str:

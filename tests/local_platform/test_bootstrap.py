@@ -3,6 +3,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from local_platform import bootstrap
 from local_platform.bootstrap import BootstrapError, Installation
 from local_platform.locations import REPOSITORY
+from local_platform.processes import Process, wait_until_gone
 
 LOCKS = ("requirements.txt", "include/requirements.txt", "requirements-dev.txt")
 
@@ -99,6 +101,30 @@ def test_an_installation_that_was_killed_is_made_anew(installation: Installation
     bootstrap.ensure(installation, "run")
     assert version(installation) == "1.0"
     assert not installation.unfinished.exists()
+
+
+def test_when_setting_up_is_killed_its_installer_ends_too(installation: Installation) -> None:
+    uv = installation.folder / "installer" / "bin" / "uv"
+    real = uv.readlink()
+    uv.unlink()
+    uv.write_text(f"#!/bin/sh\necho $$ > {installation.folder}/pid\nexec sleep 600\n")
+    uv.chmod(0o755)
+    code = (
+        "import sys; from pathlib import Path; from local_platform import bootstrap; "
+        "bootstrap.ensure(bootstrap.Installation(Path(sys.argv[1]), Path(sys.argv[2])), 'run')"
+    )
+    words = [sys.executable, "-c", code, str(installation.repository), str(installation.folder)]
+    with subprocess.Popen(words, cwd=REPOSITORY) as call:
+        while not (installation.folder / "pid").exists() or not (installation.folder / "pid").read_text():
+            time.sleep(0.05)
+        installer = Process.of(int((installation.folder / "pid").read_text()))
+        call.kill()
+    assert installer
+    assert wait_until_gone([installer], 10)
+    uv.unlink()
+    uv.symlink_to(real)
+    bootstrap.ensure(installation, "run")
+    assert version(installation) == "1.0"
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(installation: Installation) -> None:
