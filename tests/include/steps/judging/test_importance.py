@@ -1,0 +1,39 @@
+"""What a model uses."""
+
+import numpy as np
+import pandas as pd
+
+from include.steps.judging.importance import permutation_importance
+
+ROWS = 3000
+RANDOM = np.random.default_rng(2)
+FEATURES = pd.DataFrame(
+    {
+        "noise": RANDOM.normal(size=ROWS),
+        "strong": RANDOM.normal(size=ROWS),
+        "weak": RANDOM.normal(size=ROWS),
+        "place": RANDOM.choice(["north", "south"], ROWS),
+        "riders": RANDOM.integers(0, 4, ROWS),
+    }
+)
+TARGET = (FEATURES["strong"] * 2 + FEATURES["weak"] * 0.5 + RANDOM.normal(size=ROWS) > 0).to_numpy(dtype=np.int64)
+
+
+def _predict(features: pd.DataFrame) -> np.ndarray:
+    if features.dtypes["riders"] != np.int64 or features.dtypes["place"] != FEATURES.dtypes["place"]:
+        raise TypeError
+    lean = features["strong"] * 2 + features["weak"] * 0.5
+    return (1 / (1 + np.exp(-lean))).to_numpy()
+
+
+def test_the_feature_that_matters_most_comes_first_and_noise_means_nothing() -> None:
+    found = permutation_importance(FEATURES, TARGET, _predict, seed=1)
+
+    assert [one.feature for one in found[:2]] == ["strong", "weak"]
+    assert found[0].drop > 0.3
+    assert {one.feature: one.drop for one in found}["noise"] == 0.0
+    assert found == permutation_importance(FEATURES, TARGET, _predict, seed=1)
+
+
+def test_one_class_says_nothing_of_importance() -> None:
+    assert permutation_importance(FEATURES, np.ones(ROWS, dtype=np.int64), _predict, seed=1) == []
