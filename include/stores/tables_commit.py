@@ -150,19 +150,25 @@ def _replace(table: "DeltaTable", folder: TableFolder, place: Place, sealed: Sea
         commit_properties=_properties(place, sealed),
     )
     table.update_incremental()
-    folder.sync_log(range(before + 1, table.version() + 1))
-    return int(table.version()) if _holds(table, sealed.path) else _version_of(table, sealed.path)
+    since = range(before + 1, table.version() + 1)
+    folder.sync_log(since)
+    return int(table.version()) if _holds(table, sealed.path) else _version_of(folder, since, sealed.path)
 
 
 def _holds(table: "DeltaTable", path: str) -> bool:
     return any(path == live for _, live, _ in live_files(table))
 
 
-def _version_of(table: "DeltaTable", path: str) -> int:
-    """The version that named a file which a later one has replaced already."""
-    for entry in table.history():
-        if entry.get("file") == path:
-            return int(entry["version"])
+def _version_of(folder: TableFolder, versions: range, path: str) -> int:
+    """
+    The version that named a file which a later one has replaced already.
+
+    Read from the log itself: deltalake 1.6.6 numbers its history from the version that is open, though it lists the
+    commits that came after it as well.
+    """
+    for version in versions:
+        if path in folder.added_by(version):
+            return version
     message = f"No version of the table names {path}, though its commit was acknowledged. Run it again."
     raise TemporaryError(message)
 

@@ -111,6 +111,12 @@ class TableFolder:
         except ValueError:
             return False
 
+    def added_by(self, version: int) -> list[str]:
+        """Paths of the files that one commit named."""
+        with self._files.open_input_file(_log_file(version)) as file:
+            actions = [json.loads(line) for line in file.read().splitlines()]
+        return [str(action["add"]["path"]) for action in actions if "add" in action]
+
     def sync_log(self, versions: range) -> None:
         """Let the disk have these versions of the log, so that what comes after them cannot outlive them."""
         if not self.is_local:

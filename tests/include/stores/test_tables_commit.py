@@ -84,9 +84,27 @@ def test_the_version_is_found_of_a_file_that_was_replaced_at_once(folder: TableF
     first, second = _sealed(folder, "first"), _sealed(folder, "second")
     commit(folder, PLACE, first, newest=lambda: None)
     commit(folder, PLACE, second, newest=lambda: _newest(folder))
-    assert tables_commit._version_of(DeltaTable(folder.uri), first.path) == 0
+    assert tables_commit._version_of(folder, range(2), first.path) == 0
+    assert tables_commit._version_of(folder, range(2), second.path) == 1
     with pytest.raises(TemporaryError, match=r"No version of the table names nothing\.parquet"):
-        tables_commit._version_of(DeltaTable(folder.uri), "nothing.parquet")
+        tables_commit._version_of(folder, range(2), "nothing.parquet")
+
+
+def test_a_writer_that_is_overtaken_at_once_names_its_own_version(
+    folder: TableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (_sealed(folder, name) for name in ("first", "second", "third"))
+    commit(folder, PLACE, first, newest=lambda: None)
+    update = DeltaTable.update_incremental
+
+    def overtaken(table: DeltaTable) -> None:
+        monkeypatch.setattr(DeltaTable, "update_incremental", update)
+        commit(folder, PLACE, third, newest=lambda: _newest(folder))
+        update(table)
+
+    monkeypatch.setattr(DeltaTable, "update_incremental", overtaken)
+    assert commit(folder, PLACE, second, newest=lambda: _newest(folder)) == 1
+    assert DeltaTable(folder.uri).version() == 2
 
 
 def test_callers_do_not_see_the_partition_column(folder: TableFolder) -> None:
