@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from local_platform import lifecycle
 from local_platform.console import Console
+from local_platform.environment import bypass_proxies
 from local_platform.errors import LocalPlatformError
 from local_platform.fleet import exclusive
 from local_platform.locations import State
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.command == "check":
         return check()
     _end_with_make()
+    bypass_proxies()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     console = Console()

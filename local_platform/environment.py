@@ -21,6 +21,13 @@ def platform_environment(state: State) -> dict[str, str]:
     return kept | {STATE_VARIABLE: str(state.root), "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def bypass_proxies() -> None:
+    """Keep this process, and whatever it starts, from asking a proxy for services on loopback."""
+    for name in ("no_proxy", "NO_PROXY"):
+        kept = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*kept, LOOPBACK, "localhost"]))
+
+
 def step_environment(state: State, ports: Ports) -> dict[str, str]:
     """What a step needs: where the stores are."""
     defaults = {name: pattern.format(state=state.root) for name, pattern in settings.LOCAL_DEFAULTS.items()}

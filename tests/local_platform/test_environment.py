@@ -1,5 +1,7 @@
 import json
+import os
 from pathlib import Path
+from urllib.request import proxy_bypass
 
 import pytest
 
@@ -40,3 +42,13 @@ def test_a_person_s_own_settings_do_not_leak_in(tmp_path: Path, monkeypatch: pyt
 
 def test_few_tasks_run_at_once() -> None:
     assert 2 <= environment.parallelism() <= 8
+
+
+def test_loopback_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "intranet.example")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    environment.bypass_proxies()
+    assert os.environ["no_proxy"] == "intranet.example,127.0.0.1,localhost"
+    assert proxy_bypass("127.0.0.1:8080")
+    monkeypatch.delenv("NO_PROXY")
