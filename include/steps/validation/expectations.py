@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
-from include.spec.checks import ROW_RULES, Check, MeanCheck, PairCheck
-from include.steps.validation.findings import Finding
+from include.spec.checks import ROW_RULES, Check, MeanCheck, NotNullCheck, PairCheck
+from include.steps.validation.findings import Finding, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.core.batch import Batch
     from great_expectations.datasource.fluent import PandasDatasource
     from great_expectations.expectations.expectation import Expectation
 
@@ -71,21 +73,32 @@ class Checker:
         """
         if not checks:
             return []
-        gx = great_expectations()
+        great_expectations()
         whole = self._memory.add_dataframe_asset(source).add_batch_definition_whole_dataframe("all")
         batch = whole.get_batch(batch_parameters={"dataframe": frame})
-        expectations = [_expectation(check, number) for number, check in enumerate(checks)]
-        result = batch.validate(
-            gx.ExpectationSuite(name=source, expectations=expectations), result_format=_RESULT_FORMAT
-        )
-        found: dict[int, Finding] = {}
-        for one in result.results:
-            number: int = one.expectation_config.meta[_NUMBER]
+        of_rows = {number: check for number, check in enumerate(checks) if check.rule in ROW_RULES}
+        of_partition = {number: check for number, check in enumerate(checks) if number not in of_rows}
+        # Whether all rows hold takes less than half the time of which ones do not, and mostly all do.
+        hold = {number for number, one in _results(batch, of_rows, "BOOLEAN_ONLY").items() if one.success}
+        broken = {number: check for number, check in of_rows.items() if number not in hold}
+        results = _results(batch, broken | of_partition, _RESULT_FORMAT)
+        for number, one in results.items():
             if _raised(one.exception_info):
                 message = f"sources.{source}.checks[{number}]: {_rule(checks[number])} cannot be carried out. "
                 raise ConfigurationError(message + "Look whether the rule fits the column's type, and at its bounds.")
-            found[number] = _finding(checks[number], bool(one.success), one.result, len(frame))
-        return [found[number] for number in range(len(checks))]
+        return [_finding(check, results.get(number), frame) for number, check in enumerate(checks)]
+
+
+def _results(
+    batch: "Batch", checks: Mapping[int, Check], result_format: str | dict[str, Any]
+) -> dict[int, "ExpectationValidationResult"]:
+    """What Great Expectations says of each check, by its number."""
+    if not checks:
+        return {}
+    expectations = [_expectation(check, number) for number, check in checks.items()]
+    suite = great_expectations().ExpectationSuite(name="checks", expectations=expectations)
+    results = batch.validate(suite, result_format=result_format).results
+    return {one.expectation_config.meta[_NUMBER]: one for one in results}
 
 
 def columns_of(checks: Sequence[Check]) -> list[str]:
@@ -116,34 +129,33 @@ def _raised(info: Mapping[str, Any]) -> bool:
     return bool(info.get("raised_exception")) or any(one.get("raised_exception") for one in inner)
 
 
-def _finding(check: Check, success: bool, result: Mapping[str, Any], row_count: int) -> Finding:  # noqa: FBT001 (as Great Expectations gives it)
-    if check.rule in ROW_RULES:
-        positions = result["unexpected_index_list"]
-        return Finding(
-            rule=_rule(check),
-            kind="rows",
-            level=check.level,
-            checked=row_count - int(result.get("missing_count") or 0),
-            failed=len(positions),
-            allowed=_allowed(check),
-            meaning=check.meaning,
-            bad=_mask(positions, row_count) if positions else None,
-        )
+def _finding(check: Check, said: "ExpectationValidationResult | None", frame: "pd.DataFrame") -> Finding:
+    """
+    The finding of one check.
+
+    :param said: what Great Expectations says; None where all rows hold.
+    """
+    kind: Kind = "rows" if check.rule in ROW_RULES else "partition"
+    present = int(frame[list(check.columns_used())].notna().all(axis=1).sum())
+    checked = len(frame) if isinstance(check, NotNullCheck) or kind == "partition" else present
+    positions = said.result["unexpected_index_list"] if said is not None and kind == "rows" else []
+    observed = said.result.get("observed_value") if said is not None else None
     return Finding(
         rule=_rule(check),
-        kind="partition",
+        kind=kind,
         level=check.level,
-        checked=row_count,
-        failed=int(not success),
-        observed=_shown(check, result.get("observed_value"), row_count),
+        checked=checked,
+        failed=len(positions) if kind == "rows" else int(said is None or not said.success),
+        observed=_shown(check, observed, present),
         allowed=_allowed(check),
         meaning=check.meaning,
+        bad=_mask(positions, len(frame)) if positions else None,
     )
 
 
-def _shown(check: Check, observed: float | None, row_count: int) -> float | None:
+def _shown(check: Check, observed: float | None, value_count: int) -> float | None:
     """The observed number where it says nothing of a single value."""
-    if observed is None or (isinstance(check, MeanCheck) and row_count < _MEAN_OF_AT_LEAST):
+    if observed is None or (isinstance(check, MeanCheck) and value_count < _MEAN_OF_AT_LEAST):
         return None
     return float(observed) if math.isfinite(observed) else None
 
