@@ -22,6 +22,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
 """A worker that lived this long has its next death forgiven: it is restarted without waiting."""
 _NOTHING_DEPLOYED = "No model is deployed here yet; deploy one."
+_BROKEN = "The model's process does not start; the model server's log says why."
 _RESTARTING = "The model's process ended and is being started again; try again in a moment."
 
 
@@ -198,7 +199,7 @@ class Fleet:
             await member.process.activate()
         except PlatformError as error:
             member.process = None
-            await self._sign.put_up(f"The model's process does not start: {error}")
+            await self._sign.put_up(_BROKEN)
             say("active worker does not start", member.kept.record, message=str(error))
             return
         self._sign.take_down()

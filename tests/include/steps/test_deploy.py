@@ -10,8 +10,11 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.steps.releasing.ledger import LedgerEvent, LedgerVersion
 from include.stores.model_files import GoldenTable
+from include.stores.registry import open_registry
 from include.stores.serving import LocalServing, ServedAnswer
 from include.stores.serving_memory import PUBLIC_URL, MemoryServing
+from include.stores.serving_versions import sealed_bundle
+from tests.mlflow_server import MlflowServer
 from tests.release_world import ReleaseWorld
 from tests.serving_bundles import running_supervisor
 from tests.training_world import PROJECT
@@ -213,6 +216,25 @@ def test_version_whose_tags_were_changed_is_not_deployed(packaged: ReleaseWorld)
     del tags["platform.sealed"]
     with pytest.raises(DataRejectedError, match=r"is not sealed: it has no tag platform\.sealed"):
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
+
+
+@pytest.mark.mlflow
+@pytest.mark.usefixtures("toy")
+def test_release_through_a_real_registry_and_a_real_server(mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    control = tmp_path / "c.sock"
+    with running_supervisor(tmp_path / "state", control):
+        world = ReleaseWorld.filled(registry=open_registry(mlflow_server.uri), serving=LocalServing(control))
+        state = world.deployed()
+        assert (world.champion(), world.active()) == (state.version, state.version)
+        for step in (StepName.PACKAGE, StepName.DEPLOY):
+            assert world.run(step).outcome.status is OutcomeStatus.ALREADY_DONE
+            world.forget(step)
+            assert world.run(step, attempt=2).outcome.status is OutcomeStatus.DONE
+        assert len(list(world.registry.versions(world.model, {}))) == 1
+        assert len(world.ledger()) == 1
+        url = world.serving.status().public_url
+        golden = sealed_bundle(world.objects, PROJECT, state.digest).golden()
+        assert world.serving.answer(url, golden.rows).version == str(state.version)
 
 
 @pytest.fixture
