@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it has no types
 
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from include.steps.judging.importance import permutation_importance
+from include.steps.judging.metrics import Numbers
 
 ROWS = 3000
 RANDOM = np.random.default_rng(2)
@@ -16,14 +17,16 @@ FEATURES = pd.DataFrame(
         "riders": RANDOM.integers(0, 4, ROWS),
     }
 )
-TARGET = (FEATURES["strong"] * 2 + FEATURES["weak"] * 0.5 + RANDOM.normal(size=ROWS) > 0).to_numpy(dtype=np.int64)
+LEAN = FEATURES["strong"].to_numpy() * 2 + FEATURES["weak"].to_numpy() * 0.5
+TARGET = (LEAN + RANDOM.normal(size=ROWS) > 0).astype(np.int64)
 
 
-def _predict(features: pd.DataFrame) -> np.ndarray:
+def _predict(features: pd.DataFrame) -> Numbers:
     if features.dtypes["riders"] != np.int64 or features.dtypes["place"] != FEATURES.dtypes["place"]:
         raise TypeError
-    lean = features["strong"] * 2 + features["weak"] * 0.5
-    return (1 / (1 + np.exp(-lean))).to_numpy()
+    lean = features["strong"].to_numpy() * 2 + features["weak"].to_numpy() * 0.5
+    said: Numbers = 1 / (1 + np.exp(-lean))
+    return said
 
 
 def test_the_feature_that_matters_most_comes_first_and_noise_means_nothing() -> None:
