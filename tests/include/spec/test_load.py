@@ -89,6 +89,14 @@ def test_an_unknown_rule_is_told_with_a_near_one() -> None:
         parse_project(yaml.safe_dump(wrong, sort_keys=False), PATH)
 
 
+def test_on_is_a_key_and_only_true_and_false_are_booleans() -> None:
+    text = yaml.safe_dump(document(), sort_keys=False).replace("'on':", "on:")
+    assert " on:\n" in text
+    assert parse_project(text, PATH).feature_set.joins[0].on == {"day": "day"}
+    with pytest.raises(ConfigurationError, match=r"when_null: is 'maybe'"):
+        parse_project(text.replace("when_null: false", "when_null: maybe"), PATH)
+
+
 def test_all_mistakes_are_told_at_once_up_to_ten() -> None:
     wrong = document()
     wrong["grain"], wrong["timezone"], wrong["owner"]["email"] = "week", "Mars", "nobody"

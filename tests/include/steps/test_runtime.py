@@ -23,7 +23,8 @@ from include.steps.context import Plan, StepContext, Work
 from include.steps.events import EventLog
 from include.steps.runtime import Ending, run_step
 from include.stores.from_env import Stores
-from include.stores.memory import MemoryObjects, MemoryTables
+from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
+from include.stores.metrics import open_metrics
 from tests.spec_kit import parsed
 
 TABLE = "shop/raw/parcels"
@@ -271,6 +272,24 @@ def test_each_doing_of_lost_work_has_a_name_of_its_own(bench: Bench) -> None:
     bench.run(run="r2")
     first, second = bench.step.identities
     assert first.removesuffix(".0") == second.removesuffix(".1")
+
+
+def test_how_a_call_ended_is_counted(bench: Bench) -> None:
+    context = bench.context()
+    metrics = MemoryMetrics()
+    context.stores.__dict__["metrics"] = metrics
+    run_step(context)
+    run_step(context)
+    bench.step = FakeStep(error=DataRejectedError("Bad rows."))
+    run_step(context)
+    assert metrics.counts == {"step.validate.done": 1, "step.validate.already_done": 1, "step.validate.failed": 1}
+    assert len(metrics.timings["step.validate.seconds"]) == 3
+
+
+def test_a_daemon_that_is_away_fails_no_step(bench: Bench) -> None:
+    context = bench.context()
+    context.stores.__dict__["metrics"] = open_metrics("127.0.0.1:9")
+    assert run_step(context).outcome.status is OutcomeStatus.DONE
 
 
 def test_a_damaged_receipt_is_told(bench: Bench) -> None:
