@@ -9,7 +9,7 @@ meanwhile disturbs it), and there:
    of twelve months and one training, and both once more with nothing changed.
 
 ``--rows N`` multiplies the flights: N copies of each, with flight numbers of their own. ``--months`` takes fewer
-months.
+months, ``--data-only`` leaves the training out.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def months(count: int) -> list[str]:
     return [f"2013-{number:02d}" for number in range(1, count + 1)]
 
 
-def calls(count: int) -> list[list[str]]:
+def calls(count: int, *, trains: bool) -> list[list[str]]:
     """The steps of the year, as command lines."""
     from include.spec.load import load_project
 
@@ -75,16 +75,17 @@ def calls(count: int) -> list[list[str]]:
         asked += [[step, "--partition", month, "--run", f"bare-{month}", *more] for step, more in [*sources, *others]]
     window = ["--window", str(min(count, spec.split.window))]
     training = ("train", "evaluate", "package", "deploy")
-    asked += [[step, "--partition", months(count)[-1], "--run", "bare", *window] for step in training]
+    if trains:
+        asked += [[step, "--partition", months(count)[-1], "--run", "bare", *window] for step in training]
     return [[*words, "--project", PROJECT] for words in asked]
 
 
-def bare(count: int) -> None:
+def bare(count: int, *, trains: bool) -> None:
     """In one process, cold: all steps, one after another."""
     from include.steps.__main__ import main
 
     seconds: dict[str, float] = {}
-    for words in calls(count):
+    for words in calls(count, trains=trains):
         began = time.monotonic()
         code = main(words)
         seconds[words[0]] = seconds.get(words[0], 0.0) + time.monotonic() - began
@@ -93,7 +94,7 @@ def bare(count: int) -> None:
     print(json.dumps({step: round(value, 2) for step, value in seconds.items()}))
 
 
-def measure_bare(folder: Path, count: int) -> Figures:
+def measure_bare(folder: Path, count: int, *, trains: bool) -> Figures:
     """The bare process, with the servers that its steps talk to."""
     from local_platform import credentials, environment, ports, services
     from local_platform.console import Console
@@ -115,13 +116,14 @@ def measure_bare(folder: Path, count: int) -> Figures:
         variables.pop("ML_FORK_SERVER")
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         words = [sys.executable, str(Path(__file__).resolve()), "--bare", "--months", str(count)]
+        words += [] if trains else ["--data-only"]
         with (folder / "bare.log").open("wb") as log:
             subprocess.run(words, env=variables, cwd=ROOT, check=True, stderr=log, timeout=BOUND_SECONDS)
         wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     finally:
         fleet.stop()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Figures(wall, cpu, after.ru_maxrss / 1024, len(calls(count)))
+    return Figures(wall, cpu, after.ru_maxrss / 1024, len(calls(count, trains=trains)))
 
 
 def sessions(state_folder: Path) -> dict[int, str]:
@@ -177,12 +179,12 @@ def peak_memory(state_folder: Path) -> Iterator[list[float]]:
 class AirflowPass:
     """One pass of the year job through Airflow."""
 
-    def __init__(self, api: object, state_folder: Path, count: int) -> None:
+    def __init__(self, api: object, state_folder: Path, count: int, *, trains: bool) -> None:
         from local_platform.airflow_api import AirflowApi
 
         if not isinstance(api, AirflowApi):
             raise TypeError
-        self.api, self.folder, self.count = api, state_folder, count
+        self.api, self.folder, self.count, self.trains = api, state_folder, count, trains
         self.dags = [f"{PROJECT}_{kind}" for kind in ("data", "training", "scoring")]
 
     def warm_up(self) -> None:
@@ -206,11 +208,13 @@ class AirflowPass:
             found = self.api.runs(self.dags[0], logical_date_gte=begin.isoformat(), logical_date_lte=end.isoformat())
             data_runs = [run.run for run in found]
             self._wait("data", data_runs)
-            window = min(self.count, spec.split.window)
-            training = self._trigger("training", {"as_of": last.as_of.isoformat(), "window": window})
-            self._wait("training", [training])
+            trainings = []
+            if self.trains:
+                conf = {"as_of": last.as_of.isoformat(), "window": min(self.count, spec.split.window)}
+                trainings.append(self._trigger("training", conf))
+                self._wait("training", trainings)
             wall = time.monotonic() - began
-        tasks = [*self.api.tasks(self.dags[0], data_runs), *self.api.tasks(self.dags[1], [training])]
+        tasks = [*self.api.tasks(self.dags[0], data_runs), *self.api.tasks(self.dags[1], trainings)]
         failed = [f"{task.run} {task.task} {task.label}" for task in tasks if task.state not in {"success", "skipped"}]
         if failed:
             sys.exit(f"{name}: not all tasks ended well: {', '.join(failed[:5])}")
@@ -271,7 +275,7 @@ class AirflowPass:
         return found
 
 
-def measure_airflow(folder: Path, count: int) -> tuple[Figures, Figures]:
+def measure_airflow(folder: Path, count: int, *, trains: bool) -> tuple[Figures, Figures]:
     """All services on empty stores: the first pass, and the second with nothing changed."""
     from local_platform import lifecycle
     from local_platform.airflow_api import AirflowApi
@@ -286,7 +290,7 @@ def measure_airflow(folder: Path, count: int) -> tuple[Figures, Figures]:
             if time.monotonic() > deadline:
                 sys.exit(f"Airflow shows no DAGs: {api.import_errors()}")
             time.sleep(1)
-        one = AirflowPass(api, state.root, count)
+        one = AirflowPass(api, state.root, count, trains=trains)
         one.warm_up()
         return one.run("first pass"), one.run("second pass")
 
@@ -345,20 +349,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1, help="how many times the flights (default: 1)")
     parser.add_argument("--months", type=int, default=12, help="how many months, from January (default: 12)")
+    parser.add_argument("--data-only", action="store_true", help="leave the training out")
     parser.add_argument("--only", choices=["bare", "airflow"], help="measure one side")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    trains = not given.data_only
     if given.bare:
-        bare(given.months)
+        bare(given.months, trains=trains)
     elif given.folder:
-        plain = measure_bare(given.folder, given.months) if given.only != "airflow" else None
+        plain = measure_bare(given.folder, given.months, trains=trains) if given.only != "airflow" else None
         if plain:
             print(
                 f"bare: {plain.wall_seconds:.1f} s, {plain.cpu_seconds:.1f} s CPU, {plain.peak_mib:.0f} MiB", flush=True
             )
         if given.only != "bare":
-            table(plain, *measure_airflow(given.folder, given.months))
+            table(plain, *measure_airflow(given.folder, given.months, trains=trains))
     else:
         in_copy(given)
 
@@ -379,6 +385,7 @@ def in_copy(given: argparse.Namespace) -> None:
         subprocess.run([sys.executable, "-m", "compileall", "-q", str(repository)], check=False)
         words = [sys.executable, str(repository / "benchmarks" / "year_job.py"), "--in", str(folder)]
         words += ["--months", str(given.months), *(["--only", given.only] if given.only else [])]
+        words += ["--data-only"] if given.data_only else []
         subprocess.run(words, cwd=repository, check=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

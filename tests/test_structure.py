@@ -1,0 +1,39 @@
+"""Tests mirror the source, path for path."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("dags", "include", "local_platform", "plugins")
+ELSEWHERE = {
+    "include/stores/registry_memory.py": "tests/include/stores/test_registry.py",
+    "include/stores/registry_mlflow.py": "tests/include/stores/test_registry.py",
+    "local_platform/__main__.py": "tests/local_platform/test_bootstrap.py",
+    "local_platform/errors.py": "tests/local_platform/test_cli.py",
+    "local_platform/job.py": "tests/local_platform/test_year_job.py",
+}
+"""Modules that are tested with another: the stores of one Protocol by the same tests, entry points by what they do."""
+
+
+def modules(package: str) -> list[Path]:
+    paths = (path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py"))
+    return sorted(path for path in paths if path.name != "__init__.py")
+
+
+def file_of(module: Path) -> Path:
+    return Path(ELSEWHERE.get(str(module), Path("tests") / module.parent / f"test_{module.stem}.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_module_has_its_test(package: str) -> None:
+    assert [str(module) for module in modules(package) if not (ROOT / file_of(module)).is_file()] == []
+
+
+def test_no_test_shadows_the_packages_under_test() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_no_exception_is_left_over() -> None:
+    known = {str(module) for package in PACKAGES for module in modules(package)}
+    assert ELSEWHERE.keys() <= known
