@@ -1,11 +1,7 @@
 """What both registries promise, on a real MLflow server and in memory; and what only a server can do wrong."""
 
 import socket
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +12,7 @@ from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores.protocols import RegistryStore, RunStatus, UsedData
 from include.stores.registry import ServerAnswer, open_registry, shown
 from include.stores.registry_memory import MemoryRegistry
-from tests.mlflow_server import MlflowServer, free_port
+from tests.mlflow_server import MlflowServer, answering, free_port
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(
@@ -166,19 +162,6 @@ def test_an_alias_moves_only_from_where_it_is_expected(registry: RegistryStore, 
         registry.move_alias(name, "champion", expected=2, to=9)
 
 
-def test_a_deleted_model_file_is_refused(
-    mlflow_server: MlflowServer, name: str, model_folder: Path, tmp_path: Path
-) -> None:
-    registry = open_registry(mlflow_server.uri)
-    run = registry.start_run(name, "run", {})
-    registry.log_model(run, model_folder)
-    for path in mlflow_server.artifacts.rglob("model.skops"):
-        path.unlink()
-
-    with pytest.raises(DataRejectedError, match=r"could not fetch model/model.skops of run .* gone"):
-        registry.download(run, "model/model.skops", _empty(tmp_path / "there"))
-
-
 def test_nobody_listening_is_temporary_and_said_at_once() -> None:
     port = free_port()
 
@@ -195,26 +178,8 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
 
 
 def test_a_server_that_cannot_is_temporary() -> None:
-    with _answering(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
+    with answering(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
         open_registry(uri)
-
-
-def test_a_server_that_fails_in_the_middle_is_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with _answering(200, then=503) as uri:
-        registry = open_registry(uri)
-
-        with pytest.raises(TemporaryError, match="could not start a run in experiment 'flights'"):
-            registry.start_run("flights", "run", {})
-
-
-def test_a_server_that_wants_a_password_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with _answering(200, then=403, body=b'{"error_code": "PERMISSION_DENIED", "message": "no"}') as uri:
-        registry = open_registry(uri)
-
-        with pytest.raises(ConfigurationError, match="user and password"):
-            registry.find_run("flights", {})
 
 
 @pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "localhost:5000", "file:///mlruns"])
@@ -230,34 +195,3 @@ def test_a_password_in_the_address_is_never_shown() -> None:
 def _empty(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-@contextmanager
-def _answering(health: int, *, then: int = 200, body: bytes = b"{}") -> Iterator[str]:
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(health if self.path.endswith("/health") else then)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer(then)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the parent's name)
-            pass
-
-        def _answer(self, status: int) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
