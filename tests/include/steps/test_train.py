@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 
 from include.contract.receipt import ModelState
+from include.contract.settings import TRACKING_URI
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, TemporaryError
+from include.steps.runtime import run_step
 from include.stores.model_files import Golden, largest_difference, load_model
 from include.stores.protocols import RunStatus
 from include.stores.registry_memory import MemoryRegistry
+from tests.mlflow_server import free_port
 from tests.training_world import MONTHS, World, toy_rows, toy_spec
 
 TRAIN = StepName.TRAIN
@@ -272,6 +275,19 @@ def test_a_registry_that_fails_in_the_middle_is_temporary(world: World) -> None:
     with pytest.raises(TemporaryError, match="does not answer"):
         world.done(TRAIN)
     assert [run.status for run in world.registry.runs("toy", {})] == [RunStatus.FAILED]
+
+
+def test_an_mlflow_that_is_not_there_is_temporary_and_nothing_is_trained(world: World) -> None:
+    context = world.context(TRAIN)
+    del context.stores.__dict__["registry"]
+    context.stores.__dict__["environment"] = {TRACKING_URI: f"http://127.0.0.1:{free_port()}"}
+
+    ending = run_step(context)
+
+    assert ending.outcome.exit_code == 75
+    assert ending.outcome.message.startswith("MLflow at http://127.0.0.1:")
+    assert not world.events("trial done")
+    assert world.objects.list("receipts/toy/train/") == []
 
 
 def test_nulls_make_a_whole_number_a_number_and_golden_rows_fit_the_signature(world: World) -> None:

@@ -21,7 +21,7 @@ FEATURES = pd.DataFrame({"size": [0.0, 1.0, 2.0, 3.0], "riders": [1, 0, 1, 0]})
 TARGET = np.array([0, 0, 1, 1])
 
 
-class _Foreign(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class _Foreign(BaseEstimator):
     def fit(self, *_: Any) -> "_Foreign":
         return self
 
