@@ -66,7 +66,7 @@ def run_worker(plan: WorkerPlan) -> None:
     gc.collect()
     gc.freeze()
     with contextlib.closing(_private_socket(plan)) as private:
-        uvicorn_loop = uvicorn.Config(app="", loop="uvloop").get_loop_factory()
+        uvicorn_loop = uvicorn.Config(app="", loop="auto").get_loop_factory()
         with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
             runner.run(_Worker(plan, _service(plan, bundle, predictor)).serve(private))
 

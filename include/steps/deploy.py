@@ -20,11 +20,10 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, PlatformError, TemporaryError
 from include.steps.context import Plan, StepContext, Work
 from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
-from include.stores.metrics import MetricName
-from include.stores.model_files import PARITY_TOLERANCE, Bundle, largest_difference
-from include.stores.serving_control import ModelRecord
+from include.steps.releasing.rollout import Rollout, patient_answer, record_of_version
+from include.stores.model_files import PARITY_TOLERANCE, largest_difference
 from include.stores.serving_settings import ServingSettings
-from include.stores.serving_versions import CHAMPION, SealedVersion, champion, sealed_version
+from include.stores.serving_versions import SealedVersion, champion, sealed_version
 
 _OPTION = "promote"
 
@@ -77,7 +76,7 @@ def _work(
     }
     why = f"trained on data up to {version.partition}; gates passed"
     try:
-        public_url = _Rollout(context, version, settings).run(expected=None if before is None else before.version)
+        public_url = Rollout(context, version, settings).run(expected=None if before is None else before.version)
     except PlatformError as error:
         note = _note(context, LedgerEvent.FAILED, f"{why}; not promoted: {error}", old, after, evidence)
         ledger.append(note, datetime.now(UTC))
@@ -96,75 +95,6 @@ def _work(
         "ledger": entry.name,
     }
     return Work(outputs=(_state(version), entry), results=results)
-
-
-class _Rollout:
-    """Moves the traffic and the alias to a version, or neither."""
-
-    def __init__(self, context: StepContext, version: SealedVersion, settings: ServingSettings) -> None:
-        self._context, self._version, self._settings = context, version, settings
-        self._serving = context.stores.serving
-
-    def run(self, *, expected: int | None) -> str:
-        """
-        Serve the version and make it champion.
-
-        :param expected: the version that is champion now; None if there is none.
-        :return: the public address.
-        :raises PlatformError: if anything fails; traffic and alias are then where they were.
-        """
-        bundle = self._version.bundle(self._context.stores.objects)
-        status = self._serving.status()
-        record = _record(self._version)
-        is_active = status.active is not None and record.is_same(status.active)
-        if not is_active:
-            self._start(bundle, record)
-        try:
-            self._check(bundle, self._serving.status().public_url)
-            self._move_alias(expected)
-        except PlatformError:
-            if not is_active:
-                self._serving.rollback(record)
-            raise
-        return status.public_url
-
-    def _start(self, bundle: Bundle, record: ModelRecord) -> None:
-        events = self._context.events
-        candidate = self._serving.start(bundle, self._version.version, self._settings)
-        events.emit("started beside the old one", url=candidate.url, version=self._version.version)
-        try:
-            self._check(bundle, candidate.url or "")
-            self._serving.activate(record)
-        except PlatformError:
-            self._serving.discard(record)
-            raise
-        events.emit("traffic moved", version=self._version.version)
-        self._context.stores.metrics.count(MetricName.MODEL_DEPLOYED)
-
-    def _check(self, bundle: Bundle, url: str) -> None:
-        """The golden rows over HTTP: same predictions as in training, from the process that should answer."""
-        golden = bundle.golden()
-        answer = self._serving.answer(url, golden.rows)
-        if answer.digest != bundle.digest:
-            message = f"{url} is answered by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
-            raise TemporaryError(f"{message} Run the step again.")
-        gap = largest_difference(golden.predictions, answer.predictions)
-        if gap > PARITY_TOLERANCE:
-            message = (
-                f"{url} answers the golden rows differently than the model did in training: by {gap:.3g}, allowed "
-                f"{PARITY_TOLERANCE:g}."
-            )
-            raise DataRejectedError(message)
-
-    def _move_alias(self, expected: int | None) -> None:
-        registry, version = self._context.stores.registry, self._version
-        if expected != version.version:
-            registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
-        now = registry.alias(version.model, CHAMPION)
-        if now is None or now.version != version.version:
-            found = "none" if now is None else now.version
-            message = f"Alias '{CHAMPION}' of model '{version.model}' names version {found} after it was moved to "
-            raise TemporaryError(f"{message}{version.version}: somebody else moved it. Run the step again.")
 
 
 def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
@@ -210,18 +140,14 @@ def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[St
         return False
     serving, bundle = context.stores.serving, version.bundle(context.stores.objects)
     status, golden = serving.status(), bundle.golden()
-    if status.active is None or not _record(version).is_same(status.active):
+    if status.active is None or not record_of_version(version).is_same(status.active):
         return False
     try:
-        answer = serving.answer(status.public_url, golden.rows)
+        answer = patient_answer(serving, status.public_url, golden.rows)
     except TemporaryError:
         return False
     same = largest_difference(golden.predictions, answer.predictions) <= PARITY_TOLERANCE
     return same and answer.digest == version.digest
-
-
-def _record(version: SealedVersion) -> ModelRecord:
-    return ModelRecord(project=version.project, model=version.model, version=version.version, digest=version.digest)
 
 
 def _state(version: SealedVersion) -> ModelState:

@@ -218,6 +218,41 @@ def test_version_whose_tags_were_changed_is_not_deployed(packaged: ReleaseWorld)
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
 
 
+class Restarting(MemoryServing):
+    """Does not answer for some time."""
+
+    silent_answers = 0
+
+    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+        if self.silent_answers:
+            self.silent_answers -= 1
+            raise TemporaryError("answers 503")
+        return super().answer(url, rows)
+
+
+def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.steps.releasing.rollout._PAUSE_SECONDS", 0.0)
+    packaged.serving = Restarting()
+    packaged.serving.silent_answers = 3
+    packaged.done(StepName.DEPLOY, "2024-04", run="old")
+    packaged.serving.silent_answers = 3
+    again = packaged.run(StepName.DEPLOY, "2024-04", run="old")
+    assert again.outcome.status is OutcomeStatus.ALREADY_DONE
+    assert len(packaged.ledger()) == 1
+
+
+def test_server_that_never_answers_is_a_temporary_error(
+    packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.steps.releasing.rollout.PATIENCE_SECONDS", 0.0)
+    packaged.serving = Restarting()
+    packaged.serving.silent_answers = 10_000
+    with pytest.raises(TemporaryError, match="answers 503"):
+        raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
+    assert (packaged.champion(), packaged.active()) == (None, None)
+    assert memory(packaged).candidate is None
+
+
 @pytest.mark.mlflow
 @pytest.mark.usefixtures("toy")
 def test_release_through_a_real_registry_and_a_real_server(mlflow_server: MlflowServer, tmp_path: Path) -> None:
