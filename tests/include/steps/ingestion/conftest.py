@@ -38,9 +38,14 @@ class WebServer:
     """Set: answer. Cleared: say nothing until it is set."""
 
 
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is part of the tests."""
+
+
 @pytest.fixture
 def web() -> Iterator[WebServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server = QuietServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     told = WebServer(url=f"http://127.0.0.1:{server.server_port}")
     told.silent.set()
 
