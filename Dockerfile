@@ -1,7 +1,8 @@
 # One file, four images: airflow (the bundle), step, serving, mlflow. 'make images' builds and pushes them.
 #
 # Each runs as a user without rights and on a read-only root file system, given room at /tmp (and, for airflow, at
-# /opt/airflow). Libraries come by hash from the lock files and are byte-compiled; no compiler, pip or uv is left.
+# /opt/airflow); the user's name is in the environment, for Airflow refuses a user who has none. Libraries come by hash
+# from the lock files and are byte-compiled; no compiler, pip or uv is left.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS installer
@@ -37,7 +38,7 @@ COPY --from=step-libraries /opt/venv /opt/venv
 WORKDIR /app
 COPY include include
 RUN python -m compileall -q --invalidation-mode unchecked-hash include
-ENV PYTHONPATH=/app
+ENV PYTHONPATH=/app USER=ml-platform
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "include.steps"]
 
@@ -50,6 +51,7 @@ CMD ["--bundle", "/model", "--host", "0.0.0.0", "--port", "8080"]
 FROM runtime AS mlflow
 COPY --from=step-libraries /opt/venv /opt/venv
 WORKDIR /tmp
+ENV USER=ml-platform
 EXPOSE 5000
 USER 65532:65532
 ENTRYPOINT ["mlflow", "server"]
@@ -57,7 +59,7 @@ ENTRYPOINT ["mlflow", "server"]
 # The bundle lies outside AIRFLOW_HOME, and PYTHONPATH stays unset: it would outrank a versioned copy of the bundle.
 FROM runtime AS airflow
 COPY --from=airflow-libraries /opt/venv /opt/venv
-ENV AIRFLOW_HOME=/opt/airflow HOME=/opt/airflow \
+ENV AIRFLOW_HOME=/opt/airflow HOME=/opt/airflow USER=airflow \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/ml-platform/plugins \
     AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST="[{\"name\": \"ml-platform\", \"classpath\": \"airflow.dag_processing.bundles.local.LocalDagBundle\", \"kwargs\": {\"path\": \"/opt/ml-platform\"}}]"
