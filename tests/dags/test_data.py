@@ -1,5 +1,3 @@
-import os
-import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +6,7 @@ import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
 from include.spec.load import load_project, project_names
-from tests.step_bundle import all_gone, wait_until
+from tests.step_bundle import wait_until
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Airflow
@@ -80,35 +78,3 @@ def test_a_steps_lines_are_in_the_tasks_log(airflow: "Airflow") -> None:
     said = [line.split()[1:3] for line in lines if line.startswith(("info: out", "info: err"))]
     assert said == [[word, str(number)] for number in range(3) for word in ("out", "err")]
     assert any(line.startswith("warning: half of the rows are new: row_count=3") for line in lines)
-
-
-@pytest.mark.airflow
-def test_a_worker_that_is_killed_leaves_nothing_running(airflow: "Airflow") -> None:
-    airflow.bundle.behave("features", "hang")
-    run = airflow.start("flights_data", {"partition": "2013-08"})
-    wait_until(lambda: airflow.states(run)["features"] == "running", "features to run", 150)
-    pids = airflow.bundle.pids("features")
-    task_process = _title_holds("airflow worker --", _ti(airflow, run.run, "features"))
-    os.kill(_parent(task_process), signal.SIGKILL)
-    wait_until(lambda: all_gone([*pids, task_process]), "the step to end with its worker")
-    airflow.bundle.behave("features", "done")
-
-
-def _ti(airflow: "Airflow", run: str, task: str) -> str:
-    found: str = airflow.api._call("GET", f"/dags/flights_data/dagRuns/{run}/taskInstances/{task}")["id"]
-    return found
-
-
-def _title_holds(*words: str) -> int:
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (place / "cmdline").read_text()
-        except OSError:
-            continue
-        if all(word in title for word in words):
-            return int(place.name)
-    raise LookupError(words)
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

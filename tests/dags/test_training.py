@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +60,34 @@ def test_the_same_dag_runs_in_one_process_for_a_developer(airflow: "Airflow") ->
     conf = json.dumps({"as_of": "2013-09-01"})
     shown = airflow.cli("dags", "test", "flights_training", "--conf", conf)
     assert "state=success" in shown
+
+
+def test_a_worker_that_is_killed_leaves_nothing_running(airflow: "Airflow") -> None:
+    airflow.bundle.behave("features", "hang")
+    run = airflow.start("flights_data", {"partition": "2013-08"})
+    wait_until(lambda: airflow.states(run)["features"] == "running", "features to run", 150)
+    pids = airflow.bundle.pids("features")
+    task_process = _title_holds("airflow worker --", _ti(airflow, run.run, "features"))
+    os.kill(_parent(task_process), signal.SIGKILL)
+    wait_until(lambda: all_gone([*pids, task_process]), "the step to end with its worker")
+    airflow.bundle.behave("features", "done")
+
+
+def _ti(airflow: "Airflow", run: str, task: str) -> str:
+    found: str = airflow.api._call("GET", f"/dags/flights_data/dagRuns/{run}/taskInstances/{task}")["id"]
+    return found
+
+
+def _title_holds(*words: str) -> int:
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (place / "cmdline").read_text()
+        except OSError:
+            continue
+        if all(word in title for word in words):
+            return int(place.name)
+    raise LookupError(words)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
