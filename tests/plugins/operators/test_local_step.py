@@ -244,5 +244,32 @@ def test_a_task_whose_supervisor_is_gone_ends_its_step(bundle: Bundle, monkeypat
     assert all_gone(pids)
 
 
+@pytest.mark.parametrize("bundle", ["ordinary"], indirect=True)
+def test_a_fork_server_that_is_killed_takes_the_step_along_and_the_next_try_needs_none(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = bundle.folder / "s"
+    sockets.mkdir(mode=0o700)
+    monkeypatch.setenv(BEHAVIOUR, "hang")
+    monkeypatch.setenv("ML_FORK_SERVER", str(sockets / "fork.sock"))
+    with fork_server(bundle, sockets / "fork.sock") as server:
+
+        def kill() -> None:
+            bundle.pids("ingest")
+            server.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        operator, _ = task()
+        with pytest.raises(TemporaryError, match="was ended by SIGKILL before it left a receipt"):
+            execute(operator)
+        killer.join()
+        wait_until(lambda: all_gone(bundle.pids("ingest")), "the group to end")
+    monkeypatch.setenv(BEHAVIOUR, "done")
+    operator, lines = task()
+    assert execute(operator, attempt=2)["status"] == "done"
+    assert "did not answer" in lines.texts("WARNING")[0]
+
+
 def test_templates_are_partition_and_options() -> None:
     assert tuple(LocalStepOperator.template_fields) == ("partition", "options")
