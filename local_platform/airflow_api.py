@@ -16,6 +16,7 @@ TIMEOUT_SECONDS = 30.0
 PAGE = 100
 """Airflow's own limit of one answer."""
 UNAUTHORIZED = 401
+NOT_FOUND = 404
 CONFLICT = 409
 SERVER_ERROR = 500
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -77,7 +78,7 @@ class AirflowApi:
         try:
             self._call("GET", f"/dags/{dag}")
         except AirflowApiError as error:
-            if error.status == 404:  # noqa: PLR2004 (HTTP's own number)
+            if error.status == NOT_FOUND:
                 return False
             raise
         return True
@@ -164,8 +165,13 @@ class AirflowApi:
         ]
 
     def close_backfill(self, number: int) -> None:
-        """Call a backfill completed; its runs that have not begun are not started any more."""
-        self._call("PUT", f"/backfills/{number}/cancel")
+        """Call a backfill completed, if it still is there; its runs that have not begun are not started any more."""
+        try:
+            self._call("PUT", f"/backfills/{number}/cancel")
+        except AirflowApiError as error:
+            # Airflow itself took it back, or its scheduler called it completed just before.
+            if error.status not in {NOT_FOUND, CONFLICT}:
+                raise
 
     def _pages(self, path: str, key: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -122,6 +122,13 @@ def test_what_a_refused_backfill_left_is_closed_before_the_next_try(script: Scri
     assert script.asked[-1][0] == "POST /api/v2/backfills"
 
 
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_backfill_that_is_gone_or_complete_needs_no_closing(script: Script, status: int) -> None:
+    script.answers["PUT /api/v2/backfills/7/cancel"] = [(status, {"detail": "Backfill not found"})]
+    script.api().close_backfill(7)
+    assert len(script.asked) == 2
+
+
 def test_import_errors_come_with_their_last_line(script: Script) -> None:
     trace = "Traceback\n  File x\nValueError: no such rule\n"
     error = {"filename": "dags/specs.py", "stack_trace": trace}
