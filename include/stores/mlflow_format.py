@@ -1,23 +1,28 @@
-"""A model as a folder in MLflow's format: what ``mlflow.sklearn.log_model`` writes, without the server."""
+"""
+A model as a folder in MLflow's format: the same files as ``mlflow.sklearn.save_model`` writes, without its detours.
 
-import logging
+``save_model`` looks through every installed package to warn of versions that differ (1.6 s of CPU where there are a
+hundred packages) and loads the model again to see whether its types are trusted, which is known here.
+"""
+
+import platform
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.errors import DataRejectedError, foreign
-from include.stores.model_files import MODEL, TRUSTED_TYPES, dump_model
+from include.stores.model_files import MLMODEL, MODEL, TRUSTED_TYPES, dump_model
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from pandas import DataFrame
 
-REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 """Packages without which a model file cannot be read; each is written down with its version."""
+CONDA, VIRTUALENV, EXAMPLE = "conda.yaml", "python_env.yaml", "input_example.json"
+_PREDICT = "predict_proba"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,30 +45,40 @@ def write_model_folder(folder: Path, estimator: Any, description: ModelDescripti
     :param folder: must not exist.
     :raises DataRejectedError: if the estimator holds a type that is not on our list.
     """
-    with _quiet():
-        # Imported by name, as it would else be imported lazily, outside of this block.
-        import mlflow.pyfunc
-        import mlflow.sklearn
-        from mlflow.exceptions import MlflowException
+    content = dump_model(estimator)
+    folder.mkdir(parents=True)
+    (folder / MODEL).write_bytes(content)
+    (folder / EXAMPLE).write_text(description.example.to_json(orient="split", index=False), encoding="utf-8")
+    _write_environment(folder)
+    with warnings.catch_warnings():
+        # MLflow's imports warn of MLflow's own type hints.
+        warnings.simplefilter("ignore")
+        _write_description(folder, description)
 
-    try:
-        with _quiet():
-            mlflow.sklearn.save_model(
-                estimator,
-                str(folder),
-                serialization_format="skops",
-                signature=_signature(description),
-                input_example=description.example,
-                # Left to itself, MLflow finds them out by loading the model in another process, which takes seconds.
-                pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-                pyfunc_predict_fn="predict_proba",
-                metadata=dict(description.metadata),
-                skops_trusted_types=list(TRUSTED_TYPES),
-            )
-    except MlflowException as error:
-        dump_model(estimator)  # says it better, where a type is the reason
-        message = f"{type(estimator).__name__} cannot be written as {MODEL}: {foreign(error)}"
-        raise DataRejectedError(message) from error
+
+def _write_description(folder: Path, description: ModelDescription) -> None:
+    from mlflow.models import Model
+
+    model = Model(signature=_signature(description), metadata=dict(description.metadata))
+    model.saved_input_example_info = {"artifact_path": EXAMPLE, "pandas_orient": "split", "type": "dataframe"}
+    model.add_flavor(
+        "python_function",
+        loader_module="mlflow.sklearn",
+        python_version=platform.python_version(),
+        model_path=MODEL,
+        predict_fn=_PREDICT,
+        env={"conda": CONDA, "virtualenv": VIRTUALENV},
+    )
+    model.add_flavor(
+        "sklearn",
+        pickled_model=MODEL,
+        sklearn_version=version("scikit-learn"),
+        serialization_format="skops",
+        code=None,
+        skops_trusted_types=list(TRUSTED_TYPES),
+    )
+    model.model_size_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    model.save(str(folder / MLMODEL))
 
 
 def _signature(description: ModelDescription) -> "ModelSignature":
@@ -76,15 +91,18 @@ def _signature(description: ModelDescription) -> "ModelSignature":
     return ModelSignature(inputs=Schema(columns), outputs=Schema([answers]))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without MLflow's advice on how it would rather be called, and what pandas says of how MLflow calls it."""
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _write_environment(folder: Path) -> None:
+    """The pins by which MLflow's own server would build an environment for the model."""
+    import yaml
+
+    pins = [f"{name}=={version(name)}" for name in REQUIREMENTS]
+    python, pip = platform.python_version(), ["pip"]
+    conda = {
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", *pip, {"pip": pins}],
+        "name": "mlflow-env",
+    }
+    virtualenv = {"python": python, "build_dependencies": pip, "dependencies": ["-r requirements.txt"]}
+    (folder / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
+    (folder / CONDA).write_text(yaml.safe_dump(conda, sort_keys=False), encoding="utf-8")
+    (folder / VIRTUALENV).write_text(yaml.safe_dump(virtualenv, sort_keys=False), encoding="utf-8")
