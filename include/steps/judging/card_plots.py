@@ -7,7 +7,7 @@ from include.steps.judging.importance import Importance
 from include.steps.judging.slices import Slice
 
 WIDTH, HEIGHT, MARGIN = 360, 320, 44
-BAR_HEIGHT, LABEL_WIDTH = 17, 150
+BAR_HEIGHT, LABEL_WIDTH = 17, 165
 MOST_BARS = 15
 COLOURS = ("#0969da", "#9a6700", "#8250df")
 
