@@ -110,6 +110,11 @@ class AirflowApi:
         body = {"logical_date": None, "dag_run_id": run, "conf": dict(conf)}
         return _dag_run(self._call("POST", f"/dags/{dag}/dagRuns", body))
 
+    def clear(self, run: DagRun) -> None:
+        """Let a run that ended run again."""
+        body = {"dry_run": False, "only_failed": False, "run_on_latest_version": True}
+        self._call("POST", f"/dags/{run.dag}/dagRuns/{quote(run.run, safe='')}/clear", body)
+
     def tasks(self, dag: str, runs: Sequence[str]) -> list[TaskInstance]:
         """
         All task instances of some runs of one DAG.
@@ -124,10 +129,12 @@ class AirflowApi:
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
         """
-        Run every interval between two moments, those that ran before as well.
+        Run every interval between two moments that was not run before.
 
         When another process holds SQLite's lock, Airflow takes back what it can of the runs that it had made so far and
-        answers 503; a scheduler that had begun one of them falls over it. So call this while the DAG is paused.
+        answers 503; a scheduler that had begun one of them falls over it. So call this while the DAG is paused. Runs
+        that exist are cleared one by one instead: Airflow's own way to run them again within a backfill keeps a cursor
+        open when it fails, and with it every later try.
         """
         body = {
             "dag_id": dag,
@@ -136,7 +143,7 @@ class AirflowApi:
             "run_backwards": False,
             "dag_run_conf": {},
             "max_active_runs": max_active_runs,
-            "reprocess_behavior": "completed",
+            "reprocess_behavior": "none",
         }
         for pause_seconds in PAUSES_SECONDS:
             try:

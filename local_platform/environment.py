@@ -80,6 +80,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "api_auth.jwt_secret": credentials.keys["jwt"],
         "dag_processor.dag_bundle_config_list": json.dumps([bundle]),
         "dag_processor.parsing_processes": "1",
+        "dag_processor.min_file_process_interval": "60",
         "logging.base_log_folder": str(state.airflow / "logs"),
         "scheduler.scheduler_idle_sleep_time": "0.1",
         "scheduler.orphaned_tasks_check_interval": "15",

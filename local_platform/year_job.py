@@ -91,14 +91,21 @@ class YearJob:
             self._api.unpause(dag)
 
     def _intervals(self, dag: str, first: str, last: str) -> None:
-        """Run a DAG for every partition from one to another."""
-        earlier = self._let_earlier_backfills_end(dag)
+        """Run a DAG for every partition from one to another: those that ran before again, the others in a backfill."""
+        self._let_earlier_runs_end(dag)
         begin, end = self._start_of(first), self._start_of(last)
+        count = len(self._partitions(first, last))
         with self._quiet():
-            for number in earlier:
-                self._api.close_backfill(number)
-            self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
+            for backfill in self._api.active_backfills(dag):
+                self._api.close_backfill(backfill.number)
+            known = self._runs_between(dag, begin, end)
+            for run in known:
+                self._api.clear(run)
+            if len(known) < count:
+                self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
         runs = self._runs_between(dag, begin, end)
+        if len(runs) != count:
+            raise JobFailedError(f"Airflow made {len(runs)} runs of {dag} for {count} intervals, {first} to {last}.")
         self._finish(Watched(dag, {run.run: self._label(run) for run in runs}, _between(begin, end)))
 
     @contextmanager
@@ -117,24 +124,17 @@ class YearJob:
             for dag in self._dags:
                 self._api.unpause(dag)
 
-    def _let_earlier_backfills_end(self, dag: str) -> list[int]:
+    def _let_earlier_runs_end(self, dag: str) -> None:
         """
-        Airflow allows one backfill of a DAG at a time.
+        Wait for what a start that was killed left.
 
-        One may be left from a start that was killed: its runs go on by themselves, and are waited for. Airflow looks
-        only every half minute whether a backfill is complete, so it has to be told.
-
-        :return: numbers of the backfills that are over.
+        Airflow allows one backfill of a DAG at a time, and sees only every half minute whether one is complete: where
+        all its runs have ended, it can be closed.
         """
-        active = self._api.active_backfills(dag)
-        for backfill in active:
-            runs = self._runs_between(dag, backfill.from_date, backfill.to_date)
-            waiting = {run.run: self._label(run) for run in runs if not run.has_ended}
-            if waiting:
-                self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
-                watched = Watched(dag, waiting, _between(backfill.from_date, backfill.to_date))
-                Watch(self._api, self._console, self._is_well).wait(watched)
-        return [backfill.number for backfill in active]
+        waiting = {run.run: self._label(run) for run in self._api.runs(dag) if not run.has_ended}
+        if waiting:
+            self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
+            Watch(self._api, self._console, self._is_well).wait(Watched(dag, waiting))
 
     def _by_hand(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
         """Run a DAG once, for no data interval."""
@@ -150,9 +150,12 @@ class YearJob:
         self._finish(_alone(self._api.trigger(dag, name, conf), label))
 
     def _training_conf(self) -> dict[str, object]:
-        first, last = (Partition.parse(text, self._grain) for text in (FIRST, LAST))
-        window = next(count for count in range(1, 1000) if last.shift(1 - count) == first)
-        return {"as_of": last.as_of.isoformat(), "window": window, "promote": "yes"}
+        partitions = self._partitions(FIRST, LAST)
+        return {"as_of": partitions[-1].as_of.isoformat(), "window": len(partitions), "promote": "yes"}
+
+    def _partitions(self, first: str, last: str) -> list[Partition]:
+        begin, end = (Partition.parse(text, self._grain) for text in (first, last))
+        return next(window for count in range(1, 1000) if (window := end.window(count))[0] == begin)
 
     def _finish(self, watched: Watched) -> None:
         runs = Watch(self._api, self._console, self._is_well).wait(watched)

@@ -44,6 +44,9 @@ class Airflow(AirflowApi):
     def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002 (what the real one takes)
         return []
 
+    def clear(self, run: DagRun) -> None:
+        self.asked.append(f"clear {run.run}")
+
     def active_backfills(self, dag: str) -> list[Backfill]:
         return self.active if dag == "flights_data" else []
 
@@ -106,6 +109,25 @@ def test_a_backfill_that_a_killed_start_left_is_closed_first(airflow: Airflow) -
     year, _ = job(airflow)
     year.do()
     assert airflow.asked.index("close 7") < airflow.asked.index("backfill flights_data 2013-01-01 2013-09-01")
+
+
+def test_what_ran_before_is_run_again_without_a_backfill(airflow: Airflow) -> None:
+    year, _ = job(airflow)
+    year.do()
+    airflow.asked.clear()
+    again, _ = job(airflow)
+    again.do()
+    assert [words for words in airflow.asked if words.startswith("clear")] == [
+        f"clear flights_data {month}" for month in range(1, 11)
+    ]
+    assert not [words for words in airflow.asked if words.startswith("backfill")]
+
+
+def test_intervals_that_airflow_did_not_make_stop_the_job(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow, "backfill", lambda *_: None)
+    year, _ = job(airflow)
+    with pytest.raises(JobFailedError, match="Airflow made 0 runs of flights_data for 9 intervals, 2013-01 to 2013-09"):
+        year.do()
 
 
 def test_a_training_that_a_killed_start_left_is_not_begun_twice(airflow: Airflow) -> None:
