@@ -22,7 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -94,17 +98,33 @@ def main() -> int:
     return 0 if all(result.prediction == results[0].prediction for result in results) else 1
 
 
-def make_model(folder: Path) -> bytes:
-    """Train the model, write it in both forms; the body of a request for one row."""
-    import mlflow.sklearn
+def trained_model() -> "tuple[Pipeline, pd.DataFrame]":
+    """A pipeline over numbers and texts, and the rows it was fitted on."""
     import numpy as np
     import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
+
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {name: random.normal(size=20_000) for name in NUMBERS}
+        | {name: random.choice(list("abcdefghijkl"), 20_000) for name in TEXTS}
+    )
+    noise = random.normal(size=20_000)
+    target = (frame["number_0"] + frame["number_1"] * (frame["text_0"] == "a") + noise > 1).astype(int)
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    prepare = ColumnTransformer([("texts", encoder, TEXTS)], remainder="passthrough")
+    trees = HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=15, random_state=7)
+    return Pipeline([("prepare", prepare), ("trees", trees)]).fit(frame, target), frame
+
+
+def make_model(folder: Path) -> bytes:
+    """Train the model, write it in both forms; the body of a request for one row."""
+    import mlflow.sklearn
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
 
     from include.stores.model_files import (
         GOLDEN,
@@ -118,19 +138,8 @@ def make_model(folder: Path) -> bytes:
         write_bundle,
     )
 
-    random = np.random.default_rng(7)
-    frame = pd.DataFrame(
-        {name: random.normal(size=20_000) for name in NUMBERS}
-        | {name: random.choice(list("abcdefghijkl"), 20_000) for name in TEXTS}
-    )
-    target = (frame["number_0"] + frame["number_1"] * (frame["text_0"] == "a") + random.normal(size=20_000) > 1).astype(
-        int
-    )
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    prepare = ColumnTransformer([("texts", encoder, TEXTS)], remainder="passthrough")
-    trees = HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=15, random_state=7)
-    model = Pipeline([("prepare", prepare), ("trees", trees)]).fit(frame, target)
-    kinds = {name: "string" if name in TEXTS else "double" for name in frame.columns}
+    model, frame = trained_model()
+    kinds = dict.fromkeys(frame.columns, "double") | dict.fromkeys(TEXTS, "string")
     rows = GoldenTable(columns=list(frame.columns), data=frame.head(20).to_numpy().tolist())
     golden = Golden(rows=rows, predictions=model.predict_proba(frame.head(20)).tolist())
     description = {"project": "benchmark", "model": "benchmark", "run_id": "none", "predict": "predict_proba"}
@@ -151,8 +160,7 @@ def make_model(folder: Path) -> bytes:
             pyfunc_predict_fn="predict_proba",
             pip_requirements=["scikit-learn"],
         )
-    one = {"columns": rows.columns, "data": rows.data[:1]}
-    return json.dumps({"dataframe_split": one}).encode()
+    return json.dumps({"dataframe_split": {"columns": rows.columns, "data": rows.data[:1]}}).encode()
 
 
 def ours(folder: Path, port: int) -> Sequence[str]:

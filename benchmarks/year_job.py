@@ -17,30 +17,27 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.service_usage import cpu_of, peak_memory  # noqa: E402 (the repository is on the path only now)
+
 PROJECT = "flights"
 COPIED = ("include", "plugins", "dags", "local_platform", "benchmarks", ".airflowignore", "pyproject.toml")
 BOUND_SECONDS = 3_000
-SAMPLE_SECONDS = 3.0
 BACKFILL_TRIES = 4
-HERTZ = os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass
@@ -125,56 +122,6 @@ def measure_bare(folder: Path, count: int, *, trains: bool) -> Figures:
         fleet.stop()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Figures(wall, cpu, after.ru_maxrss / 1024, len(calls(count, trains=trains)))
-
-
-def sessions(state_folder: Path) -> dict[int, str]:
-    """Sessions of the services, by the number of their leader."""
-    records = [json.loads(path.read_text()) for path in (state_folder / "services").glob("*.json")]
-    return {record["service"][0]: record["name"] for record in records}
-
-
-def processes_of(state_folder: Path) -> list[tuple[Path, list[str]]]:
-    """Processes of the services: their sessions, and steps, which lead sessions of their own below the fork server."""
-    named = sessions(state_folder)
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (place / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) in named or int(fields[1]) in named:
-            found.append((place, fields))
-    return found
-
-
-def cpu_of(state_folder: Path) -> float:
-    """Seconds of CPU that services and steps have used, ended children included."""
-    return sum(sum(map(int, fields[11:15])) for _, fields in processes_of(state_folder)) / HERTZ
-
-
-@contextmanager
-def peak_memory(state_folder: Path) -> Iterator[list[float]]:
-    """Largest proportional memory of all services and steps together, in MiB, sampled."""
-    peak, is_over = [0.0], threading.Event()
-
-    def sample() -> None:
-        while not is_over.wait(SAMPLE_SECONDS):
-            total = 0
-            for place, _ in processes_of(state_folder):
-                try:
-                    lines = (place / "smaps_rollup").read_text().splitlines()
-                except OSError:
-                    continue
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            peak[0] = max(peak[0], total / 1024)
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield peak
-    finally:
-        is_over.set()
-        sampler.join()
 
 
 class AirflowPass:

@@ -35,6 +35,7 @@ from include.contract.layout import report_key
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
+from include.spec.project import ProjectSpec
 from include.steps.context import Plan, StepContext, Work
 from include.steps.judging.baseline import Baseline
 from include.steps.judging.card import Card, html_card, markdown_card
@@ -134,10 +135,7 @@ def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str,
     rows = unseen_rows(tables, challenge.test, spec)
     groups, fitted = fitted_groups(tables, challenge.fit, spec)
     baseline = Baseline.of(groups, fitted)
-    evaluation = spec.evaluation
-    resampling = Resampling.of_days(
-        rows.days, resamples=evaluation.bootstrap, confidence=evaluation.confidence, seed=spec.model.seed
-    )
+    resampling = _resampling(spec, rows)
     said: dict[str, Numbers] = {
         "model": challenger.probabilities(rows.frame),
         "baseline": baseline.probabilities(rows.groups),
@@ -158,7 +156,7 @@ def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str,
         train=challenge.train,
         models=models,
         oppositions=oppositions,
-        gates=judge_gates(evaluation, models["model"].measured, oppositions, slices),
+        gates=judge_gates(spec.evaluation, models["model"].measured, oppositions, slices),
         slices=by_column(slices),
         calibration=calibration(rows.target, said["model"]),
         importance=permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed),
@@ -170,6 +168,13 @@ def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str,
         said=said,
     )
     return card, {"test": len(rows), "positive": int(rows.target.sum()), "fit": len(fitted)}
+
+
+def _resampling(spec: ProjectSpec, rows: UnseenRows) -> Resampling:
+    evaluation = spec.evaluation
+    return Resampling.of_days(
+        rows.days, resamples=evaluation.bootstrap, confidence=evaluation.confidence, seed=spec.model.seed
+    )
 
 
 def _rival(context: StepContext, challenge: Challenge, rows: UnseenRows) -> tuple[Rival | None, str]:
