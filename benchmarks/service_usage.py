@@ -1,0 +1,61 @@
+"""What the services of one local platform and their steps use of the machine, read from ``/proc`` (Linux)."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SAMPLE_SECONDS = 3.0
+HERTZ = os.sysconf("SC_CLK_TCK")
+
+
+def sessions(state_folder: Path) -> dict[int, str]:
+    """Sessions of the services, by the number of their leader."""
+    records = [json.loads(path.read_text()) for path in (state_folder / "services").glob("*.json")]
+    return {record["service"][0]: record["name"] for record in records}
+
+
+def processes_of(state_folder: Path) -> list[tuple[Path, list[str]]]:
+    """Processes of the services: their sessions, and steps, which lead sessions of their own below the fork server."""
+    named = sessions(state_folder)
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) in named or int(fields[1]) in named:
+            found.append((place, fields))
+    return found
+
+
+def cpu_of(state_folder: Path) -> float:
+    """Seconds of CPU that services and steps have used, ended children included."""
+    return sum(sum(map(int, fields[11:15])) for _, fields in processes_of(state_folder)) / HERTZ
+
+
+@contextmanager
+def peak_memory(state_folder: Path) -> Iterator[list[float]]:
+    """Largest proportional memory of all services and steps together, in MiB, sampled."""
+    peak, is_over = [0.0], threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(SAMPLE_SECONDS):
+            total = 0
+            for place, _ in processes_of(state_folder):
+                try:
+                    lines = (place / "smaps_rollup").read_text().splitlines()
+                except OSError:
+                    continue
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            peak[0] = max(peak[0], total / 1024)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        is_over.set()
+        sampler.join()
