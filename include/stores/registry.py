@@ -8,8 +8,8 @@ at first use.
 
 import http.client
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,7 +51,7 @@ def open_registry(uri: str) -> "RegistryStore":
     os.environ.update(_QUIET)
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
-    ServerAnswer(parts).ask()
+    ask_health(parts)
     from include.stores.registry_mlflow import MlflowRegistry
 
     return MlflowRegistry(uri.rstrip("/"), shown(parts))
@@ -64,38 +64,22 @@ def shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-@dataclass(frozen=True)
-class ServerAnswer:
-    """Asks whether anything answers at an address, within seconds."""
+def ask_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> None:
+    """
+    Ask whether anything answers at an address, within seconds; by way of a proxy where the environment names one.
 
-    parts: SplitResult
-    timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
-    connect: Callable[..., http.client.HTTPConnection] | None = field(default=None)
-
-    def ask(self) -> None:
-        """
-        Ask for the server's health.
-
-        :raises TemporaryError: if nothing answers, or the server says that it cannot.
-        """
-        connection = self._connection()
-        try:
-            connection.request("GET", f"{self.parts.path.rstrip('/')}/health")
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            raise TemporaryError(self._message(foreign(error))) from error
-        finally:
-            connection.close()
-        if status >= http.client.INTERNAL_SERVER_ERROR:
-            raise TemporaryError(self._message(f"HTTP {status}"))
-
-    def _connection(self) -> http.client.HTTPConnection:
-        secure = self.parts.scheme == "https"
-        kind = self.connect or (http.client.HTTPSConnection if secure else http.client.HTTPConnection)
-        return kind(self.parts.hostname or "", self.parts.port, timeout=self.timeout_seconds)
-
-    def _message(self, why: str) -> str:
-        return (
-            f"MLflow at {shown(self.parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} "
-            "says where it should be."
-        )
+    :raises TemporaryError: if nothing answers, or the server says that it cannot.
+    """
+    url = f"{shown(parts)}/health"
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_seconds):  # noqa: S310 (the scheme was looked at)
+            return
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code < http.client.INTERNAL_SERVER_ERROR:
+            return  # it answers; whether it lets us in, the first call will tell
+        why = f"HTTP {error.code}"
+    except (OSError, http.client.HTTPException) as error:
+        why = foreign(error)
+    message = f"MLflow at {shown(parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} says "
+    raise TemporaryError(message + "where it should be.")

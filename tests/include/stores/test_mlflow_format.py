@@ -64,7 +64,10 @@ def test_the_folder_says_what_the_model_takes_and_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_would_have_written_the_same_and_reads_it_as_its_own(tmp_path: Path) -> None:
+def test_mlflow_would_have_written_the_same_and_reads_it_as_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
     import mlflow.pyfunc
     import mlflow.sklearn
     from mlflow.models import Model

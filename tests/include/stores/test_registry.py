@@ -10,7 +10,7 @@ import pytest
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores.protocols import RegistryStore, RunStatus, UsedData
-from include.stores.registry import ServerAnswer, open_registry, shown
+from include.stores.registry import ask_health, open_registry, shown
 from include.stores.registry_memory import MemoryRegistry
 from tests.mlflow_server import MlflowServer, answering, free_port
 
@@ -173,8 +173,13 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
-        with pytest.raises(TemporaryError, match="does not answer: timed out"):
-            ServerAnswer(urlsplit(uri), timeout_seconds=0.2).ask()
+        with pytest.raises(TemporaryError, match=r"does not answer: .*timed out"):
+            ask_health(urlsplit(uri), timeout_seconds=0.2)
+
+
+def test_a_server_that_wants_to_know_who_asks_answers_all_the_same() -> None:
+    with answering(401) as uri:
+        ask_health(urlsplit(uri))
 
 
 def test_a_server_that_cannot_is_temporary() -> None:
