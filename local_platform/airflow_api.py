@@ -56,15 +56,6 @@ class TaskInstance:
     started_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backfill:
-    """One backfill that Airflow does not call completed yet."""
-
-    number: int
-    from_date: datetime
-    to_date: datetime
-
-
 class AirflowApi:
     """One user's session."""
 
@@ -135,6 +126,8 @@ class AirflowApi:
         answers 503; a scheduler that had begun one of them falls over it. So call this while the DAG is paused. Runs
         that exist are cleared one by one instead: Airflow's own way to run them again within a backfill keeps a cursor
         open when it fails, and with it every later try.
+
+        :raises AirflowApiError: with status 409 if another backfill of the DAG is not complete.
         """
         body = {
             "dag_id": dag,
@@ -145,40 +138,11 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "none",
         }
-        for pause_seconds in PAUSES_SECONDS:
-            try:
-                self._request("POST", "/backfills", body)
-                break
-            except AirflowApiError as error:
-                if 0 < error.status < SERVER_ERROR and error.status != CONFLICT:
-                    raise
-                time.sleep(pause_seconds)
-                for left in self.active_backfills(dag):
-                    self.close_backfill(left.number)
-        else:
-            self._request("POST", "/backfills", body)
+        self._call("POST", "/backfills", body)
 
-    def active_backfills(self, dag: str) -> list[Backfill]:
-        """Backfills that still keep others of the same DAG from starting."""
-        rows = self._pages("/backfills", "backfills", {"dag_id": dag})
-        return [
-            Backfill(
-                number=row["id"],
-                from_date=datetime.fromisoformat(row["from_date"]),
-                to_date=datetime.fromisoformat(row["to_date"]),
-            )
-            for row in rows
-            if row["completed_at"] is None
-        ]
-
-    def close_backfill(self, number: int) -> None:
-        """Call a backfill completed, if it still is there; its runs that have not begun are not started any more."""
-        try:
-            self._call("PUT", f"/backfills/{number}/cancel")
-        except AirflowApiError as error:
-            # Airflow itself took it back, or its scheduler called it completed just before.
-            if error.status not in {NOT_FOUND, CONFLICT}:
-                raise
+    def has_active_backfill(self, dag: str) -> bool:
+        """Whether a backfill still keeps others of the same DAG from starting."""
+        return any(row["completed_at"] is None for row in self._pages("/backfills", "backfills", {"dag_id": dag}))
 
     def _pages(self, path: str, key: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from include.contract.partition import Grain, Partition
 from include.spec.load import load_project
 from local_platform.airflow_api import AirflowApi, DagRun
 from local_platform.console import Console, seconds
-from local_platform.errors import JobFailedError
+from local_platform.errors import AirflowApiError, JobFailedError
 from local_platform.watch import Watch, Watched
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ FIRST, LAST, SCORED = "2013-01", "2013-09", "2013-10"
 DAG_SECONDS = 180.0
 POLL_SECONDS = 0.5
 RUNS_AT_ONCE = 3
+BACKFILL_TRIES = 3
+COMPLETION_SECONDS = 90.0
+CONFLICT = 409
 
 
 @dataclass
@@ -95,18 +98,30 @@ class YearJob:
         self._let_earlier_runs_end(dag)
         begin, end = self._start_of(first), self._start_of(last)
         count = len(self._partitions(first, last))
+        known = self._runs_between(dag, begin, end)
+        if len(known) < count:
+            self._backfill(dag, begin, end)
         with self._quiet():
-            for backfill in self._api.active_backfills(dag):
-                self._api.close_backfill(backfill.number)
-            known = self._runs_between(dag, begin, end)
             for run in known:
                 self._api.clear(run)
-            if len(known) < count:
-                self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
         runs = self._runs_between(dag, begin, end)
         if len(runs) != count:
             raise JobFailedError(f"Airflow made {len(runs)} runs of {dag} for {count} intervals, {first} to {last}.")
         self._finish(Watched(dag, {run.run: self._label(run) for run in runs}, _between(begin, end)))
+
+    def _backfill(self, dag: str, begin: datetime, end: datetime) -> None:
+        for _ in range(BACKFILL_TRIES):
+            self._let_earlier_backfill_complete(dag)
+            try:
+                with self._quiet():
+                    self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
+            except AirflowApiError as error:
+                if error.status != CONFLICT:
+                    raise
+                # Airflow could not take back all of a try that it refused: what is left runs, then the rest is made.
+                self._let_earlier_runs_end(dag)
+            else:
+                return
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
@@ -125,16 +140,24 @@ class YearJob:
                 self._api.unpause(dag)
 
     def _let_earlier_runs_end(self, dag: str) -> None:
-        """
-        Wait for what a start that was killed left.
-
-        Airflow allows one backfill of a DAG at a time, and sees only every half minute whether one is complete: where
-        all its runs have ended, it can be closed.
-        """
+        """Wait for what a start that was killed left."""
         waiting = {run.run: self._label(run) for run in self._api.runs(dag) if not run.has_ended}
         if waiting:
             self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
             Watch(self._api, self._console, self._is_well).wait(Watched(dag, waiting))
+
+    def _let_earlier_backfill_complete(self, dag: str) -> None:
+        """
+        Airflow allows one backfill of a DAG at a time, and looks every half minute whether one is complete.
+
+        To cancel it would be quicker, but would keep its runs from ever running again.
+        """
+        deadline = time.monotonic() + COMPLETION_SECONDS
+        while self._api.has_active_backfill(dag) and time.monotonic() < deadline:
+            self._is_well()
+            self._console.draw(["  waiting for Airflow to call the last backfill complete …"])
+            time.sleep(POLL_SECONDS)
+        self._console.draw([])
 
     def _by_hand(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
         """Run a DAG once, for no data interval."""

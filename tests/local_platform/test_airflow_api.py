@@ -109,24 +109,14 @@ def test_nobody_there_is_said_with_the_log_to_read(script: Script) -> None:
         api.run("d", "r")
 
 
-def test_what_a_refused_backfill_left_is_closed_before_the_next_try(script: Script) -> None:
-    row = {"id": 7, "from_date": "2013-01-01T00:00:00Z", "to_date": "2013-01-01T00:00:00Z", "completed_at": None}
-    script.answers |= {
-        "POST /api/v2/backfills": [(503, {"detail": "Database is locked."}), (200, {})],
-        "GET /api/v2/backfills": [(200, {"backfills": [row], "total_entries": 1})],
-        "PUT /api/v2/backfills/7/cancel": [(200, {})],
-    }
-    moment = datetime(2013, 1, 1, tzinfo=UTC)
-    script.api().backfill("d", moment, moment, 2)
-    assert [name for name, _, _ in script.asked].count("PUT /api/v2/backfills/7/cancel") == 1
-    assert script.asked[-1][0] == "POST /api/v2/backfills"
-
-
-@pytest.mark.parametrize("status", [404, 409])
-def test_a_backfill_that_is_gone_or_complete_needs_no_closing(script: Script, status: int) -> None:
-    script.answers["PUT /api/v2/backfills/7/cancel"] = [(status, {"detail": "Backfill not found"})]
-    script.api().close_backfill(7)
-    assert len(script.asked) == 2
+def test_only_a_backfill_that_is_not_complete_is_active(script: Script) -> None:
+    done, active = {"completed_at": "2026-01-01T00:00:00Z"}, {"completed_at": None}
+    script.answers["GET /api/v2/backfills"] = [
+        (200, {"backfills": [done], "total_entries": 1}),
+        (200, {"backfills": [done, active], "total_entries": 2}),
+    ]
+    api = script.api()
+    assert [api.has_active_backfill("d"), api.has_active_backfill("d")] == [False, True]
 
 
 def test_import_errors_come_with_their_last_line(script: Script) -> None:

@@ -1,13 +1,13 @@
 import io
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from local_platform.airflow_api import AirflowApi, Backfill, DagRun, TaskInstance
+from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console
-from local_platform.errors import JobFailedError
+from local_platform.errors import AirflowApiError, JobFailedError
 from local_platform.year_job import RunsFailedError, YearJob
 
 
@@ -17,7 +17,8 @@ class Airflow(AirflowApi):
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9", "", "")
         self.known: dict[str, list[DagRun]] = {"flights_data": [], "flights_training": [], "flights_scoring": []}
-        self.active: list[Backfill] = []
+        self.active = 0
+        self.conflicts = 0
         self.errors: list[str] = []
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -47,15 +48,15 @@ class Airflow(AirflowApi):
     def clear(self, run: DagRun) -> None:
         self.asked.append(f"clear {run.run}")
 
-    def active_backfills(self, dag: str) -> list[Backfill]:
-        return self.active if dag == "flights_data" else []
-
-    def close_backfill(self, number: int) -> None:
-        self.asked.append(f"close {number}")
-        self.active = []
+    def has_active_backfill(self, dag: str) -> bool:
+        self.active -= 1
+        return dag == "flights_data" and self.active >= 0
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:  # noqa: ARG002
         self.asked.append(f"backfill {dag} {from_date:%Y-%m-%d} {to_date:%Y-%m-%d}")
+        if self.conflicts:
+            self.conflicts -= 1
+            raise AirflowApiError("There is already a running backfill", status=409)
         for month in range(from_date.month, to_date.month + 1):
             moment = datetime(2013, month, 1, tzinfo=ZoneInfo("America/New_York"))
             self._add(dag, f"{dag} {month}", {}, moment)
@@ -103,12 +104,18 @@ def test_every_dag_is_paused_while_a_backfill_is_made(airflow: Airflow) -> None:
     assert airflow.asked[at + 1 : at + 4] == [f"unpause {dag}" for dag in dags]
 
 
-def test_a_backfill_that_a_killed_start_left_is_closed_first(airflow: Airflow) -> None:
-    moment = datetime(2013, 1, 1, 5, tzinfo=UTC)
-    airflow.active = [Backfill(number=7, from_date=moment, to_date=moment)]
+def test_a_backfill_that_is_not_complete_is_waited_for(airflow: Airflow) -> None:
+    airflow.active = 3
     year, _ = job(airflow)
     year.do()
-    assert airflow.asked.index("close 7") < airflow.asked.index("backfill flights_data 2013-01-01 2013-09-01")
+    assert airflow.active < 0
+
+
+def test_what_a_refused_backfill_left_is_waited_for_before_the_next_try(airflow: Airflow) -> None:
+    airflow.conflicts = 1
+    year, _ = job(airflow)
+    year.do()
+    assert airflow.asked.count("backfill flights_data 2013-01-01 2013-09-01") == 2
 
 
 def test_what_ran_before_is_run_again_without_a_backfill(airflow: Airflow) -> None:
