@@ -19,7 +19,8 @@ would promote it skip.
     champion only where it was compared.
   - ``differences``: ``{"baseline": {metric: {…}}, "champion": …}``, the model's metric less theirs.
   - ``intervals``: unit of the resampling, how many units and resamples, confidence.
-  - ``champion``: ``{"version", "run_id", "compared", "why"}``, or null. ``baseline``: what it is, in words.
+  - ``champion``: ``{"version", "run_id", "compared", "why", "saw"}`` (``saw``: test partitions that it was fitted on,
+    where it does too well), or null. ``baseline``: what it is, in words.
   - ``slices``: by column ``[{"value", "rows", "positives", "metrics"}]``. ``calibration``: ``[{"from", "to", "rows",
     "predicted", "observed"}]``. ``importance``: ``[{"feature", "drop"}]``.
   - ``run_id``, ``test`` (partitions), ``reports`` (keys by kind: ``html``, ``markdown``, ``json``).
@@ -43,7 +44,7 @@ from include.steps.judging.gates import Opposition, judge_gates
 from include.steps.judging.importance import permutation_importance
 from include.steps.judging.intervals import Judged, Resampling
 from include.steps.judging.metrics import Numbers, calibration
-from include.steps.judging.rivals import Rival, cannot_compare, load_challenger, load_champion, opponent
+from include.steps.judging.rivals import Rival, cannot_compare, load_challenger, load_champion, opponent, seen_by
 from include.steps.judging.slices import by_column, sliced
 from include.steps.judging.unseen import UnseenRows, fitted_groups, unseen_rows
 from include.steps.threads import capped_threads, thread_count
@@ -69,6 +70,11 @@ class Challenge:
         features = self.train.results["features"]
         kept = features["kept"] if isinstance(features, dict) else []
         return tuple(str(name) for name in kept) if isinstance(kept, list) else ()
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """The test partitions."""
+        return tuple(state.partition for state in self.test)
 
 
 def plan(context: StepContext) -> Plan:
@@ -163,7 +169,8 @@ def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str,
         intervals=resampling.described(),
         baseline=baseline.described(),
         champion=challenge.champion,
-        test=tuple(state.partition for state in challenge.test),
+        champion_saw=_seen(context, challenge),
+        test=challenge.test_names,
         target=rows.target,
         said=said,
     )
@@ -187,6 +194,15 @@ def _rival(context: StepContext, challenge: Challenge, rows: UnseenRows) -> tupl
         context.events.warn("the champion cannot be compared", reason=why)
         return None, why
     return rival, ""
+
+
+def _seen(context: StepContext, challenge: Challenge) -> tuple[str, ...]:
+    if challenge.champion is None:
+        return ()
+    seen = tuple(seen_by(context, challenge.champion, challenge.test_names))
+    if seen:
+        context.events.warn("the champion was fitted on test partitions", partitions=list(seen))
+    return seen
 
 
 def _opposition(

@@ -51,6 +51,8 @@ class Card:
     intervals: Json
     baseline: str
     champion: ModelState | None
+    champion_saw: tuple[str, ...]
+    """Test partitions that the champion was fitted on."""
     test: tuple[str, ...]
     target: Counts
     said: Mapping[str, Numbers]
@@ -75,6 +77,7 @@ class Card:
                 "run_id": self.champion.run_id,
                 "compared": other.measured is not None,
                 "why": other.absent,
+                "saw": list(self.champion_saw),
             }
         return {
             "passed": self.passed,
@@ -100,7 +103,7 @@ def markdown_card(card: Card) -> str:
     """The card as Markdown."""
     spec = card.spec
     lines = [f"# Model card: {spec.model.name}", "", spec.model.description, "", f"**{_verdict(card)}**", ""]
-    lines += [f"- {reason}" for reason in card.reasons]
+    lines += [f"- {reason}" for reason in [*card.reasons, *_caveats(card)]]
     for title, header, rows in _tables(card):
         lines += ["", f"## {title}", ""]
         lines += [_markdown_row(header), _markdown_row(["---"] * len(header)), *map(_markdown_row, rows)]
@@ -120,7 +123,7 @@ def html_card(card: Card) -> str:
         f"<title>Model card: {_text(spec.model.name)}</title><style>{STYLE}</style>",
         f"<h1>{_text(spec.model.name)}</h1><p class=soft>{_text(spec.title)}: {_text(spec.model.description)}</p>",
         f"<p class={kind}><strong>{_text(_verdict(card))}</strong></p>",
-        "".join(f"<p class=no>{_text(reason)}</p>" for reason in card.reasons),
+        "".join(f"<p class=no>{_text(reason)}</p>" for reason in [*card.reasons, *_caveats(card)]),
         f"<div class=plots>{''.join(plots)}</div>",
     ]
     for title, header, rows in _tables(card):
@@ -198,6 +201,12 @@ def _origin_rows(card: Card) -> list[list[str]]:
 
 def _joined(names: object) -> str:
     return ", ".join(str(name) for name in names) if isinstance(names, list) else ""
+
+
+def _caveats(card: Card) -> list[str]:
+    if not card.champion_saw:
+        return []
+    return [f"The champion was fitted on {', '.join(card.champion_saw)}: what it shows there is too good."]
 
 
 def _verdict(card: Card) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.contract.partition import Partition
 from include.contract.receipt import ModelState, Receipt
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, listed
@@ -14,7 +15,7 @@ from include.steps.context import StepContext
 from include.steps.judging.metrics import Numbers
 from include.steps.training.logged_run import MODEL_ARTIFACT, digest, fetched
 from include.stores.model_files import load_model
-from include.stores.serving_versions import champion, sealed_bundle
+from include.stores.serving_versions import champion, sealed_bundle, sealed_version
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ def champion_of(receipt: Receipt, challenger: ModelState) -> ModelState | None:
     """The champion among an evaluation's inputs."""
     others = [state for state in receipt.inputs if isinstance(state, ModelState) and state != challenger]
     return others[0] if others else None
+
+
+def seen_by(context: StepContext, state: ModelState, test: Sequence[str]) -> list[str]:
+    """Test partitions that a champion was fitted on: what it shows there is too good, a gate against it too strict."""
+    version = context.stores.registry.version(state.name, state.version or 0)
+    if version is None:
+        return []
+    grain, last = context.partition.grain, sealed_version(version).partition
+    fitted_until = Partition.parse(last, grain).shift(-context.spec.split.test)
+    return [name for name in test if Partition.parse(name, grain) <= fitted_until]
 
 
 def cannot_compare(champion_state: ModelState, missing: Sequence[str], table: str) -> str:

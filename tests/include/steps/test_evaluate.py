@@ -115,6 +115,20 @@ def test_the_champion_is_measured_on_the_same_rows(trained: World) -> None:
     assert [state.kind for state in receipt.inputs] == ["model", "model", "table"]
     gate = _list(receipt.results["gates"])[2]
     assert "champion has 0.9" in gate["found"]
+    assert champion["saw"] == []
+
+
+def test_a_champion_that_was_fitted_on_the_test_rows_is_said_to_know_them(world: World) -> None:
+    world.fill("2024-06")
+    _crown(world, world.done(TRAIN, "2024-06"))
+    world.done(TRAIN, "2024-05", run="r2")
+
+    results = world.done(EVALUATE, "2024-05", run="r2").results
+
+    assert _object(results["champion"])["saw"] == ["2024-05"]
+    card = world.objects.get(_object(results["reports"])["markdown"]).decode()
+    assert "The champion was fitted on 2024-05: what it shows there is too good." in card
+    assert world.events("the champion was fitted on test partitions")
 
 
 def test_a_champion_does_not_meet_itself_when_the_step_is_repeated(trained: World) -> None:
