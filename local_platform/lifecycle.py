@@ -89,6 +89,7 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     state = settings.state
     for folder in (state.airflow, state.mlflow, state.data, state.serving):
         folder.mkdir(parents=True, exist_ok=True)
+    services.discard_unfinished(state)
     independent = services.independent(settings)
     for service in independent:
         own.start(service)
@@ -102,6 +103,7 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     for service in airflow:
         own.start(service)
     own.wait([*independent, *airflow])
+    services.answered(settings)
 
 
 def _settle(state: State) -> list[str]:

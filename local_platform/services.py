@@ -54,13 +54,29 @@ def migration(settings: Settings) -> Service | None:
     database = settings.state.airflow / "airflow.db"
     if database.exists() and stamp.exists() and stamp.read_text() == version:
         return None
-    stamp.unlink(missing_ok=True)
     return Service(name="airflow-migrate", words=(_tool("airflow"), "db", "migrate"), variables=_airflow(settings))
 
 
 def migrated(settings: Settings) -> None:
     """Remember that Airflow's database is at the installed version."""
     (settings.state.airflow / "migrated").write_text(importlib.metadata.version("apache-airflow"))
+
+
+def answered(settings: Settings) -> None:
+    """Remember that MLflow's database was made: its server answered."""
+    (settings.state.mlflow / "made").touch()
+
+
+def discard_unfinished(state: State) -> None:
+    """
+    Remove databases whose making was killed.
+
+    Neither Airflow nor MLflow can go on with one, and one that was never ready holds nothing.
+    """
+    for database, mark in ((state.airflow / "airflow.db", "migrated"), (state.mlflow / "mlflow.db", "made")):
+        if not (database.parent / mark).exists():
+            for path in database.parent.glob(f"{database.name}*"):
+                path.unlink()
 
 
 def independent(settings: Settings) -> list[Service]:

@@ -75,6 +75,28 @@ def test_the_database_is_made_once(settings: Settings) -> None:
     assert services.migration(settings)
 
 
+def test_a_database_whose_making_was_killed_is_made_anew(settings: Settings) -> None:
+    state = settings.state
+    for folder, name in ((state.airflow, "airflow.db"), (state.mlflow, "mlflow.db")):
+        folder.mkdir()
+        (folder / name).touch()
+        (folder / f"{name}-wal").touch()
+    services.discard_unfinished(state)
+    assert [*state.airflow.iterdir(), *state.mlflow.iterdir()] == []
+
+
+def test_a_database_that_was_ready_is_kept(settings: Settings) -> None:
+    state = settings.state
+    for folder, name in ((state.airflow, "airflow.db"), (state.mlflow, "mlflow.db")):
+        folder.mkdir()
+        (folder / name).touch()
+    services.answered(settings)
+    (state.airflow / "migrated").write_text("2.0")
+    services.discard_unfinished(state)
+    assert (state.airflow / "airflow.db").exists()
+    assert (state.mlflow / "mlflow.db").exists()
+
+
 def test_no_secret_shows_in_a_representation(settings: Settings) -> None:
     secrets = [*settings.credentials.passwords.values(), *settings.credentials.keys.values()]
     said = repr(settings) + repr(services.airflow(settings))
