@@ -148,13 +148,15 @@ class AirflowPass:
         zone, grain = spec.timezone, Grain(spec.grain)
         first, last = (Partition.parse(month, grain) for month in (months(self.count)[0], months(self.count)[-1]))
         begin, end = first.bounds(zone)[0], last.bounds(zone)[0]
-        for backfill in self.api.active_backfills(self.dags[0]):
-            self.api.close_backfill(backfill.number)
+        limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
+        earlier = self.api.runs(self.dags[0], **limits)
         cpu, began = cpu_of(self.folder), time.monotonic()
         with peak_memory(self.folder) as peak:
-            self._backfill(begin, end)
-            found = self.api.runs(self.dags[0], logical_date_gte=begin.isoformat(), logical_date_lte=end.isoformat())
-            data_runs = [run.run for run in found]
+            for run in earlier:
+                self.api.clear(run)
+            if not earlier:
+                self._backfill(begin, end)
+            data_runs = [run.run for run in self.api.runs(self.dags[0], **limits)]
             self._wait("data", data_runs)
             trainings = []
             if self.trains:
