@@ -64,7 +64,7 @@ class Stores:
         value = self.environment.get(name)
         if not value:
             message = f"Environment variable {name} is not set; it says where the platform's stores are."
-            raise ConfigurationError(message + " 'make up' prints the values of a local platform.")
+            raise ConfigurationError(message + " README.md, 'A step by hand', has the values of a local platform.")
         return value
 
     def connection_url(self, name: str) -> str:
