@@ -109,7 +109,9 @@ def test_a_step_has_the_callers_surroundings_and_none_of_the_servers(
     ask(path, request(bundle, OMP_NUM_THREADS="1"))
     receipt = next((bundle.folder / "objects" / "receipts").rglob("*.json")).read_text()
     assert f'"folder":"{bundle.root}"' in receipt
-    assert '"environment":["HOME","ML_OBJECTS_URI","ML_TEST_FOLDER","OMP_NUM_THREADS","OMP_WAIT_POLICY","PATH"]' in receipt
+    assert (
+        '"environment":["HOME","ML_OBJECTS_URI","ML_TEST_FOLDER","OMP_NUM_THREADS","OMP_WAIT_POLICY","PATH"]' in receipt
+    )
 
 
 def test_many_steps_run_at_once_each_leading_its_own_group(server: object, bundle: Bundle, path: Path) -> None:
