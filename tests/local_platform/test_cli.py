@@ -33,6 +33,11 @@ MONTHS = [f"2013-{month:02d}" for month in range(1, 11)]
 KEY = ("carrier", "flight", "time_hour")
 
 
+def _listen_to_interrupts() -> None:
+    """As on a terminal: a shell that starts the tests in the background lets them, and what they start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Call:
     """One call of the command line, with a state folder of its own."""
 
@@ -47,6 +52,7 @@ class Call:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_listen_to_interrupts,  # noqa: PLW1509 (no thread of this process holds a lock then)
             )
 
     @property
