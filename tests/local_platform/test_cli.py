@@ -34,7 +34,7 @@ KEY = ("carrier", "flight", "time_hour")
 
 
 def _listen_to_interrupts() -> None:
-    """As on a terminal: a shell that starts the tests in the background lets them, and what they start, ignore SIGINT."""
+    """As on a terminal: a shell that starts tests in the background lets them, and what they start, ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
