@@ -47,13 +47,19 @@ def told(error: Exception, doing: str, *, damaged: str) -> PlatformError:
     if _is_full(error) or any(word in text for word in _FULL):
         message = f"{doing} failed: the disk is full. The old rows are still there; make room and run it again."
         return TemporaryError(message)
-    if any(word in text for word in _REFUSED):
+    if _says(text, _REFUSED):
         message = f"{doing} was refused: {reason(error)}. Check the rights, ML_TABLES_URI and the AWS_… variables."
         return ConfigurationError(message)
-    if any(word in text for word in _SILENT):
+    if _says(text, _SILENT):
         message = f"{doing} failed: {reason(error)}. Check the store and the network, and run it again."
         return TemporaryError(message)
     return DataRejectedError(f"{doing} failed: {reason(error)}. {damaged}")
+
+
+def _says(text: str, words: tuple[str, ...]) -> bool:
+    """Whether one of the words stands in the text; whole, for a file's name may hold any digits."""
+    ends = {word: r"(?![0-9a-z])" if word.isdigit() else "" for word in words}
+    return any(re.search(rf"(?<![0-9a-z]){re.escape(word)}{end}", text) for word, end in ends.items())
 
 
 def reason(error: Exception) -> str:
