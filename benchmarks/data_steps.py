@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from include.contract.code_digest import code_digest  # noqa: E402
 from include.contract.command import StepCommand  # noqa: E402 (found only once the root is on the path)
 from include.contract.layout import Layer, table_name  # noqa: E402
 from include.contract.step_names import StepName  # noqa: E402
@@ -43,7 +44,6 @@ from include.spec.checks import (  # noqa: E402
 )
 from include.spec.load import load_project  # noqa: E402
 from include.spec.sources import SourceSpec  # noqa: E402
-from include.steps.code_digest import code_digest  # noqa: E402
 from include.steps.context import StepContext  # noqa: E402
 from include.steps.events import EventLog  # noqa: E402
 from include.steps.runtime import run_step  # noqa: E402

@@ -31,7 +31,7 @@ CONTEXT = (
 """What images are made from."""
 DIGESTS = """
 import json, sys
-from include.steps.code_digest import code_digest
+from include.contract.code_digest import code_digest
 print(json.dumps({name: code_digest(name) for name in sys.argv[1:]}))
 """
 LABEL = "org.ml-platform"

@@ -27,6 +27,8 @@ class StepCommand:
     """The run that the call belongs to: Airflow's run id, or any word when called by hand."""
     attempt: int = 1
     """Number of the try, from 1."""
+    code: str = ""
+    """Digest of the code that must do the work; a step of other code refuses. Empty: whatever code is there."""
     options: tuple[tuple[str, str], ...] = ()
     """Further options of this step, as (name, value) pairs in order: ``("source", "flights")``."""
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -36,6 +38,8 @@ class StepCommand:
         """The command line behind ``python -m include.steps``."""
         words = [self.step.value, "--project", self.project, "--partition", self.partition, "--run", self.run]
         words += ["--attempt", str(self.attempt)]
+        if self.code:
+            words += ["--code", self.code]
         for name, value in self.options:
             words += [f"--{name}", value]
         return words

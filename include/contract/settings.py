@@ -21,6 +21,17 @@ DIE_WITH_PARENT = "ML_DIE_WITH_PARENT"
 THREADS = "ML_THREADS"
 """How many threads OpenMP and BLAS may use in one step; the number of its CPUs where it is not set."""
 
+ANY_CODE = "ML_ANY_CODE"
+"""``1``: a step runs with whatever code its image holds, and need not be the code of the bundle."""
+STEP_IMAGE = "ML_STEP_IMAGE"
+"""The image of the steps' pods, by digest: ``registry/ml-platform/step@sha256:…``."""
+POD_NAMESPACE = "ML_POD_NAMESPACE"
+"""The namespace of the steps' pods; ``ml-steps`` where it is not set."""
+SERVING_IMAGE = "ML_SERVING_IMAGE"
+"""The image of model servers on Kubernetes, by digest."""
+REGISTRY = "ML_REGISTRY"
+"""Registry and path for images and models, ``registry.example.org/team``; ``http://`` before it for no TLS."""
+
 LOCAL_DEFAULTS = {
     TABLES_URI: "file://{state}/data/tables",
     OBJECTS_URI: "file://{state}/data/objects",

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from include.contract import settings
+from include.contract.code_digest import code_digest
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import EXIT_BUG, EXIT_DONE, ConfigurationError, NothingToDoError, PlatformError
 from include.spec.load import load_project
 from include.steps.catalogue import STEPS
-from include.steps.code_digest import code_digest
 from include.steps.context import StepContext
 from include.steps.events import EventLog
 from include.steps.runtime import run_step
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         )
         word.add_argument("--run", required=True, help="any word; calls of one training share it")
         word.add_argument("--attempt", type=int, default=1, help="number of the try (default: 1)")
+        word.add_argument("--code", default="", help="digest of the code that must do the work (default: any)")
         for option in entry.options:
             word.add_argument(f"--{option.name}", required=option.required, choices=option.choices, help=option.meaning)
     return whole
@@ -62,6 +63,7 @@ def command_of(arguments: Sequence[str]) -> StepCommand:
         partition=given.partition,
         run=given.run,
         attempt=given.attempt,
+        code=given.code,
         options=tuple((name, value) for name, value in values if value is not None),
     )
 
@@ -79,9 +81,8 @@ def main(arguments: Sequence[str]) -> int:
     events = EventLog(fields=fields | {"run": command.run, "attempt": command.attempt})
     try:
         spec = load_project(command.project)
-        context = StepContext(
-            command=command, spec=spec, stores=Stores(), events=events, code=code_digest(command.project)
-        )
+        code = _agreed_code(command)
+        context = StepContext(command=command, spec=spec, stores=Stores(), events=events, code=code)
         _ = context.partition  # a partition that is none is refused before anything else
         events.emit("started")
         ending = run_step(context)
@@ -94,6 +95,23 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(events, ending.error, str(ending.error), ending.error.exit_code)
     events.emit(ending.outcome.status.value.replace("_", " "), seconds=ending.outcome.seconds)
     return EXIT_DONE
+
+
+def _agreed_code(command: StepCommand) -> str:
+    """
+    Digest of this process's code.
+
+    :raises ConfigurationError: if the command asks for other code.
+    """
+    code = code_digest(command.project)
+    if command.code not in {"", code}:
+        message = (
+            f"The command wants code {command.code} of project '{command.project}', and this image or folder holds "
+            f"{code}. Build the images from the bundle that Airflow runs ('make images') and name them, or set "
+            f"{settings.ANY_CODE}=1 for Airflow to take whatever code an image holds."
+        )
+        raise ConfigurationError(message)
+    return code
 
 
 def _fail(events: EventLog, error: BaseException, message: str, code: int) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from include.steps.code_digest import code_digest
+from include.contract.code_digest import code_digest
 from local_platform.console import Console
 from local_platform.images import (
     TARGETS,

@@ -21,6 +21,7 @@ def test_the_cli_reads_back_what_a_command_says() -> None:
     for command in (
         _command(options=(("source", "weather"),)),
         _command(step=StepName.DEPLOY, attempt=3, options=(("window", "9"), ("promote", "no"))),
+        _command(step=StepName.PROFILE, code="sha256:0a1b"),
         _command(step=StepName.SCORE, run="scheduled__2013-03-01T05:00:00+00:00"),
     ):
         assert command_of(command.arguments()) == command

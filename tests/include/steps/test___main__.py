@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
+from include.contract.code_digest import code_digest
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError
 from include.steps import __main__ as cli
@@ -153,3 +154,14 @@ def test_the_cli_runs_as_a_module_in_a_process_of_its_own(place: Path) -> None:
     assert [event["event"] for event in events] == ["started", "skipped"]
     assert "has no champion yet" in str(events[-1]["reason"])
     assert (place / "objects" / "runs" / "flights" / "by-hand" / "score" / "2013-10" / "001" / "000.json").is_file()
+
+
+def test_a_step_of_other_code_than_the_command_wants_refuses(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _with(monkeypatch)
+    assert cli.main([*CALL, "--code", code_digest("flights")]) == 0
+    assert cli.main([*CALL, "--code", "sha256:other"]) == 78
+    message = str(_events(capsys.readouterr().err)[-1]["message"])
+    assert "wants code sha256:other" in message
+    assert code_digest("flights") in message

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from include.steps import code_digest as module
-from include.steps.code_digest import code_digest
+from include.contract import code_digest as module
+from include.contract.code_digest import code_digest
 
 
 @pytest.fixture
