@@ -9,6 +9,7 @@ from include.contract.receipt import ModelState, Receipt
 from include.contract.step_names import StepName
 from include.steps.context import StepContext
 from include.steps.releasing.ledger import Ledger, LedgerEntry
+from include.stores.artifacts import ArtifactStore
 from include.stores.memory import MemoryObjects
 from include.stores.registry_memory import MemoryRegistry
 from include.stores.serving import ServingStore
@@ -21,6 +22,7 @@ class ReleaseWorld(World):
     """A world that has a model server as well."""
 
     serving: ServingStore = field(default_factory=MemoryServing)
+    artifacts: ArtifactStore | None = None
 
     @classmethod
     def filled(cls, **parts: Any) -> "ReleaseWorld":
@@ -45,7 +47,7 @@ class ReleaseWorld(World):
 
     def context(self, step: StepName, partition: str = "2024-05", **options: Any) -> StepContext:
         found = super().context(step, partition, **options)
-        found.stores.__dict__.update(serving=self.serving)
+        found.stores.__dict__.update(serving=self.serving, artifacts=self.artifacts)
         return found
 
     def judged(self, partition: str = "2024-05", **options: Any) -> None:

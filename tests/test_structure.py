@@ -7,6 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dags", "include", "local_platform", "plugins")
 ELSEWHERE = {
+    "include/stores/artifacts_memory.py": "tests/include/stores/test_artifacts.py",
     "include/stores/registry_memory.py": "tests/include/stores/test_registry.py",
     "include/stores/registry_mlflow.py": "tests/include/stores/test_registry.py",
     "local_platform/__main__.py": "tests/local_platform/test_bootstrap.py",

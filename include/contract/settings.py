@@ -31,6 +31,9 @@ SERVING_IMAGE = "ML_SERVING_IMAGE"
 """The image of model servers on Kubernetes, by digest."""
 REGISTRY = "ML_REGISTRY"
 """Registry and path for images and models, ``registry.example.org/team``; ``http://`` before it for no TLS."""
+REGISTRY_USERNAME = "ML_REGISTRY_USERNAME"
+"""The user under whose name models are pushed to that registry; a secret, like its password."""
+REGISTRY_PASSWORD = "ML_REGISTRY_PASSWORD"  # noqa: S105 (a name, not a password)
 
 LOCAL_DEFAULTS = {
     TABLES_URI: "file://{state}/data/tables",

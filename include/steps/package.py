@@ -2,20 +2,24 @@
 The package step: a judged model becomes a sealed bundle and exactly one registered version.
 
 The model's files come from the run in the registry, and each is compared with the digest that the train step wrote into
-its receipt. The bundle is proved in a fresh process on the golden rows, sealed in the object store, read back, and only
-then registered. A version is found again by the bundle's digest, so a step that was killed after it registered one
-takes that one.
+its receipt. The bundle is proved in a fresh process on the golden rows, pushed as an OCI artifact where the
+installation has a registry for them, sealed in the object store, read back, and only then registered. A version is
+found again by the bundle's digest, so a step that was killed after it registered one takes that one.
 
 **The receipt**, which deploy reads:
 
 - ``inputs``: the ``ModelState`` of the train step.
 - ``outputs``: the sealed files of the bundle and its evidence as ``ObjectState``, and one ``ModelState``: the
   registered model's name, the run's id, the version, and the digest of the bundle.
-- ``results``: ``model``, ``version``, ``digest``, ``evidence`` (key of the document), ``proof``, ``gates``.
+- ``results``: ``model``, ``version``, ``digest``, ``evidence`` (key of the document), ``proof``, ``gates``; where there
+  is a registry, ``artifact`` (the reference) and ``push_seconds``.
 """
 
 import hashlib
 import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +30,17 @@ from include.errors import DataRejectedError
 from include.steps.context import Plan, StepContext, Work
 from include.steps.releasing.judged import JudgedModel, judged_model
 from include.steps.releasing.proof import prove
+from include.stores.artifacts import ArtifactStore
 from include.stores.model_files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
 from include.stores.protocols import ModelVersion, RegistryStore
-from include.stores.serving_versions import EVIDENCE, identifying_tags, sealed_bundle, version_tags
+from include.stores.serving_versions import (
+    EVIDENCE,
+    artifact_tags,
+    identifying_tags,
+    sealed_bundle,
+    sealed_version,
+    version_tags,
+)
 
 ARTIFACTS = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "golden/golden.json"}
 """Where the train step keeps each file of a bundle among the run's artifacts."""
@@ -46,7 +58,7 @@ def plan(context: StepContext) -> Plan:
         inputs=(judged.model,),
         parameters={"trained": judged.train.identity, "judged": judged.evaluate.identity},
         work=partial(_work, context, judged),
-        still_there=lambda outputs: _is_registered(context.stores.registry, context.spec.name, outputs),
+        still_there=partial(_is_registered, context),
     )
 
 
@@ -55,9 +67,10 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
     context.events.emit("bundle made", digest=bundle.digest)
     proof = prove(bundle)
     context.events.emit("bundle proved", golden_rows=len(bundle.golden().predictions))
-    files, evidence = _seal(context, judged, bundle)
+    pushed = _push(context, bundle)
+    files, evidence = _seal(context, judged, bundle, {name: pushed[name] for name in pushed.keys() & {"artifact"}})
     tags = version_tags(context.spec.name, bundle.digest, judged.train.partition, evidence.name)
-    version = _register(context, bundle, tags)
+    version = _register(context, bundle, tags | (artifact_tags(str(pushed["artifact"])) if pushed else {}))
     context.events.emit("version registered", model=version.name, version=version.version)
     state = ModelState(name=version.name, run_id=version.run_id, version=version.version, digest=bundle.digest)
     results: Json = {
@@ -67,6 +80,7 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
         "evidence": evidence.name,
         "proof": proof,
         "gates": judged.gates,
+        **pushed,
     }
     return Work(
         outputs=(*files, evidence, state), row_counts={"golden": len(bundle.golden().predictions)}, results=results
@@ -105,7 +119,21 @@ def _fetch(registry: RegistryStore, judged: JudgedModel, artifact: str) -> bytes
     return content
 
 
-def _seal(context: StepContext, judged: JudgedModel, bundle: Bundle) -> tuple[list[ObjectState], ObjectState]:
+def _push(context: StepContext, bundle: Bundle) -> Json:
+    """Push the bundle where there is a registry for it: its reference, and how long that took."""
+    artifacts = context.stores.artifacts
+    if artifacts is None:
+        return {}
+    began = time.monotonic()
+    reference = artifacts.push(bundle)
+    seconds = round(time.monotonic() - began, 3)
+    context.events.emit("artifact pushed", artifact=reference, seconds=seconds)
+    return {"artifact": reference, "push_seconds": seconds}
+
+
+def _seal(
+    context: StepContext, judged: JudgedModel, bundle: Bundle, pushed: Json
+) -> tuple[list[ObjectState], ObjectState]:
     objects, prefix = context.stores.objects, bundle_prefix(context.spec.name, bundle.digest)
     contents = {**{name: bundle.contents[name] for name in BUNDLE_FILES}, MANIFEST: bundle.manifest.content()}
     files = [objects.seal(prefix + name, content) for name, content in contents.items()]
@@ -115,6 +143,7 @@ def _seal(context: StepContext, judged: JudgedModel, bundle: Bundle) -> tuple[li
         "run": context.command.run,
         "trained": judged.described(),
         "files": {name: file.sha256 for name, file in bundle.manifest.files.items()},
+        **pushed,
     }
     evidence_digest = hashlib.sha256(canonical_json(document)).hexdigest()[:16]
     return files, objects.seal(f"{prefix}{evidence_digest}-{EVIDENCE}", canonical_json(document))
@@ -126,17 +155,33 @@ def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> Mod
     identifying = identifying_tags(context.spec.name, bundle.digest)
     known = list(registry.versions(name, identifying))
     if known:
-        return known[0]
+        return _tagged(registry, known[0], tags)
     source = context.stores.objects.url(bundle_prefix(context.spec.name, bundle.digest) + MANIFEST)
     registry.register(name, bundle.manifest.run_id, source, tags)
     # A twin of this step may have looked and registered in the same moment: the older version counts for both.
     return next(iter(registry.versions(name, identifying)))
 
 
-def _is_registered(registry: RegistryStore, project: str, outputs: tuple[State, ...]) -> bool:
+def _tagged(registry: RegistryStore, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
+    """An older version with the artifact that it has now: it may have been registered before there was a registry."""
+    artifact = sealed_version(replace(version, tags=tags)).artifact
+    if artifact is not None and sealed_version(version).artifact != artifact:
+        registry.set_tags(version.name, version.version, artifact_tags(artifact))
+    return version
+
+
+def _is_registered(context: StepContext, outputs: tuple[State, ...]) -> bool:
+    """Whether the version is there and, where there is a registry for artifacts, its artifact is."""
     states = [state for state in outputs if isinstance(state, ModelState) and state.version is not None]
     for state in states:
-        found = registry.version(state.name, state.version or 0)
-        if found is None or not identifying_tags(project, state.digest).items() <= found.tags.items():
+        found = context.stores.registry.version(state.name, state.version or 0)
+        if found is None or not identifying_tags(context.spec.name, state.digest).items() <= found.tags.items():
+            return False
+        if context.stores.artifacts is not None and not _is_pushed(context.stores.artifacts, found):
             return False
     return bool(states)
+
+
+def _is_pushed(artifacts: ArtifactStore, version: ModelVersion) -> bool:
+    artifact = sealed_version(version).artifact
+    return artifact is not None and artifacts.exists(artifact)

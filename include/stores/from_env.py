@@ -10,6 +10,7 @@ from include.contract import settings
 from include.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from include.stores.artifacts import ArtifactStore
     from include.stores.protocols import MetricsStore, ObjectStore, RegistryStore, TableStore
     from include.stores.serving import ServingStore
 
@@ -47,6 +48,16 @@ class Stores:
         from include.stores.serving import open_serving
 
         return open_serving(self.setting(settings.SERVING_URI))
+
+    @cached_property
+    def artifacts(self) -> "ArtifactStore | None":
+        """Models as OCI artifacts; None where the installation has no registry."""
+        registry = self.environment.get(settings.REGISTRY)
+        if not registry:
+            return None
+        from include.stores.artifacts import open_artifacts
+
+        return open_artifacts(registry, self.environment)
 
     @cached_property
     def metrics(self) -> "MetricsStore":

@@ -194,6 +194,9 @@ class RegistryStore(Protocol):
         :param source: URI of what was registered.
         """
 
+    def set_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Tag a version; a tag that it has already gets the new value."""
+
     def version(self, model: str, version: int) -> ModelVersion | None:
         """One version; None if there is none."""
 

@@ -125,6 +125,14 @@ class MemoryRegistry:
             known.append(ModelVersion(name=model, version=number, run_id=run_id, tags={SOURCE_TAG: source, **tags}))
         return known[number - 1]
 
+    def set_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Tag a version."""
+        found = self.version(model, version)
+        if found is None:
+            message = f"The registry could not tag version {version} of model '{model}': It is gone or was never there."
+            raise DataRejectedError(message)
+        self._versions[model][version - 1] = replace(found, tags={**found.tags, **tags})
+
     def version(self, model: str, version: int) -> ModelVersion | None:
         """One version; None if there is none."""
         return next((found for found in self._versions.get(model, []) if found.version == version), None)

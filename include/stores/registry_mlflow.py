@@ -172,6 +172,12 @@ class MlflowRegistry:
             )
             return _version(created)
 
+    def set_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Tag a version; a tag that it has already gets the new value."""
+        with mapped(self._server, f"tag version {version} of model '{model}'"):
+            for name, value in tags.items():
+                self._client.set_model_version_tag(model, str(version), name, value)
+
     def version(self, model: str, version: int) -> ModelVersion | None:
         """One version; None if there is none."""
         with mapped(self._server, f"read version {version} of model '{model}'"):

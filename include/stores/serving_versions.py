@@ -25,6 +25,7 @@ _PROJECT, _DIGEST, _PARTITION, _EVIDENCE = (
     "platform.evidence",
 )
 _SEALED = "platform.sealed"
+_ARTIFACT = "platform.artifact"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class SealedVersion:
     """Digest of the bundle."""
     partition: str
     """The last partition of the window that the model learned from."""
+    artifact: str | None = None
+    """Reference of the bundle in the OCI registry; None where the installation had none when it was packaged."""
 
     def bundle(self, objects: ObjectStore) -> Bundle:
         """
@@ -56,6 +59,11 @@ def version_tags(project: str, digest: str, partition: str, evidence: str) -> di
     :param evidence: key of the document that holds the evidence.
     """
     return {_PROJECT: project, _DIGEST: digest, _PARTITION: partition, _EVIDENCE: evidence, _SEALED: "yes"}
+
+
+def artifact_tags(reference: str) -> dict[str, str]:
+    """The tag of a version whose bundle lies in an OCI registry."""
+    return {_ARTIFACT: reference}
 
 
 def identifying_tags(project: str, digest: str) -> Mapping[str, str]:
@@ -83,6 +91,7 @@ def sealed_version(found: ModelVersion) -> SealedVersion:
         project=found.tags[_PROJECT],
         digest=found.tags[_DIGEST],
         partition=found.tags[_PARTITION],
+        artifact=found.tags.get(_ARTIFACT) or None,
     )
 
 

@@ -8,7 +8,8 @@ from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
-from include.stores.model_files import BUNDLE_FILES, MANIFEST
+from include.stores.artifacts_memory import MemoryArtifacts
+from include.stores.model_files import BUNDLE_FILES, MANIFEST, Bundle
 from include.stores.registry_memory import MemoryRegistry
 from include.stores.serving_versions import sealed_bundle, sealed_version
 from tests.release_world import ReleaseWorld
@@ -174,3 +175,68 @@ def test_registry_that_fails_leaves_a_sealed_bundle_that_the_next_try_registers(
         assert isinstance(judged.failing(StepName.PACKAGE), TemporaryError)
     assert judged.packaged(attempt=2).version == 1
     assert versions(judged) == [1]
+
+
+@pytest.fixture
+def pushing(judged: ReleaseWorld, unproved: None) -> ReleaseWorld:
+    """A world with a registry for artifacts."""
+    judged.artifacts = MemoryArtifacts()
+    return judged
+
+
+def artifact(world: ReleaseWorld) -> str | None:
+    found = world.registry.version(world.model, 1)
+    return None if found is None else sealed_version(found).artifact
+
+
+def pushed(world: ReleaseWorld) -> dict[str, Bundle]:
+    assert isinstance(world.artifacts, MemoryArtifacts)
+    return world.artifacts.bundles
+
+
+def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(pushing: ReleaseWorld) -> None:
+    pushing.judged()
+    receipt = pushing.done(StepName.PACKAGE)
+    ((reference, bundle),) = pushed(pushing).items()
+    assert receipt.results["artifact"] == reference == artifact(pushing)
+    assert receipt.results["digest"] == bundle.digest
+    assert json.loads(pushing.objects.get(str(receipt.results["evidence"])))["artifact"] == reference
+    assert pushing.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
+
+
+@pytest.mark.usefixtures("unproved")
+def test_without_a_registry_nothing_is_pushed_or_said_of_it(judged: ReleaseWorld) -> None:
+    judged.judged()
+    receipt = judged.done(StepName.PACKAGE)
+    assert "artifact" not in receipt.results
+    assert artifact(judged) is None
+
+
+def test_artifact_that_was_lost_is_pushed_again(pushing: ReleaseWorld) -> None:
+    pushing.packaged()
+    pushed(pushing).clear()
+    assert pushing.run(StepName.PACKAGE, attempt=2).outcome.status is OutcomeStatus.DONE
+    assert artifact(pushing) in pushed(pushing)
+    assert versions(pushing) == [1]
+
+
+def test_version_from_before_there_was_a_registry_gets_its_artifact(pushing: ReleaseWorld) -> None:
+    pushing.artifacts = None
+    pushing.packaged()
+    pushing.artifacts = MemoryArtifacts()
+    assert pushing.run(StepName.PACKAGE, attempt=2).outcome.status is OutcomeStatus.DONE
+    assert artifact(pushing) in pushed(pushing)
+    assert versions(pushing) == [1]
+
+
+def test_registry_that_does_not_answer_leaves_no_version(
+    pushing: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise TemporaryError("The registry does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryArtifacts, "push", fail)
+        assert isinstance(pushing.failing(StepName.PACKAGE), TemporaryError)
+    assert versions(pushing) == []
+    assert pushing.packaged(attempt=2).version == 1

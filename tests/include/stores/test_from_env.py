@@ -4,6 +4,7 @@ import pytest
 
 from include.contract import settings
 from include.errors import ConfigurationError
+from include.stores.artifacts_oci import OciArtifacts
 from include.stores.from_env import Stores
 from include.stores.metrics import NoMetrics, StatsdMetrics
 from include.stores.objects import DirectoryObjects
@@ -23,6 +24,14 @@ def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:
     assert isinstance(stores.metrics, StatsdMetrics)
     assert stores.tables is stores.tables
     assert list(tmp_path.iterdir()) == []
+
+
+def test_artifacts_are_pushed_only_where_a_registry_is_named() -> None:
+    assert Stores({}).artifacts is None
+    assert Stores({settings.REGISTRY: ""}).artifacts is None
+    found = Stores({settings.REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
+    assert isinstance(found, OciArtifacts)
+    assert found.place.is_plain
 
 
 def test_without_a_statsd_metrics_are_dropped() -> None:

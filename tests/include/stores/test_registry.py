@@ -132,6 +132,14 @@ def test_versions_count_up_and_are_found_by_tags(registry: RegistryStore, name: 
     assert found.tags["platform.source"] == "bundles/1"
     assert registry.version(name, 7) is None
 
+    registry.set_tags(name, 1, {"bundle": "sha256:3", "more": "yes"})
+    tagged = registry.version(name, 1)
+    assert tagged is not None
+    assert (tagged.tags["bundle"], tagged.tags["more"]) == ("sha256:3", "yes")
+    assert tagged.tags["platform.source"] == "bundles/1"
+    with pytest.raises(DataRejectedError, match=r"tag version 9 of model.*gone"):
+        registry.set_tags(name, 9, {"more": "yes"})
+
 
 def test_a_run_without_a_model_gets_no_version(registry: RegistryStore, name: str) -> None:
     run = registry.start_run(name, "run", {})

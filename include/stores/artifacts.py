@@ -1,0 +1,112 @@
+"""
+Models as OCI artifacts: a sealed bundle in the installation's registry, named by digest.
+
+A serving pod mounts the artifact read-only, so that the image that serves stays the same from model to model.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from include.contract import settings
+from include.errors import ConfigurationError
+from include.stores.model_files import Bundle
+
+_PLACE = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_REFERENCE = re.compile(r"(?P<host>[^/@]+)/(?P<path>[^@:]+)@(?P<digest>sha256:[0-9a-f]{64})")
+_MODELS = "ml-platform/models"
+
+
+class ArtifactStore(Protocol):
+    """Where sealed bundles are pushed to; the same bundle always has the same reference."""
+
+    def push(self, bundle: Bundle) -> str:
+        """
+        Push a bundle; what is there already is not pushed again.
+
+        :return: its reference: ``registry/path@sha256:…``, without a scheme, as pods name it.
+        :raises TemporaryError: if the registry does not answer.
+        :raises ConfigurationError: if it refuses us.
+        """
+
+    def exists(self, reference: str) -> bool:
+        """Whether everything that a reference names is there: its manifest and each blob of it."""
+
+
+@dataclass(frozen=True)
+class RegistryPlace:
+    """The beginning of every name in a registry."""
+
+    host: str
+    """``registry.example.org``, with its port where it has one."""
+    path: str
+    """``team``; may be empty."""
+    is_plain: bool = False
+    """Spoken to without TLS."""
+
+    @classmethod
+    def parse(cls, text: str) -> "RegistryPlace":
+        """
+        Read ``registry.example.org/team``, or ``http://10.0.0.1:5000/team`` for no TLS.
+
+        :raises ConfigurationError: if it is neither.
+        """
+        scheme, found, rest = text.rpartition("://")
+        place = rest.rstrip("/")
+        if (found and scheme not in {"http", "https"}) or not _PLACE.fullmatch(place):
+            message = f"{settings.REGISTRY} is '{text}'; write registry.example.org/team, http:// before it for no TLS."
+            raise ConfigurationError(message)
+        host, _, path = place.partition("/")
+        return cls(host, path, is_plain=scheme == "http")
+
+    def repository(self, project: str, model: str) -> str:
+        """Path of a model's artifacts in the registry."""
+        return "/".join(part for part in (self.path, _MODELS, project, model) if part)
+
+    def reference(self, repository: str, digest: str) -> str:
+        """Name of one artifact, as pods name it."""
+        return f"{self.host}/{repository}@{digest}"
+
+
+@dataclass(frozen=True)
+class ArtifactName:
+    """A reference, taken apart."""
+
+    host: str
+    repository: str
+    digest: str
+
+    @classmethod
+    def parse(cls, reference: str) -> "ArtifactName":
+        """
+        Read ``registry/path@sha256:…``.
+
+        :raises ConfigurationError: if it is no reference by digest.
+        """
+        found = _REFERENCE.fullmatch(reference)
+        if not found:
+            message = f"'{reference}' is no reference of an artifact; registry/path@sha256:… is expected."
+            raise ConfigurationError(message)
+        return cls(found["host"], found["path"], found["digest"])
+
+
+def open_artifacts(registry: str, environment: Mapping[str, str]) -> ArtifactStore:
+    """
+    The registry at an address.
+
+    :param registry: as ``ML_REGISTRY`` says it.
+    :param environment: holds the user's name and password, where the registry wants them.
+    :raises ConfigurationError: if it is no address, or only one of name and password is set.
+    """
+    from include.stores.artifacts_http import Credentials, RegistryHttp
+    from include.stores.artifacts_oci import OciArtifacts
+
+    place = RegistryPlace.parse(registry)
+    username = environment.get(settings.REGISTRY_USERNAME, "")
+    password = environment.get(settings.REGISTRY_PASSWORD, "")
+    if bool(username) != bool(password):
+        missing = settings.REGISTRY_PASSWORD if username else settings.REGISTRY_USERNAME
+        raise ConfigurationError(f"Environment variable {missing} is not set, though its twin is; set both or none.")
+    credentials = Credentials(username, password) if username else None
+    return OciArtifacts(place, RegistryHttp(place.host, is_plain=place.is_plain, credentials=credentials))

@@ -1,0 +1,158 @@
+"""
+Requests to an OCI registry: with a time limit, repeated where that may help, and signed in where the registry asks.
+
+The ``oras`` library speaks the same protocol, but without any time limit, with two minutes of waiting before it says
+that a registry cannot be reached, and with the way of signing in chosen before the registry has said which it wants.
+"""
+
+import base64
+import http.client
+import json
+import random
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from include.contract import settings
+from include.errors import ConfigurationError, TemporaryError, foreign
+
+_TIMEOUT_SECONDS = 30.0
+_ATTEMPTS = 4
+_FIRST_WAIT_SECONDS = 0.5
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user of the registry."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def basic(self) -> str:
+        """The value of an ``Authorization`` header."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True)
+class RegistryAnswer:
+    """One answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass
+class RegistryHttp:
+    """One registry; remembers how it was signed in to."""
+
+    host: str
+    is_plain: bool = False
+    credentials: Credentials | None = None
+    timeout_seconds: float = _TIMEOUT_SECONDS
+    first_wait_seconds: float = _FIRST_WAIT_SECONDS
+    _signed: str | None = field(default=None, repr=False)
+    """The ``Authorization`` that the registry took last."""
+
+    @property
+    def root(self) -> str:
+        """Its address."""
+        return f"{'http' if self.is_plain else 'https'}://{self.host}"
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> RegistryAnswer:
+        """
+        Ask for something; any status that is no failure of the registry is an answer.
+
+        :param path: below the registry's root, or an address that it gave.
+        :raises TemporaryError: if it does not answer, or answers 5xx or 429, and goes on so.
+        :raises ConfigurationError: if it wants a user whom we are not, or refuses ours.
+        """
+        url = urljoin(self.root, path)
+        answer = self._patient(method, url, body, headers or {})
+        if answer.status == http.client.UNAUTHORIZED and self._is_ours(url):
+            self._signed = self._sign_in(answer.headers.get("www-authenticate", ""))
+            answer = self._patient(method, url, body, headers or {})
+        if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+            raise self._refused(f"answers {answer.status} to {method} {urlsplit(url).path}")
+        return answer
+
+    def _patient(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+        wait_seconds, why = self.first_wait_seconds, ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(wait_seconds * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
+                wait_seconds *= 2
+            try:
+                answer = self._once(method, url, body, headers)
+            except (OSError, http.client.HTTPException) as error:
+                why = foreign(getattr(error, "reason", None) or error)
+                continue
+            if answer.status < http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.TOO_MANY_REQUESTS:
+                return answer
+            why = f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}"
+        message = f"The registry at {self.root} does not answer, after {_ATTEMPTS} tries: {why}. "
+        raise TemporaryError(f"{message}Is it running? {settings.REGISTRY} says where it should be.")
+
+    def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+        request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 (see root)
+        if self._signed and self._is_ours(url):
+            # Not passed on where the registry sends us to another host, as it does for blobs that lie in S3.
+            request.add_unredirected_header("Authorization", self._signed)
+        return self._opened(request)
+
+    def _opened(self, request: urllib.request.Request) -> RegistryAnswer:
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:  # noqa: S310 (see root)
+                return _answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.code, error.headers, error.read())
+
+    def _is_ours(self, url: str) -> bool:
+        return urlsplit(url).netloc == self.host
+
+    def _sign_in(self, challenge: str) -> str:
+        """What to sign requests with, as the registry wants it: the user himself, or a token that is fetched."""
+        kind, _, rest = challenge.partition(" ")
+        words = dict(_CHALLENGE.findall(rest))
+        if kind.lower() == "bearer" and words.get("realm"):
+            return "Bearer " + self._token(words)
+        if self.credentials is None:
+            raise self._refused("wants to know who asks")
+        return self.credentials.basic()
+
+    def _token(self, words: Mapping[str, str]) -> str:
+        query = urlencode({name: words[name] for name in ("service", "scope") if name in words})
+        url = f"{words['realm']}?{query}"
+        if urlsplit(url).scheme not in {"http", "https"} or (urlsplit(url).scheme == "http" and not self.is_plain):
+            raise self._refused(f"wants us to sign in at {foreign(words['realm'])}, which is not safe")
+        headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
+        signed, self._signed = self._signed, None
+        try:
+            answer = self._patient("GET", url, None, headers)
+        finally:
+            self._signed = signed
+        if answer.status != http.client.OK:
+            raise self._refused(f"sends us to {foreign(words['realm'])}, which answers {answer.status}")
+        try:
+            found = json.loads(answer.content)
+            return str(found.get("token") or found["access_token"])
+        except (ValueError, KeyError, AttributeError) as error:
+            raise self._refused(f"sends us to {foreign(words['realm'])}, which gives no token") from error
+
+    def _refused(self, what: str) -> ConfigurationError:
+        who = f"user '{self.credentials.username}'" if self.credentials else "nobody"
+        message = f"The registry at {self.root} {what}; we are {who} there. Check {settings.REGISTRY_USERNAME} and "
+        return ConfigurationError(f"{message}{settings.REGISTRY_PASSWORD}, and what the user may do.")
+
+
+def _answer(status: int, headers: Message, content: bytes) -> RegistryAnswer:
+    return RegistryAnswer(status, {name.lower(): value for name, value in headers.items()}, content)

@@ -1,0 +1,27 @@
+"""Artifacts in memory: what tests and notebooks use in the place of a registry."""
+
+from dataclasses import dataclass, field
+
+from include.stores.artifacts import RegistryPlace
+from include.stores.artifacts_image import image_of
+from include.stores.model_files import Bundle
+
+
+@dataclass
+class MemoryArtifacts:
+    """See :class:`~include.stores.artifacts.ArtifactStore`."""
+
+    place: RegistryPlace = field(default_factory=lambda: RegistryPlace("registry.invalid", "team"))
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    """What was pushed, by reference."""
+
+    def push(self, bundle: Bundle) -> str:
+        """Keep a bundle."""
+        repository = self.place.repository(bundle.manifest.project, bundle.manifest.model)
+        reference = self.place.reference(repository, image_of(bundle).manifest.digest)
+        self.bundles[reference] = bundle
+        return reference
+
+    def exists(self, reference: str) -> bool:
+        """Whether it is kept."""
+        return reference in self.bundles

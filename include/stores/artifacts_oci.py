@@ -1,0 +1,92 @@
+"""Bundles in an OCI registry."""
+
+import http.client
+import json
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.artifacts import ArtifactName, RegistryPlace
+from include.stores.artifacts_http import RegistryAnswer, RegistryHttp
+from include.stores.artifacts_image import MANIFEST_TYPE, Blob, image_of
+from include.stores.model_files import Bundle
+
+_TAG = "bundle-"
+
+
+@dataclass(frozen=True)
+class OciArtifacts:
+    """See :class:`~include.stores.artifacts.ArtifactStore`."""
+
+    place: RegistryPlace
+    http: RegistryHttp
+
+    def push(self, bundle: Bundle) -> str:
+        """Push a bundle; blobs that the registry has are left alone."""
+        repository = self.place.repository(bundle.manifest.project, bundle.manifest.model)
+        image = image_of(bundle)
+        reference = self.place.reference(repository, image.manifest.digest)
+        if self.exists(reference):
+            return reference
+        for blob in (image.layer, image.config):
+            if not self._has(f"/v2/{repository}/blobs/{blob.digest}"):
+                self._upload(repository, blob)
+        # The tag keeps the manifest from registries that sweep away what has none; nobody pulls by it.
+        tag = _TAG + bundle.digest.removeprefix("sha256:")
+        path = f"/v2/{repository}/manifests/{tag}"
+        answer = self.http.ask("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
+        self._expect(answer, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
+        if not self.exists(reference):
+            message = f"The registry at {self.place.host} took {reference} and does not have it. Run the step again."
+            raise TemporaryError(message)
+        return reference
+
+    def exists(self, reference: str) -> bool:
+        """Whether the manifest and each blob of it is there."""
+        name = ArtifactName.parse(reference)
+        if name.host != self.place.host:
+            return False
+        path = f"/v2/{name.repository}/manifests/{name.digest}"
+        answer = self.http.ask("GET", path, headers={"Accept": MANIFEST_TYPE})
+        if answer.status == http.client.NOT_FOUND:
+            return False
+        self._expect(answer, f"show {reference}", http.client.OK)
+        if Blob(answer.content, MANIFEST_TYPE).digest != name.digest:
+            return False
+        manifest = json.loads(answer.content)
+        blobs = [manifest["config"], *manifest["layers"]]
+        return all(self._has(f"/v2/{name.repository}/blobs/{blob['digest']}") for blob in blobs)
+
+    def _has(self, path: str) -> bool:
+        answer = self.http.ask("HEAD", path)
+        if answer.status == http.client.NOT_FOUND:
+            return False
+        self._expect(answer, f"say whether it has {path}", http.client.OK)
+        return True
+
+    def _upload(self, repository: str, blob: Blob) -> None:
+        doing = f"take blob {blob.digest} of {repository}"
+        answer = self.http.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
+        self._expect(answer, doing, http.client.ACCEPTED)
+        location = answer.headers.get("location", "")
+        if not location:
+            message = f"The registry at {self.place.host} does not say where to upload: no Location in its answer."
+            raise TemporaryError(message)
+        joint = "&" if "?" in location else "?"
+        target = f"{location}{joint}{urlencode({'digest': blob.digest})}"
+        headers = {"Content-Type": "application/octet-stream"}
+        self._expect(self.http.ask("PUT", target, blob.content, headers), doing, http.client.CREATED)
+
+    def _expect(self, answer: RegistryAnswer, doing: str, status: int) -> None:
+        """
+        Refuse any other status.
+
+        :raises ConfigurationError: if the registry says that the request is wrong.
+        """
+        if answer.status == status:
+            return
+        text = foreign(answer.content.decode(errors="replace"))
+        message = f"The registry at {self.place.host} does not {doing}: it answers {answer.status}: {text}"
+        if http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR:
+            raise ConfigurationError(message)
+        raise TemporaryError(message)
