@@ -179,7 +179,6 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
     """Judging a month of all sources, and all months of the base source as one partition, against plain pandas."""
     import pyarrow as pa
 
-    from include.steps.validation.expectations import Checker
     from include.steps.validation.judging import bad_rows, good_rows, judge
 
     spec, tables = load_project(PROJECT), Stores().tables
@@ -195,9 +194,8 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
     }
 
     def platform(given: dict[str, tuple["pa.Table", SourceSpec]], bounds: tuple[datetime, datetime]) -> None:
-        checker = Checker()
         for name, (rows, source) in given.items():
-            judgement = judge(name, rows, source, bounds, checker)
+            judgement = judge(name, rows, source, bounds)
             good_rows(judgement)
             bad_rows(judgement)
 

@@ -9,7 +9,6 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.spec.sources import SourceSpec
 from include.steps.context import Plan, StepContext, Work
-from include.steps.validation.expectations import Checker
 from include.steps.validation.findings import Judgement
 from include.steps.validation.judging import bad_rows, good_rows, judge
 from include.steps.validation.report import html_report
@@ -61,11 +60,11 @@ def _rules_of(source: SourceSpec) -> Json:
 
 def _work(context: StepContext, inputs: dict[str, TableState], identity: str) -> Work:
     bounds = context.partition.bounds(context.spec.timezone)
-    judgements, checker = [], Checker()
+    judgements = []
     for name, source in context.spec.sources.items():
         state = inputs[name]
         rows = context.stores.tables.read(state.name, state.partition, version=state.version)
-        judgements.append(judge(name, rows, source, bounds, checker))
+        judgements.append(judge(name, rows, source, bounds))
         _tell(context, judgements[-1])
     reports = _seal_reports(context, judgements, identity)
     _stop_if_bad(context, judgements, inputs, where=context.stores.objects.url(reports[-1].name))

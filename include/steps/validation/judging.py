@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.spec.sources import SourceSpec
-from include.steps.validation.expectations import Checker, columns_of
+from include.steps.validation.expectations import check_findings, columns_of
 from include.steps.validation.findings import Finding, Judgement
 from include.steps.validation.prelude import row_findings, shape_findings
 
@@ -17,9 +17,7 @@ REASON = "reason"
 """Column of the quarantine: the rules that a row breaks."""
 
 
-def judge(
-    name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime], checker: Checker
-) -> Judgement:
+def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> Judgement:
     """
     Judge all rules, whatever the first of them say.
 
@@ -30,7 +28,7 @@ def judge(
     findings = shape_findings(rows, source)
     if findings[-1].passed and rows.num_rows:
         findings += row_findings(rows, source, bounds)
-        findings += checker.findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
+        findings += check_findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
     return Judgement(
         source=name,
         rows=rows,
@@ -59,15 +57,13 @@ def good_rows(judgement: Judgement) -> "pa.Table":
 
 def bad_rows(judgement: Judgement) -> "pa.Table":
     """The other rows, with the rules that each breaks in the column ``reason``."""
-    import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    positions = np.flatnonzero(judgement.bad)
-    reasons: list[list[str]] = [[] for _ in positions]
-    for finding in judgement.findings:
-        if finding.bad is None or finding.level != "error":
-            continue
-        for number in np.flatnonzero(finding.bad[positions]):
-            reasons[number].append(finding.rule)
-    rows = judgement.rows.take(pa.array(positions))
-    return rows.append_column(REASON, pa.array(["; ".join(rules) for rules in reasons], pa.string()))
+    told = pa.array(judgement.bad)
+    rows = judgement.rows.filter(told)
+    broken = [one for one in judgement.findings if one.bad is not None and one.level == "error"]
+    none = pa.scalar(None, pa.string())
+    rules = [pc.if_else(pa.array(one.bad).filter(told), one.rule, none) for one in broken]
+    reasons = pc.binary_join_element_wise(*rules, "; ", null_handling="skip") if rules else pa.array([], pa.string())
+    return rows.append_column(REASON, reasons)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from include.errors import ConfigurationError
 from include.spec.checks import Check
-from include.steps.validation.expectations import Checker, columns_of
+from include.steps.validation.expectations import check_findings, columns_of
 from include.steps.validation.findings import Finding
 
 FRAME = pd.DataFrame(
@@ -27,7 +27,7 @@ def check(rule: str, **values: Any) -> Check:
 
 
 def found(*checks: Check) -> list[Finding]:
-    return Checker().findings("x", FRAME, checks)
+    return check_findings("x", FRAME, checks)
 
 
 ROWS = [
@@ -80,20 +80,19 @@ def test_the_same_rule_twice_on_one_column() -> None:
 
 
 def test_sources_do_not_get_into_one_another() -> None:
-    checker = Checker()
     rule = ROWS[0][0]
-    (one,) = checker.findings("one", FRAME, [rule])
-    (other,) = checker.findings("other", FRAME.assign(number=3.0), [rule])
+    (one,) = check_findings("one", FRAME, [rule])
+    (other,) = check_findings("other", FRAME.assign(number=3.0), [rule])
     assert (one.failed, other.failed) == (20, 0)
 
 
 def test_a_mean_of_few_values_is_not_shown() -> None:
-    (finding,) = Checker().findings("x", FRAME.head(5), [PARTITION[0][0]])
+    (finding,) = check_findings("x", FRAME.head(5), [PARTITION[0][0]])
     assert (finding.passed, finding.observed) == (False, None)
 
 
 def test_a_mean_of_nothing() -> None:
-    (finding,) = Checker().findings("x", FRAME.assign(number=float("nan")), [PARTITION[0][0]])
+    (finding,) = check_findings("x", FRAME.assign(number=float("nan")), [PARTITION[0][0]])
     assert (finding.passed, finding.observed) == (False, None)
 
 

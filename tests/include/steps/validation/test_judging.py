@@ -3,7 +3,6 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from include.steps.arrow_types import arrow_schema
-from include.steps.validation.expectations import Checker
 from include.steps.validation.findings import Judgement
 from include.steps.validation.judging import bad_rows, good_rows, judge
 from tests.include.steps.data_kit import source_of
@@ -23,7 +22,7 @@ ROWS = pa.table(
 
 
 def judged(rows: pa.Table = ROWS) -> Judgement:
-    return judge("orders", rows, SOURCE, BOUNDS, Checker())
+    return judge("orders", rows, SOURCE, BOUNDS)
 
 
 def test_good_rows_and_bad_ones_with_reasons() -> None:
