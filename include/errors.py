@@ -8,6 +8,7 @@ One tree of errors; each class owns the exit code with which a step ends, and so
     │   │   └── MissingObjectError 65 a document that should be there is not
     │   └── ConfigurationError    78 the spec, an argument or an environment variable is at fault: fail, do not retry
     ├── TemporaryError            75 a store, a server or a race is at fault: retry
+    │   └── LeaseLostError        75 another try took over, or this one was called off: publish nothing
     └── NothingToDoError          99 there is nothing to do: skip
 
 A message says what is wrong (with the value), where, and what to do. Anything that is no ``PlatformError`` is a bug:
@@ -61,6 +62,10 @@ class TemporaryError(PlatformError):
     """Something outside did not answer or a race was lost: the same call may succeed later."""
 
     exit_code = os.EX_TEMPFAIL
+
+
+class LeaseLostError(TemporaryError):
+    """A try may not publish any more: another one took over, or it was called off."""
 
 
 class NothingToDoError(PlatformError):

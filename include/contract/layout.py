@@ -60,6 +60,39 @@ def outcomes_prefix(project: str, run: str, step: str = "") -> str:
     return f"{prefix}{step}/" if step else prefix
 
 
+def leases_prefix(project: str, run: str, step: str, subject: str) -> str:
+    """Below it lie the leases of one step of one run: who may publish for it."""
+    return f"leases/{project}/{safe(run)}/{step}/{subject}/"
+
+
+def lease_key(prefix: str, number: int) -> str:
+    """
+    One lease; the one with the highest number holds.
+
+    :param prefix: of :func:`leases_prefix`.
+    :param number: from 1.
+    """
+    return f"{prefix}{number:06d}.json"
+
+
+def renewal_key(prefix: str, number: int, renewal: int) -> str:
+    """
+    One renewal of a lease.
+
+    :param renewal: from 1.
+    """
+    return f"{prefix}{number:06d}-{renewal:06d}.json"
+
+
+def revocation_key(prefix: str, attempt: int, number: int) -> str:
+    """
+    The end of whatever leases a try has or takes.
+
+    :param number: from 1; the last one counts.
+    """
+    return f"{prefix}revoked-{attempt:03d}-{number:03d}.json"
+
+
 def report_key(project: str, step: str, subject: str, identity: str, name: str) -> str:
     """A report that a step wrote: HTML, Markdown, JSON or an image."""
     return f"reports/{project}/{step}/{subject}/{identity}/{name}"

@@ -1,15 +1,16 @@
 """
 Runs one call of one step: once.
 
-Plan, look for the receipt of the same work, verify that its outputs are unchanged, otherwise do the work, seal, write
-the receipt by conditional create, then the outcome. A step that is killed anywhere leaves either no receipt, and is
-done again, or a receipt, and is found done.
+Plan, look for the receipt of the same work, verify that its outputs are unchanged, otherwise take the lease, do the
+work, seal, write the receipt by conditional create, then the outcome. A step that is killed anywhere leaves either no
+receipt, and is done again, or a receipt, and is found done. One whose lease is lost publishes nothing more, and still
+says how it ended.
 """
 
 import hashlib
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from include.contract.layout import outcome_key, receipt_key
@@ -26,6 +27,8 @@ from include.contract.receipt import (
 from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError
 from include.steps.catalogue import step_module
 from include.steps.context import Plan, StepContext, Work
+from include.steps.fencing import FencedStores
+from include.steps.lease import Lease
 from include.stores.metrics import report_outcome
 
 
@@ -46,7 +49,9 @@ def run_step(context: StepContext) -> Ending:
     began = time.monotonic()
     metrics = context.stores.metrics
     try:
-        key, status = _receipt_for(context)
+        lease = Lease(context.stores.objects, context.command)
+        fenced = FencedStores(environment=context.stores.environment, inner=context.stores, lease=lease)
+        key, status = _receipt_for(replace(context, stores=fenced), lease)
     except PlatformError as error:
         status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
         outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
@@ -59,7 +64,7 @@ def run_step(context: StepContext) -> Ending:
     return Ending(outcome)
 
 
-def _receipt_for(context: StepContext) -> tuple[str, OutcomeStatus]:
+def _receipt_for(context: StepContext, lease: Lease) -> tuple[str, OutcomeStatus]:
     """Key of the receipt that holds for this call, and whether the work was done before."""
     started_at = datetime.now(UTC)
     command = context.command
@@ -77,15 +82,16 @@ def _receipt_for(context: StepContext) -> tuple[str, OutcomeStatus]:
         if _holds(context, plan, key):
             return key, OutcomeStatus.ALREADY_DONE
         generation += 1
-    work = plan.work(f"{identity}.{generation}")
-    receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
-    data = canonical_json(receipt.model_dump(mode="json"))
-    while not context.stores.objects.create(key, data):
-        # A twin of this call was quicker; what it sealed is ours as well, unless it was lost in the meantime.
-        if _holds(context, plan, key):
-            return key, OutcomeStatus.DONE
-        generation += 1
-        key = _key(context, identity, generation)
+    with lease:
+        work = plan.work(f"{identity}.{generation}")
+        receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
+        data = canonical_json(receipt.model_dump(mode="json"))
+        while not context.stores.objects.create(key, data):
+            # A twin of this call was quicker; what it sealed is ours as well, unless it was lost in the meantime.
+            if _holds(context, plan, key):
+                break
+            generation += 1
+            key = _key(context, identity, generation)
     return key, OutcomeStatus.DONE
 
 

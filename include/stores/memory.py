@@ -5,7 +5,7 @@ One store is one installation for as long as the process lives; nothing is share
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,15 @@ class MemoryTables:
     _versions: "dict[str, list[dict[str, pa.Table]]]" = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def write(self, name: str, partition: str, rows: "pa.Table", *, stamp: Mapping[str, str]) -> TableState:
+    def write(
+        self,
+        name: str,
+        partition: str,
+        rows: "pa.Table",
+        *,
+        stamp: Mapping[str, str],
+        fence: Callable[[], None] | None = None,
+    ) -> TableState:
         """Replace one partition by these rows."""
         checked_table(name)
         checked_partition(partition)
@@ -46,6 +54,8 @@ class MemoryTables:
             before = versions[-1] if versions else {}
             for other in before.values():
                 check_columns(name, other.schema, rows.schema)
+            if fence is not None:
+                fence()
             versions.append({**before, partition: rows})
             self.stamps.append(dict(stamp))
             number = len(versions) - 1

@@ -1,6 +1,6 @@
 """What a step may ask of each store; every method that fails for a reason outside raises an error of the tree."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,13 +19,23 @@ class TableStore(Protocol):
     Writing replaces exactly one partition in one atomic commit: a reader sees the old rows or the new, nothing between.
     """
 
-    def write(self, name: str, partition: str, rows: "pa.Table", *, stamp: Mapping[str, str]) -> TableState:
+    def write(
+        self,
+        name: str,
+        partition: str,
+        rows: "pa.Table",
+        *,
+        stamp: Mapping[str, str],
+        fence: Callable[[], None] | None = None,
+    ) -> TableState:
         """
         Replace one partition by these rows; the table is created by its first write.
 
         :param name: ``flights/raw/weather``.
         :param rows: one row per row; may be empty (the partition then exists with no rows).
         :param stamp: words to keep with the commit: step, run, identity.
+        :param fence: called before each try of the commit, after the table was read: what it raises ends the write, and
+            a commit that came in between makes the try fail.
         :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
         :raises DataRejectedError: if the columns do not fit those that the table has.
         """

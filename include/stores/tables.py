@@ -9,7 +9,7 @@ ever vacuumed and the log is kept, so every version can be read for as long as t
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -78,13 +78,22 @@ class DeltaTables:
     _opened: "dict[tuple[str, int | None], DeltaTable]" = field(default_factory=dict, repr=False, compare=False)
     """Tables that this process has open, by name and pinned version; the newest is brought up to date at every use."""
 
-    def write(self, name: str, partition: str, rows: "pa.Table", *, stamp: Mapping[str, str]) -> TableState:
+    def write(
+        self,
+        name: str,
+        partition: str,
+        rows: "pa.Table",
+        *,
+        stamp: Mapping[str, str],
+        fence: Callable[[], None] | None = None,
+    ) -> TableState:
         """
         Replace one partition by these rows; the table is created by its first write.
 
         :param name: ``flights/raw/weather``.
         :param rows: one row per row; may be empty (the partition then exists with no rows).
         :param stamp: words to keep with the commit: step, run, identity.
+        :param fence: called before each try of the commit, after the table was read.
         :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
         :raises DataRejectedError: if the columns do not fit those that the table has, or its log is damaged.
         """
@@ -99,7 +108,7 @@ class DeltaTables:
         with mapped(place.writing, damaged=place.way_out):
             size = folder.write(path, rows)
         sealed = SealedFile(path, size, rows.num_rows, rows.schema, {**stamp, "digest": digest})
-        version = commit(folder, place, sealed, newest=lambda: self._newest(name))
+        version = commit(folder, place, sealed, newest=lambda: self._newest(name), fence=fence)
         return TableState(name=name, partition=partition, version=version, digest=digest, row_count=rows.num_rows)
 
     def read(

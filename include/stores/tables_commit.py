@@ -91,11 +91,20 @@ def table_columns(table: "DeltaTable") -> "pa.Schema":
     return pa.schema([column for column in pa.schema(table.schema().to_arrow()) if column.name != PARTITION_COLUMN])
 
 
-def commit(folder: TableFolder, place: Place, sealed: SealedFile, *, newest: "Callable[[], DeltaTable | None]") -> int:
+def commit(
+    folder: TableFolder,
+    place: Place,
+    sealed: SealedFile,
+    *,
+    newest: "Callable[[], DeltaTable | None]",
+    fence: Callable[[], None] | None = None,
+) -> int:
     """
     Name a file in the log, in place of what its partition held.
 
     :param newest: the table as it now is; None while there is none.
+    :param fence: called before each try, after the table was read; raises to end the write. Whoever it does not see yet
+        commits later, and then this try loses the race and it is called again.
     :return: a version in which the partition is this file.
     :raises TemporaryError: if the store does not answer, is full, or other writers were quicker too often.
     :raises DataRejectedError: if another writer has made the table of other columns in the meantime.
@@ -109,6 +118,8 @@ def commit(folder: TableFolder, place: Place, sealed: SealedFile, *, newest: "Ca
             return int(table.version())  # an attempt whose answer was lost had got through
         if table is not None:
             check_columns(place.name, table_columns(table), sealed.schema)
+        if fence is not None:
+            fence()
         with mapped(place.writing, damaged=place.way_out):
             try:
                 return _create(folder, place, sealed) if table is None else _replace(table, folder, place, sealed)

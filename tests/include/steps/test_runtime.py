@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ from include.steps.context import Plan, StepContext, Work
 from include.steps.events import EventLog
 from include.steps.runtime import Ending, run_step
 from include.stores.from_env import Stores
+from include.stores.leases import Leases, revoke
 from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
 from include.stores.metrics import open_metrics
 from tests.spec_kit import parsed
@@ -42,6 +44,7 @@ class FakeStep:
     still_there: Callable[[tuple[State, ...]], bool] | None = None
     more: tuple[State, ...] = ()
     error: Exception | None = None
+    before_work: Callable[[], None] = lambda: None
     before_sealing: Callable[[], None] = lambda: None
     identities: list[str] = field(default_factory=list)
 
@@ -53,6 +56,7 @@ class FakeStep:
             self.identities.append(identity)
             if self.error is not None:
                 raise self.error
+            self.before_work()
             table = context.stores.tables.write(TABLE, "2013-03", self.rows, stamp={"identity": identity})
             report = context.stores.objects.seal(f"reports/{identity}.html", b"<p>")
             self.before_sealing()
@@ -252,7 +256,7 @@ def test_a_bug_passes_and_leaves_nothing_that_says_done(bench: Bench) -> None:
     bench.step.error = ZeroDivisionError("by zero")
     with pytest.raises(ZeroDivisionError, match="by zero"):
         bench.run()
-    assert bench.keys("") == []
+    assert [key for key in bench.keys("") if not key.startswith("leases/")] == []
 
 
 def test_a_try_that_was_started_twice_has_two_endings_and_the_last_counts(bench: Bench) -> None:
@@ -305,3 +309,48 @@ def test_an_output_that_is_a_source_file_is_looked_for_as_an_object(bench: Bench
     bench.step.more = (ObjectState(name="reports/never-sealed.html", digest="sha256:00", size_bytes=0),)
     bench.run()
     assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
+
+
+def _take_over(bench: Bench) -> None:
+    Leases(bench.objects, bench.context(attempt=2).command).take()
+
+
+def _call_off(bench: Bench) -> None:
+    revoke(bench.objects, bench.context().command)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"), [(_take_over, r"Try 2 on .+ took over"), (_call_off, r"Try 1 .+ was called off")]
+)
+def test_a_try_that_lost_its_lease_while_it_worked_leaves_no_receipt_but_says_how_it_ended(
+    bench: Bench, harm: Callable[[Bench], None], told: str
+) -> None:
+    bench.step.before_sealing = lambda: harm(bench)
+    ending = bench.run()
+    assert (ending.outcome.status, ending.outcome.exit_code) == (OutcomeStatus.FAILED, 75)
+    assert re.search(told, ending.outcome.message)
+    assert bench.keys("receipts/") == []
+    assert len(bench.keys("runs/")) == 1
+
+
+def test_an_orphan_commits_no_table(bench: Bench) -> None:
+    bench.step.before_work = lambda: _take_over(bench)
+    assert bench.run().outcome.exit_code == 75
+    assert bench.tables.version(TABLE) is None
+    bench.step.before_work = lambda: None
+    assert bench.run(attempt=2).outcome.status is OutcomeStatus.DONE
+
+
+def test_a_try_that_was_called_off_before_it_began_does_no_work(bench: Bench) -> None:
+    _call_off(bench)
+    assert bench.run().outcome.exit_code == 75
+    assert bench.step.identities == []
+    assert bench.run(attempt=2).outcome.status is OutcomeStatus.DONE
+
+
+def test_a_second_call_of_done_work_takes_no_lease(bench: Bench) -> None:
+    bench.run()
+    before = bench.keys("leases/")
+    assert bench.run(run="r2").outcome.status is OutcomeStatus.ALREADY_DONE
+    assert bench.keys("leases/") == before
+    assert len(before) == 1

@@ -110,3 +110,22 @@ def test_a_writer_that_is_overtaken_at_once_names_its_own_version(
 def test_callers_do_not_see_the_partition_column(folder: TableFolder) -> None:
     commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
     assert table_columns(DeltaTable(folder.uri)).equals(ROWS.schema)
+
+
+def test_an_orphan_that_was_let_through_just_before_it_was_overtaken_looks_again_and_is_stopped(
+    folder: TableFolder,
+) -> None:
+    commit(folder, PLACE, _sealed(folder, "before"), newest=lambda: None)
+    newer, orphan = _sealed(folder, "newer"), _sealed(folder, "orphan")
+    looks: list[str] = []
+
+    def fence() -> None:
+        if looks:
+            message = "Another try took over."
+            raise TemporaryError(message)
+        looks.append("let through")
+        commit(folder, PLACE, newer, newest=lambda: _newest(folder))
+
+    with pytest.raises(TemporaryError, match="Another try took over"):
+        commit(folder, PLACE, orphan, newest=lambda: _newest(folder), fence=fence)
+    assert [path for _, path, _ in live_files(DeltaTable(folder.uri))] == [newer.path]

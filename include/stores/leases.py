@@ -1,0 +1,201 @@
+"""
+Leases: which try of a step may publish for one run and one subject.
+
+All of it is write-once documents below one prefix. A try takes the next number; the highest number holds, so a newer
+try ends an older one by merely starting. A late start of an older try is refused while the lease of a newer one lives.
+Renewals say until when a lease lives, a revocation ends whatever leases a try has or takes. Nobody waits for a lease to
+run out: who holds is told by the numbers, and clocks of two machines are compared only for that late start.
+"""
+
+import re
+import secrets
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from include.contract.command import StepCommand
+from include.contract.layout import lease_key, leases_prefix, renewal_key, revocation_key
+from include.contract.receipt import canonical_json
+from include.errors import LeaseLostError, TemporaryError, foreign
+from include.stores.protocols import ObjectStore
+
+LEASE_SECONDS = 120.0
+"""How long a lease lives after it was taken or renewed: longer than a store may be away without harm."""
+REVOKED_SECONDS = 86_400.0
+"""How long a revocation holds; no process of a try that was called off lives longer."""
+_CLAIM = re.compile(r"(\d{6})\.json")
+_RENEWAL = re.compile(r"(\d{6})-(\d{6})\.json")
+_REVOCATION = re.compile(r"revoked-(\d{3,})-(\d{3})\.json")
+_TRIES = 20
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Document = TypeVar("Document", bound=_Document)
+
+
+class Claim(_Document):
+    """A lease as it was taken or renewed."""
+
+    attempt: int
+    until: datetime
+    """It lives until then, unless it is renewed."""
+    host: str
+    token: str
+    """Of one process: two that write the same number never write the same bytes."""
+
+
+class Revocation(_Document):
+    """The end of a try's leases."""
+
+    until: datetime
+    """It holds until then: a later run of the same name begins with the same attempts again."""
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What lies below the prefix, by name."""
+
+    newest: int
+    """Number of the newest lease; 0 if there is none."""
+    renewals: dict[int, int]
+    """Number of the last renewal of each lease that was renewed."""
+    revocations: dict[int, int]
+    """Number of the last revocation of each attempt that was revoked."""
+
+
+@dataclass(frozen=True)
+class Leases:
+    """The leases of one step of one run and one subject, as one try of it sees them."""
+
+    objects: ObjectStore
+    command: StepCommand
+    _token: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
+
+    @property
+    def _prefix(self) -> str:
+        command = self.command
+        return leases_prefix(command.project, command.run, command.step.value, command.subject)
+
+    def take(self) -> int:
+        """
+        Take the lease from whatever try has it.
+
+        :return: its number.
+        :raises LeaseLostError: if a newer try holds it.
+        :raises TemporaryError: if the store does not answer.
+        """
+        number = 1
+        for _ in range(_TRIES):
+            if self.objects.create(lease_key(self._prefix, number), self._claim()):
+                return number
+            newest = self._standing().newest
+            self._refuse_newer_try(newest)
+            number = newest + 1
+        message = f"The lease of {self._name} was taken by others {_TRIES} times. Run it again."
+        raise TemporaryError(message)
+
+    def renew(self, number: int, renewal: int) -> None:
+        """
+        Say that the lease is still needed.
+
+        :param renewal: from 1, one more each time.
+        """
+        self.objects.create(renewal_key(self._prefix, number, renewal), self._claim())
+
+    def look(self, number: int, *, is_undoing: bool = False) -> None:
+        """
+        Look whether a lease still holds.
+
+        :param is_undoing: the try only takes back what it did, which it may as long as nobody took over.
+        :raises LeaseLostError: if it does not.
+        :raises TemporaryError: if the store does not answer.
+        """
+        standing = self._standing()
+        if standing.newest > number:
+            by = self._read(lease_key(self._prefix, standing.newest), Claim)
+            message = f"Try {by.attempt} on {by.host} took over {self._name}, so this one, try {self.command.attempt}, "
+            raise LeaseLostError(f"{message}publishes nothing.")
+        if not is_undoing and self._is_revoked(standing):
+            raise LeaseLostError(f"Try {self.command.attempt} of {self._name} was called off: it publishes nothing.")
+
+    def revoke(self) -> None:
+        """End the leases that this try has or takes within a day; once is enough, twice does no harm."""
+        attempt = self.command.attempt
+        until = datetime.now(UTC) + timedelta(seconds=REVOKED_SECONDS)
+        data = canonical_json(Revocation(until=until).model_dump(mode="json"))
+        for _ in range(_TRIES):
+            standing = self._standing()
+            if self._is_revoked(standing):
+                return
+            number = standing.revocations.get(attempt, 0) + 1
+            if self.objects.create(revocation_key(self._prefix, attempt, number), data):
+                return
+        raise TemporaryError(f"Try {attempt} of {self._name} was called off by others {_TRIES} times.")
+
+    @property
+    def _name(self) -> str:
+        command = self.command
+        return f"{command.step.value} of {command.project} {command.subject} in run '{command.run}'"
+
+    def _claim(self) -> bytes:
+        claim = Claim(
+            attempt=self.command.attempt,
+            until=datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS),
+            host=socket.gethostname(),
+            token=self._token,
+        )
+        return canonical_json(claim.model_dump(mode="json"))
+
+    def _refuse_newer_try(self, newest: int) -> None:
+        """A try whose start was late finds a newer one at work; what is left of one long gone does not count."""
+        claim = self._read(lease_key(self._prefix, newest), Claim)
+        if claim.attempt <= self.command.attempt:
+            return
+        standing = self._standing()
+        renewal = standing.renewals.get(newest)
+        last = self._read(renewal_key(self._prefix, newest, renewal), Claim) if renewal else claim
+        if last.until > datetime.now(UTC) and not self._is_revoked(standing, claim.attempt):
+            message = f"Try {claim.attempt} on {claim.host} works on {self._name}, so this one, try "
+            raise LeaseLostError(f"{message}{self.command.attempt}, does not begin.")
+
+    def _is_revoked(self, standing: _Standing, attempt: int | None = None) -> bool:
+        of = self.command.attempt if attempt is None else attempt
+        number = standing.revocations.get(of)
+        if number is None:
+            return False
+        return self._read(revocation_key(self._prefix, of, number), Revocation).until > datetime.now(UTC)
+
+    def _standing(self) -> _Standing:
+        newest, renewals, revocations = 0, dict[int, int](), dict[int, int]()
+        for key in self.objects.list(self._prefix):
+            name = key.removeprefix(self._prefix)
+            if claim := _CLAIM.fullmatch(name):
+                newest = max(newest, int(claim[1]))
+            elif renewal := _RENEWAL.fullmatch(name):
+                renewals[int(renewal[1])] = max(renewals.get(int(renewal[1]), 0), int(renewal[2]))
+            elif revocation := _REVOCATION.fullmatch(name):
+                revocations[int(revocation[1])] = max(revocations.get(int(revocation[1]), 0), int(revocation[2]))
+        return _Standing(newest, renewals, revocations)
+
+    def _read(self, key: str, kind: type[Document]) -> Document:
+        try:
+            return kind.model_validate_json(self.objects.get(key))
+        except ValidationError as error:
+            message = f"{key} is no document of a lease: {foreign(error)} Remove it and run the step again."
+            raise TemporaryError(message) from error
+
+
+def revoke(objects: ObjectStore, command: StepCommand) -> None:
+    """
+    Call off one try of a step: whatever of it still lives publishes nothing any more.
+
+    :param command: project, run, step, subject and attempt of it count.
+    :raises TemporaryError: if the store does not answer.
+    """
+    Leases(objects, command).revoke()

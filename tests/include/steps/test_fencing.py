@@ -1,0 +1,181 @@
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from include.contract.command import StepCommand
+from include.contract.step_names import StepName
+from include.errors import LeaseLostError, TemporaryError
+from include.steps import fencing
+from include.steps.fencing import FencedStores
+from include.steps.lease import Lease
+from include.stores import protocols
+from include.stores.from_env import Stores
+from include.stores.leases import Leases, revoke
+from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
+from include.stores.protocols import RunStatus
+from include.stores.registry_memory import MemoryRegistry
+from include.stores.serving import ServingStore
+
+ROWS = pa.table({"id": [1]})
+
+
+def command(attempt: int = 1) -> StepCommand:
+    return StepCommand(step=StepName.DEPLOY, project="shop", partition="2013-03", run="r", attempt=attempt)
+
+
+class FakeServing:
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        def method(*_given: object) -> str:
+            self.asked.append(name)
+            return name
+
+        return method
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.objects, self.tables, self.registry = MemoryObjects(), MemoryTables(), MemoryRegistry()
+        self.serving, self.metrics = FakeServing(), MemoryMetrics()
+        inner = Stores(environment={"ML_STATSD": "here"})
+        inner.__dict__.update(
+            objects=self.objects,
+            tables=self.tables,
+            registry=self.registry,
+            serving=self.serving,
+            metrics=self.metrics,
+        )
+        self.lease = Lease(self.objects, command())
+        self.stores = FencedStores(environment=inner.environment, inner=inner, lease=self.lease)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def _methods(protocol: type) -> set[str]:
+    return {name for name, found in vars(protocol).items() if inspect.isfunction(found) and not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "sorted_out"),
+    [
+        (protocols.TableStore, fencing.TABLES_READING | {"write"}),
+        (protocols.ObjectStore, fencing.OBJECTS_READING | {"create", "seal"}),
+        (
+            protocols.RegistryStore,
+            fencing.REGISTRY_READING | fencing.REGISTRY_UNSEEN | fencing.REGISTRY_PUBLISHING | {"end_run"},
+        ),
+        (ServingStore, fencing.SERVING_READING | fencing.SERVING_PUBLISHING | fencing.SERVING_UNDOING),
+    ],
+)
+def test_every_method_of_every_store_is_sorted_out(protocol: type, sorted_out: frozenset[str]) -> None:
+    assert _methods(protocol) == sorted_out
+
+
+def test_a_holder_uses_the_stores_as_if_there_were_no_fence(bench: Bench, tmp_path: Path) -> None:
+    stores = bench.stores
+    (tmp_path / "model").mkdir()
+    with bench.lease:
+        written = stores.tables.write("shop/raw/a", "2013-03", ROWS, stamp={"step": "s"})
+        assert stores.tables.state("shop/raw/a", "2013-03") == written
+        assert bench.tables.stamps == [{"step": "s"}]
+        assert stores.objects.create("a", b"1")
+        assert stores.objects.seal("b", b"2").size_bytes == 1
+        assert stores.objects.get("a") == b"1"
+        run = stores.registry.start_run("shop", "name", {})
+        stores.registry.log_model(run, tmp_path / "model")
+        stores.registry.end_run(run, RunStatus.FINISHED)
+        version = stores.registry.register("shop", run, "here", {}).version
+        stores.registry.move_alias("shop", "champion", expected=None, to=version)
+        assert stores.serving.activate(None) == "activate"  # type: ignore[arg-type, comparison-overlap]
+    assert stores.metrics is bench.metrics
+    assert stores.setting("ML_STATSD") == "here"
+    assert "ML_STATSD" not in repr(stores)
+
+
+def _publishing(bench: Bench, folder: Path, run: str) -> list[Callable[[], Any]]:
+    stores = bench.stores
+    record: Any = None
+    return [
+        lambda: stores.tables.write("shop/raw/a", "2013-03", ROWS, stamp={}),
+        lambda: stores.objects.create("a", b"1"),
+        lambda: stores.objects.seal("b", b"2"),
+        lambda: stores.registry.start_run("shop", "name", {}),
+        lambda: stores.registry.log_parameters(run, {}),
+        lambda: stores.registry.log_datasets(run, []),
+        lambda: stores.registry.log_model(run, folder),
+        lambda: stores.registry.log_metrics(run, {"auc": 1}),
+        lambda: stores.registry.log_files(run, folder, "x"),
+        lambda: stores.registry.end_run(run, RunStatus.FINISHED),
+        lambda: stores.registry.register("shop", run, "here", {}),
+        lambda: stores.registry.move_alias("shop", "champion", expected=None, to=1),
+        lambda: stores.serving.start(record, 1, record),
+        lambda: stores.serving.activate(record),
+    ]
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_whoever_was_called_off_publishes_nothing(bench: Bench, tmp_path: Path, number: int) -> None:
+    with bench.lease:
+        run = bench.stores.registry.start_run("shop", "name", {})
+        revoke(bench.objects, command())
+        bench.lease._seen_at -= 3600
+        before = bench.objects.list("")
+        with pytest.raises(LeaseLostError, match="was called off: it publishes nothing"):
+            _publishing(bench, tmp_path, run)[number]()
+    assert bench.objects.list("") == before
+    assert bench.tables.version("shop/raw/a") is None
+    assert len(bench.registry.runs("shop", {})) == 1
+    assert bench.serving.asked == []
+
+
+def test_whoever_was_called_off_still_tidies_up(bench: Bench) -> None:
+    record: Any = None
+    with bench.lease:
+        run = bench.stores.registry.start_run("shop", "name", {})
+        revoke(bench.objects, command())
+        bench.stores.registry.end_run(run, RunStatus.FAILED)
+        bench.stores.serving.discard(record)
+        bench.stores.serving.rollback(record)
+    assert bench.serving.asked == ["discard", "rollback"]
+
+
+def test_whoever_was_overtaken_takes_nothing_back(bench: Bench) -> None:
+    record: Any = None
+    with bench.lease:
+        Leases(bench.objects, command(2)).take()
+        with pytest.raises(LeaseLostError, match="Try 2 on"):
+            bench.stores.serving.discard(record)
+        with pytest.raises(LeaseLostError, match="Try 2 on"):
+            bench.stores.serving.rollback(record)
+    assert bench.serving.asked == []
+
+
+def test_reading_needs_no_lease(bench: Bench) -> None:
+    assert bench.stores.tables.partitions("shop/raw/a") == []
+    assert bench.stores.objects.list("") == []
+    assert bench.stores.registry.alias("shop", "champion") is None
+    assert bench.stores.serving.status() == "status"  # type: ignore[comparison-overlap]
+
+
+def test_what_nobody_sees_yet_is_written_after_a_look_of_a_moment_ago(bench: Bench) -> None:
+    with bench.lease:
+        revoke(bench.objects, command())
+        bench.stores.objects.seal("reports/a", b"1")
+        with pytest.raises(TemporaryError, match="called off"):
+            bench.stores.objects.create("ledger/a", b"1")
+
+
+def test_a_method_that_no_protocol_has_is_not_there(bench: Bench) -> None:
+    with pytest.raises(AttributeError, match=r"MemoryObjects\.contents is not among what a step may do"):
+        _ = bench.stores.objects.contents  # type: ignore[attr-defined]
