@@ -16,6 +16,7 @@ from include.stores.from_env import Stores
 from include.stores.protocols import RunStatus
 
 if TYPE_CHECKING:
+    from include.stores.artifacts import ArtifactStore
     from include.stores.protocols import MetricsStore, ObjectStore, RegistryStore, TableStore
     from include.stores.serving import ServingStore
 
@@ -70,6 +71,15 @@ class FencedStores(Stores):
         return cast("ServingStore", _Fenced(self.inner.serving, reading=SERVING_READING, guards=guards))
 
     @cached_property
+    def artifacts(self) -> "ArtifactStore | None":
+        """Models as OCI artifacts, named by their digest; None where the installation has no registry."""
+        artifacts = self.inner.artifacts
+        if artifacts is None:
+            return None
+        guards = {"push": self._before_unseen}
+        return cast("ArtifactStore", _Fenced(artifacts, reading=ARTIFACTS_READING, guards=guards))
+
+    @cached_property
     def metrics(self) -> "MetricsStore":
         """StatsD; numbers are no publication."""
         return self.inner.metrics
@@ -93,7 +103,8 @@ TABLES_READING = frozenset({"read", "state", "partitions", "version"})
 OBJECTS_READING = frozenset({"get", "exists", "list", "url"})
 REGISTRY_READING = frozenset({"runs", "find_run", "run_url", "download", "metrics", "versions", "version", "alias"})
 REGISTRY_UNSEEN = frozenset({"start_run", "log_parameters", "log_datasets", "log_model"})
-REGISTRY_PUBLISHING = frozenset({"log_metrics", "log_files", "register", "move_alias"})
+REGISTRY_PUBLISHING = frozenset({"log_metrics", "log_files", "register", "set_tags", "move_alias"})
+ARTIFACTS_READING = frozenset({"exists"})
 SERVING_READING = frozenset({"status", "answer"})
 SERVING_PUBLISHING = frozenset({"start", "activate"})
 SERVING_UNDOING = frozenset({"discard", "rollback"})

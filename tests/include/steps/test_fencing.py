@@ -1,5 +1,6 @@
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from include.steps import fencing
 from include.steps.fencing import FencedStores
 from include.steps.lease import Lease
 from include.stores import protocols
+from include.stores.artifacts import ArtifactStore
+from include.stores.artifacts_memory import MemoryArtifacts
 from include.stores.from_env import Stores
 from include.stores.leases import Leases, revoke
 from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
@@ -44,7 +47,7 @@ class FakeServing:
 class Bench:
     def __init__(self) -> None:
         self.objects, self.tables, self.registry = MemoryObjects(), MemoryTables(), MemoryRegistry()
-        self.serving, self.metrics = FakeServing(), MemoryMetrics()
+        self.serving, self.metrics, self.artifacts = FakeServing(), MemoryMetrics(), MemoryArtifacts()
         inner = Stores(environment={"ML_STATSD": "here"})
         inner.__dict__.update(
             objects=self.objects,
@@ -52,6 +55,7 @@ class Bench:
             registry=self.registry,
             serving=self.serving,
             metrics=self.metrics,
+            artifacts=self.artifacts,
         )
         self.lease = Lease(self.objects, command())
         self.stores = FencedStores(environment=inner.environment, inner=inner, lease=self.lease)
@@ -75,11 +79,22 @@ def _methods(protocol: type) -> set[str]:
             protocols.RegistryStore,
             fencing.REGISTRY_READING | fencing.REGISTRY_UNSEEN | fencing.REGISTRY_PUBLISHING | {"end_run"},
         ),
+        (ArtifactStore, fencing.ARTIFACTS_READING | {"push"}),
         (ServingStore, fencing.SERVING_READING | fencing.SERVING_PUBLISHING | fencing.SERVING_UNDOING),
     ],
 )
 def test_every_method_of_every_store_is_sorted_out(protocol: type, sorted_out: frozenset[str]) -> None:
     assert _methods(protocol) == sorted_out
+
+
+def test_no_store_is_handed_on_without_a_decision() -> None:
+    stores = {name for name, found in vars(Stores).items() if isinstance(found, cached_property)}
+    assert stores == {name for name, found in vars(FencedStores).items() if isinstance(found, cached_property)}
+
+
+def test_an_installation_without_a_registry_for_artifacts_has_none(bench: Bench) -> None:
+    inner = Stores(environment={})
+    assert FencedStores(environment={}, inner=inner, lease=bench.lease).artifacts is None
 
 
 def test_a_holder_uses_the_stores_as_if_there_were_no_fence(bench: Bench, tmp_path: Path) -> None:
@@ -118,13 +133,15 @@ def _publishing(bench: Bench, folder: Path, run: str) -> list[Callable[[], Any]]
         lambda: stores.registry.log_files(run, folder, "x"),
         lambda: stores.registry.end_run(run, RunStatus.FINISHED),
         lambda: stores.registry.register("shop", run, "here", {}),
+        lambda: stores.registry.set_tags("shop", 1, {}),
         lambda: stores.registry.move_alias("shop", "champion", expected=None, to=1),
+        lambda: stores.artifacts and stores.artifacts.push(record),
         lambda: stores.serving.start(record, 1, record),
         lambda: stores.serving.activate(record),
     ]
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(16))
 def test_whoever_was_called_off_publishes_nothing(bench: Bench, tmp_path: Path, number: int) -> None:
     with bench.lease:
         run = bench.stores.registry.start_run("shop", "name", {})
