@@ -3,80 +3,24 @@ The experiment for leaks: features computed again from only what was known at a 
 
 At a sampled moment everything that was not known yet is taken away: cells, rows and what joins bring. Then joins and
 feature function run again. Each row whose prediction was made by that moment must keep its features, for it may use
-nothing that became known later. A history that looks too far changes the rows whose predictions were made shortly
-before the moment, so moments are drawn from the busiest: many predictions in the hour before, much that becomes known
-in the hour after.
+nothing that became known later. Which moments are drawn decides what can be seen: ``include.steps.feature_moments``.
 """
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.contract.receipt import Json
 from include.errors import LeakError, listed
 from include.spec.features import FeatureSetSpec, FeatureSpec
 from include.steps.feature_joins import Joined, joined
+from include.steps.feature_moments import MomentReport, Timeline
 from include.steps.feature_sources import SourceRows
-
-LOOK = pd.Timedelta(hours=1)
-BUSIEST_SHARE = 0.1
 
 Compute = Callable[[pd.DataFrame, str], pd.DataFrame]
 """Features of a joined frame, by its index; the text tells an error message what is special about the call."""
-
-
-@dataclass(frozen=True)
-class MomentReport:
-    """One moment of the experiment."""
-
-    moment: str
-    """ISO 8601, UTC."""
-    rows_compared: int
-    """Rows whose predictions were made by then."""
-    predictions_before: int
-    """Of these, how many were made within the hour before."""
-    news_after: int
-    """Cells' moments of becoming known within the hour after: what a history that looks too far would see."""
-
-    def described(self) -> Json:
-        """As JSON."""
-        return asdict(self)
-
-
-class Timeline:
-    """When predictions are made and when cells become known."""
-
-    def __init__(self, features: FeatureSetSpec, base: SourceRows) -> None:
-        self.predictions = np.sort(base.rows[features.prediction_time].dropna().to_numpy(dtype="datetime64[us]"))
-        news = [moments.to_numpy(dtype="datetime64[us]") for moments in base.becoming_known()]
-        self.news = np.sort(np.concatenate(news)) if news else self.predictions[:0]
-
-    def sample(self, count: int, seed: int) -> pd.DatetimeIndex:
-        """
-        Draw distinct prediction times among the busiest, if possible each from another day, in order.
-
-        :param count: how many; fewer where there are fewer distinct prediction times.
-        """
-        random = np.random.default_rng(seed)
-        distinct = random.permutation(np.unique(self.predictions))  # so that chance chooses among equally busy ones
-        busy = np.minimum(self.before(distinct), self.after(distinct))
-        keep = max(count, int(len(distinct) * BUSIEST_SHARE))
-        drawn = random.permutation(distinct[np.argsort(-busy, kind="stable")[:keep]])
-        _, first = np.unique(drawn.astype("datetime64[D]"), return_index=True)
-        order = np.concatenate([np.sort(first), np.setdiff1d(np.arange(len(drawn)), first)])
-        return pd.DatetimeIndex(np.sort(drawn[order[:count]])).tz_localize("UTC")
-
-    def before(self, moments: NDArray[np.datetime64]) -> NDArray[np.intp]:
-        """How many predictions are made in the hour that ends with each moment."""
-        return _within(self.predictions, moments - LOOK.to_timedelta64(), moments)
-
-    def after(self, moments: NDArray[np.datetime64]) -> NDArray[np.intp]:
-        """How many cells become known in the hour that begins with each moment."""
-        return _within(self.news, moments, moments + LOOK.to_timedelta64())
 
 
 def refuse_leaks(
@@ -112,9 +56,7 @@ def refuse_leaks(
                 message + " Declare the rows of the base as known when predictions are made, and join left."
             )
         _compare(features, computed.loc[rows], again.loc[rows], f"{where}, at {at}")
-        one = np.array([moment.to_datetime64()]).astype("datetime64[us]")
-        before, after = int(timeline.before(one)[0]), int(timeline.after(one)[0])
-        reports.append(MomentReport(at, len(rows), before, after))
+        reports.append(timeline.report(moment, len(rows)))
     return tuple(reports)
 
 
@@ -163,9 +105,3 @@ def _lineage(feature: FeatureSpec) -> str:
     told = f"of {', '.join(feature.of)}" if feature.of else ""
     history = f"history of {', '.join(feature.history_of)}" if feature.history_of else ""
     return "; ".join(part for part in (told, history) if part)
-
-
-def _within(
-    ordered: NDArray[np.datetime64], begin: NDArray[np.datetime64], end: NDArray[np.datetime64]
-) -> NDArray[np.intp]:
-    return np.searchsorted(ordered, end, side="right") - np.searchsorted(ordered, begin, side="right")

@@ -23,7 +23,8 @@ from include.spec.project import ProjectSpec
 from include.steps.context import Plan, StepContext, Work
 from include.steps.feature_function import FeatureFunction
 from include.steps.feature_joins import JoinCount, Joined, joined, reconcile
-from include.steps.feature_leaks import MomentReport, refuse_leaks
+from include.steps.feature_leaks import refuse_leaks
+from include.steps.feature_moments import MomentReport
 from include.steps.feature_selection import FeatureEvidence, Verdict, evidence
 from include.steps.feature_sources import SourceRows, arrow_column
 

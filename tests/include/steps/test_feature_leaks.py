@@ -1,4 +1,4 @@
-"""The experiment: which moments it draws, what it compares, what it finds."""
+"""The experiment: what it compares, what it finds."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,8 @@ import pytest
 from include.errors import LeakError
 from include.steps.feature_function import FeatureFunction
 from include.steps.feature_joins import joined
-from include.steps.feature_leaks import MomentReport, Timeline, differing, refuse_leaks
+from include.steps.feature_leaks import differing, refuse_leaks
+from include.steps.feature_moments import MomentReport
 from tests.feature_world import bus_rows, buses_project, buses_spec, source_rows
 
 
@@ -56,22 +57,6 @@ def test_a_row_that_only_the_future_brings_is_a_leak() -> None:
     }
     with pytest.raises(LeakError, match=r"rows whose prediction was made by .* were not known then"):
         experiment(**changes)
-
-
-def test_moments_are_busy_and_of_different_days() -> None:
-    base = source_rows(buses_spec(), bus_rows())["buses"]
-    timeline = Timeline(buses_spec().feature_set, base)
-    moments = timeline.sample(4, seed=1)
-    assert len(set(moments.normalize())) == 4
-    found = moments.tz_localize(None).to_numpy().astype("datetime64[us]")
-    busy = np.minimum(timeline.before(found), timeline.after(found))
-    every = np.unique(timeline.predictions)
-    assert busy.min() >= np.quantile(np.minimum(timeline.before(every), timeline.after(every)), 0.85)
-
-
-def test_fewer_moments_where_there_are_fewer_prediction_times() -> None:
-    base = source_rows(buses_spec(), bus_rows(2))["buses"]
-    assert len(Timeline(buses_spec().feature_set, base).sample(4, seed=1)) == 2
 
 
 @pytest.mark.parametrize(

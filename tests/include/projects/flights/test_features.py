@@ -128,7 +128,7 @@ def test_a_frame_of_one_flight(frame: pd.DataFrame) -> None:
     assert len(build_features(frame.head(1))) == 1
 
 
-def experiment(function: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+def experiment(function: Callable[[pd.DataFrame], pd.DataFrame], where: str = "") -> None:
     spec = flights_spec()
     checked = FeatureFunction(spec)
     whole = joined(spec.feature_set, flight_sources())
@@ -139,7 +139,7 @@ def experiment(function: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         whole,
         function(whole.frame)[names],
         lambda frame, _circumstance: function(frame)[names],
-        checked.label,
+        checked.label + where,
     )
 
 
@@ -153,6 +153,37 @@ def test_an_hour_more_would_be_found() -> None:
 
     with pytest.raises(LeakError, match=r"'late_share_1h' in \d+ \(history of departed, dep_delay\)"):
         experiment(too_far)
+
+
+def looks_too_far(name: str, by: pd.Timedelta) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The features, of which one is of a later moment."""
+
+    def function(frame: pd.DataFrame) -> pd.DataFrame:
+        later = build_features(frame.assign(prediction_time=frame["prediction_time"] + by))
+        return build_features(frame).assign(**{name: later[name]})
+
+    return function
+
+
+OF_WHAT_IS_SCHEDULED = {"scheduled_within_hour", "scheduled_before_3h"}
+OF_ONE_FLIGHT_NUMBER = {"flight_late_share", "flight_delay"}
+HISTORIES = {name for name, feature in flights_spec().feature_set.columns.items() if feature.history_of}
+HISTORIES -= OF_WHAT_IS_SCHEDULED
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(HISTORIES - OF_ONE_FLIGHT_NUMBER))
+def test_an_hour_more_would_be_found_in_each_history_alone(name: str, seed: int) -> None:
+    with pytest.raises(LeakError, match=rf"All that differ: {name}\."):
+        experiment(looks_too_far(name, HOUR), f" {seed}")
+
+
+@pytest.mark.parametrize("name", sorted(OF_ONE_FLIGHT_NUMBER))
+def test_no_flight_number_leaves_in_the_hour_after_a_prediction(name: str, frame: pd.DataFrame) -> None:
+    # A flight number leaves once a day: an hour more brings nothing. Two hours and a bit bring the flight's own delay.
+    pd.testing.assert_series_equal(looks_too_far(name, HOUR)(frame)[name], build_features(frame)[name])
+    with pytest.raises(LeakError, match=rf"All that differ: {name}\."):
+        experiment(looks_too_far(name, 130 * MINUTE))
 
 
 def test_hindsight_would_be_found() -> None:
