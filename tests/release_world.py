@@ -71,7 +71,7 @@ class ReleaseWorld(World):
         return None if found is None else found.version
 
     def active(self) -> int | None:
-        found = self.serving.status().active
+        found = self.serving.status(PROJECT, self.model).active
         return None if found is None else found.version
 
     def ledger(self) -> list[LedgerEntry]:

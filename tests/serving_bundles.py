@@ -87,6 +87,14 @@ def bundle(seed: int = 0, **changes: str) -> Bundle:
     return seal_bundle(description, contents)
 
 
+def contradicting() -> Bundle:
+    """A bundle whose golden predictions are not those of its model."""
+    good = bundle()
+    golden = good.golden()
+    content = Golden(rows=golden.rows, predictions=[[0.5, 0.5]] * len(golden.predictions)).content()
+    return seal_bundle(good.manifest.model_dump(exclude={"files"}), {**good.contents, GOLDEN: content})
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A supervisor process."""

@@ -206,6 +206,8 @@ class _Worker:
     def _stop(self) -> None:
         if self._stopping is None:
             self._service.ready = False
+            # Whoever holds a connection is told with the next answer, while that answer is still given.
+            self._service.retired = True
             self._stopping = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:

@@ -1,8 +1,9 @@
 """Resources of a step, schedules and serving."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from include.spec.strict import Duration, StrictModel
 
@@ -67,3 +68,20 @@ class ServingSpec(StrictModel):
     """Rows that are predicted together."""
     drain: Duration
     """How long a server that is told to stop may finish what it has."""
+    replicas_at_least: int = Field(default=1, ge=1, le=100)
+    """On Kubernetes: pods that answer however little there is to do."""
+    replicas_at_most: int = Field(default=3, ge=1, le=100)
+    """On Kubernetes: pods that answer however much there is to do; CPU in use decides."""
+    cpu: float = Field(default=0.5, gt=0)
+    """On Kubernetes: CPUs asked for by one pod; its limit is the next whole number."""
+    memory: Memory = "1Gi"
+    """On Kubernetes: memory asked for by one pod, and its limit."""
+
+    @model_validator(mode="after")
+    def _at_least_is_at_most(self) -> Self:
+        if self.replicas_at_least > self.replicas_at_most:
+            message = (
+                f"replicas_at_least is {self.replicas_at_least}, more than replicas_at_most ({self.replicas_at_most})"
+            )
+            raise PydanticCustomError("replicas", "{message}", {"message": message})
+        return self

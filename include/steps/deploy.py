@@ -7,22 +7,22 @@ failure anywhere leaves the traffic and the champion where they were, removes th
 ledger. A step that was killed is run again and finds what is done: each part is skipped where it holds already.
 
 **The receipt**: ``inputs`` the package step's ``ModelState``; ``outputs`` that and the ledger entry; ``results``
-``model``, ``version``, ``digest``, ``before`` (the champion until then), ``public_url``, ``ledger``.
+``model``, ``version``, ``digest``, ``before`` (the champion until then), ``public_url``, ``ledger``; on Kubernetes
+``bundle_by``: how the bundle got into the pods.
 """
 
 import socket
-from datetime import UTC, datetime
 from functools import partial
 
 from include.contract.partition import Grain, Partition
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, State
 from include.contract.step_names import StepName
-from include.errors import DataRejectedError, NothingToDoError, PlatformError, TemporaryError
+from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.steps.context import Plan, StepContext, Work
-from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
-from include.steps.releasing.rollout import Rollout, patient_answer, record_of_version
+from include.steps.releasing.ledger import LedgerWho
+from include.steps.releasing.promotion import Promotion, placement, promote, serving_settings
+from include.steps.releasing.rollout import patient_answer, record_of_version
 from include.stores.model_files import PARITY_TOLERANCE, largest_difference
-from include.stores.serving_settings import ServingSettings
 from include.stores.serving_versions import SealedVersion, champion, sealed_version
 
 _OPTION = "promote"
@@ -40,61 +40,41 @@ def plan(context: StepContext) -> Plan:
     package, state = _packaged(context)
     version = _version(context, state)
     _refuse_going_back(context, version)
-    settings = serving_settings(context)
+    spec = context.spec.serving
+    share = placement(spec, version).model_dump(mode="json")
     return Plan(
         inputs=(state,),
-        parameters={"settings": settings.model_dump(mode="json")},
-        work=partial(_work, context, version, settings, package),
+        parameters={"settings": serving_settings(spec).model_dump(mode="json"), "placement": share},
+        work=partial(_work, context, version, package),
         still_there=partial(_is_deployed, context, version),
     )
 
 
-def serving_settings(context: StepContext) -> ServingSettings:
-    """The spec's limits of the model server."""
-    serving = context.spec.serving
-    return ServingSettings(
-        request_bytes_at_most=serving.request_bytes_at_most,
-        batch_rows_at_most=serving.batch_rows_at_most,
-        drain_seconds=serving.drain.total_seconds(),
+def _work(context: StepContext, version: SealedVersion, package: Receipt, _identity: str) -> Work:
+    command = context.command
+    promotion = Promotion(
+        version=version,
+        spec=context.spec.serving,
+        who=LedgerWho(run=command.run, attempt=command.attempt, host=socket.gethostname()),
+        why=f"trained on data up to {version.partition}; gates passed",
+        evidence={
+            "package": package.identity,
+            "document": package.results.get("evidence"),
+            "gates": package.results.get("gates"),
+        },
     )
-
-
-def _work(
-    context: StepContext, version: SealedVersion, settings: ServingSettings, package: Receipt, _identity: str
-) -> Work:
-    registry = context.stores.registry
-    ledger = Ledger(context.stores.objects, context.spec.name, version.model)
-    before = champion(registry, version.model)
-    recorded = ledger.champion()
-    after = LedgerVersion(version=version.version, digest=version.digest)
-    # A try that was killed after it moved the alias left no entry: the ledger then knows who was champion before.
-    old = recorded if before is not None and before.version == version.version else _ledger_version(before)
-    evidence: Json = {
-        "package": package.identity,
-        "document": package.results.get("evidence"),
-        "gates": package.results.get("gates"),
-    }
-    why = f"trained on data up to {version.partition}; gates passed"
-    try:
-        public_url = Rollout(context, version, settings).run(expected=None if before is None else before.version)
-    except PlatformError as error:
-        note = _note(context, LedgerEvent.FAILED, f"{why}; not promoted: {error}", old, after, evidence)
-        ledger.append(note, datetime.now(UTC))
-        raise
-    entry = ledger.last_promotion() if recorded == after else None
-    if entry is None:
-        note = _note(context, LedgerEvent.PROMOTED, why, old, after, evidence)
-        entry = ledger.append(note, datetime.now(UTC))
-    context.events.emit("champion", model=version.model, version=version.version, ledger=entry.name)
+    promoted = promote(context.stores, context.events, promotion)
     results: Json = {
         "model": version.model,
         "version": version.version,
         "digest": version.digest,
-        "before": None if old is None else old.version,
-        "public_url": public_url,
-        "ledger": entry.name,
+        "before": None if promoted.before is None else promoted.before.version,
+        "public_url": promoted.rolled_out.public_url,
+        "ledger": promoted.entry.name,
     }
-    return Work(outputs=(_state(version), entry), results=results)
+    if promoted.rolled_out.bundle_by is not None:
+        results["bundle_by"] = promoted.rolled_out.bundle_by
+    return Work(outputs=(_state(version), promoted.entry), results=results)
 
 
 def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
@@ -139,7 +119,7 @@ def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[St
     if current is None or current.version != version.version or not any(isinstance(s, ObjectState) for s in outputs):
         return False
     serving, bundle = context.stores.serving, version.bundle(context.stores.objects)
-    status, golden = serving.status(), bundle.golden()
+    status, golden = serving.status(version.project, version.model), bundle.golden()
     if status.active is None or not record_of_version(version).is_same(status.active):
         return False
     try:
@@ -152,20 +132,3 @@ def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[St
 
 def _state(version: SealedVersion) -> ModelState:
     return ModelState(name=version.model, run_id=version.run_id, version=version.version, digest=version.digest)
-
-
-def _ledger_version(version: SealedVersion | None) -> LedgerVersion | None:
-    return None if version is None else LedgerVersion(version=version.version, digest=version.digest)
-
-
-def _note(
-    context: StepContext,
-    event: LedgerEvent,
-    why: str,
-    before: LedgerVersion | None,
-    after: LedgerVersion,
-    evidence: Json,
-) -> LedgerNote:
-    command = context.command
-    who = LedgerWho(run=command.run, attempt=command.attempt, host=socket.gethostname())
-    return LedgerNote(event=event, who=who, why=why, before=before, after=after, evidence=evidence)

@@ -106,7 +106,7 @@ REGISTRY_UNSEEN = frozenset({"start_run", "log_parameters", "log_datasets", "log
 REGISTRY_PUBLISHING = frozenset({"log_metrics", "log_files", "register", "set_tags", "move_alias"})
 ARTIFACTS_READING = frozenset({"exists"})
 SERVING_READING = frozenset({"status", "answer"})
-SERVING_PUBLISHING = frozenset({"start", "activate"})
+SERVING_PUBLISHING = frozenset({"start", "activate", "settle"})
 SERVING_UNDOING = frozenset({"discard", "rollback"})
 
 

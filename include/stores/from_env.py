@@ -47,7 +47,7 @@ class Stores:
         """The model server."""
         from include.stores.serving import open_serving
 
-        return open_serving(self.setting(settings.SERVING_URI))
+        return open_serving(self.setting(settings.SERVING_URI), self.environment)
 
     @cached_property
     def artifacts(self) -> "ArtifactStore | None":

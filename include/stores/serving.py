@@ -1,17 +1,14 @@
 """The model server as steps see it: start a version beside the active one, ask it, switch, go back."""
 
-import http.client
-import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from pydantic import JsonValue
-
 from include.contract import settings
-from include.errors import ConfigurationError, DataRejectedError, TemporaryError, foreign
+from include.errors import ConfigurationError, TemporaryError
 from include.stores.model_files import Bundle, GoldenTable, write_bundle
 from include.stores.serving_control import (
     ActivateCommand,
@@ -23,39 +20,33 @@ from include.stores.serving_control import (
     StatusCommand,
     ask,
 )
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving_http import ServedAnswer, ask_predictions, post_directly
+from include.stores.serving_settings import ANYWHERE, Placement, ServingSettings
 
 _STATUS_SECONDS = 30.0
 _SWITCH_SECONDS = 240.0
 _START_SECONDS = 300.0
-_ANSWER_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class ServedAnswer:
-    """What a server said of some rows, and which model it says it is."""
-
-    predictions: list[JsonValue]
-    version: str
-    digest: str
 
 
 class ServingStore(Protocol):
     """One model server: an active version, the one before it, and at most one candidate."""
 
-    def status(self) -> ServingStatus:
+    def status(self, project: str, model: str) -> ServingStatus:
         """
-        What the server has.
+        What the server has of a model.
 
         :raises TemporaryError: if it does not answer; so does every other method.
         """
 
-    def start(self, bundle: Bundle, version: int, settings: ServingSettings) -> ModelRecord:
+    def start(
+        self, bundle: Bundle, version: int, settings: ServingSettings, placement: Placement = ANYWHERE
+    ) -> ModelRecord:
         """
         Start a version beside the active one; it takes no traffic.
 
         :return: the candidate, with its private address.
         :raises DataRejectedError: if the server refuses the bundle; the message says why.
+        :raises ConfigurationError: if it cannot ever start as the installation is.
         """
 
     def activate(self, record: ModelRecord) -> ServingStatus:
@@ -67,6 +58,9 @@ class ServingStore(Protocol):
     def rollback(self, record: ModelRecord) -> ServingStatus:
         """Give the traffic back to what had it before this version, which must be the active one; it is removed."""
 
+    def settle(self, record: ModelRecord) -> None:
+        """The switch to this version is final: what came before the version before it may be removed."""
+
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
         """
         Ask for predictions as any client does.
@@ -76,16 +70,24 @@ class ServingStore(Protocol):
         """
 
 
-def open_serving(uri: str) -> ServingStore:
+def open_serving(uri: str, environment: Mapping[str, str]) -> ServingStore:
     """
     The model server at an address.
 
-    :param uri: ``unix:///path`` of the local server's control socket.
+    :param uri: ``unix:///path`` of the local server's control socket, or ``kubernetes://namespace``.
+    :param environment: what else the installation says of serving: images, where bundles lie.
     :raises ConfigurationError: if it is none.
     """
     parts = urlsplit(uri)
+    if parts.scheme == "kubernetes" and parts.netloc and not parts.path.strip("/"):
+        from include.stores.serving_kubernetes import open_kubernetes_serving
+
+        return open_kubernetes_serving(parts.netloc, environment)
     if parts.scheme != "unix" or parts.netloc or not parts.path.startswith("/"):
-        message = f"{settings.SERVING_URI} is '{uri}'; the path of a control socket is expected: unix:///path."
+        message = (
+            f"{settings.SERVING_URI} is '{uri}'; the path of a control socket is expected, unix:///path, or a "
+            "namespace, kubernetes://ml-serving."
+        )
         raise ConfigurationError(message)
     return LocalServing(Path(unquote(parts.path)))
 
@@ -97,11 +99,17 @@ class LocalServing:
     control: Path
     """Its control socket."""
 
-    def status(self) -> ServingStatus:
+    def status(self, project: str, model: str) -> ServingStatus:  # noqa: ARG002 (it has one model)
         """What the server has."""
         return ask(self.control, StatusCommand(), timeout_seconds=_STATUS_SECONDS)
 
-    def start(self, bundle: Bundle, version: int, settings: ServingSettings) -> ModelRecord:
+    def start(
+        self,
+        bundle: Bundle,
+        version: int,
+        settings: ServingSettings,
+        placement: Placement = ANYWHERE,  # noqa: ARG002 (it is one process on this machine)
+    ) -> ModelRecord:
         """Start a version beside the active one."""
         record = record_of(bundle, version)
         with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
@@ -125,36 +133,15 @@ class LocalServing:
         """Give the traffic back to what had it before this version."""
         return ask(self.control, RollbackCommand(record=record), timeout_seconds=_START_SECONDS)
 
+    def settle(self, record: ModelRecord) -> None:
+        """Nothing to do: the supervisor ends what it keeps no longer by itself."""
+
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
         """Ask for predictions as any client does."""
-        status, headers, content = _post(url, json.dumps({"dataframe_split": rows.model_dump(mode="json")}).encode())
-        if status != http.client.OK:
-            text = f"The model server at {url} answers {status}: {foreign(content.decode(errors='replace'))}"
-            is_client_fault = http.client.BAD_REQUEST <= status < http.client.INTERNAL_SERVER_ERROR
-            raise (DataRejectedError if is_client_fault else TemporaryError)(text)
-        try:
-            predictions = json.loads(content)["predictions"]
-        except (ValueError, KeyError, TypeError) as error:
-            message = f"The model server at {url} answers no predictions: {foreign(content.decode(errors='replace'))}"
-            raise TemporaryError(message) from error
-        return ServedAnswer(predictions, headers["X-Model-Version"] or "", headers["X-Model-Digest"] or "")
+        return ask_predictions(url, rows, post_directly)
 
 
 def record_of(bundle: Bundle, version: int) -> ModelRecord:
     """A version of a bundle's model, as the server names it."""
     manifest = bundle.manifest
     return ModelRecord(project=manifest.project, model=manifest.model, version=version, digest=bundle.digest)
-
-
-def _post(url: str, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
-    headers = {"Content-Type": "application/json", "Connection": "close"}
-    try:
-        connection.request("POST", "/invocations", body, headers)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise TemporaryError(f"The model server does not answer at {url}: {foreign(error)}.") from error
-    finally:
-        connection.close()

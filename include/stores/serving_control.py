@@ -32,6 +32,8 @@ class ModelRecord(_Document):
     """Digest of its bundle."""
     url: str | None = None
     """Its private address while its process runs: ``http://127.0.0.1:PORT``."""
+    bundle_by: str | None = None
+    """How the bundle gets to the process, where there is more than one way: ``image volume``, ``init container``."""
 
     def is_same(self, other: "ModelRecord | None") -> bool:
         """Whether both are the same version of the same bundle."""

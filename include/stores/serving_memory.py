@@ -5,9 +5,10 @@ from typing import Any
 
 from include.errors import DataRejectedError, TemporaryError
 from include.stores.model_files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
-from include.stores.serving import ServedAnswer, record_of
+from include.stores.serving import record_of
 from include.stores.serving_control import ModelRecord, ServingStatus
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving_http import ServedAnswer
+from include.stores.serving_settings import ANYWHERE, Placement, ServingSettings
 
 PUBLIC_URL = "memory://public"
 
@@ -30,13 +31,22 @@ class MemoryServing:
     started: list[int] = field(default_factory=list)
     """Versions that were started, in order."""
 
-    def status(self) -> ServingStatus:
+    def status(self, project: str, model: str) -> ServingStatus:  # noqa: ARG002 (it has one model)
         """What the server has."""
+        return self._status()
+
+    def _status(self) -> ServingStatus:
         members = {"active": self.active, "previous": self.previous, "candidate": self.candidate}
         records = {name: loaded.record for name, loaded in members.items() if loaded is not None}
         return ServingStatus(public_url=PUBLIC_URL, **records)
 
-    def start(self, bundle: Bundle, version: int, settings: ServingSettings) -> ModelRecord:  # noqa: ARG002
+    def start(
+        self,
+        bundle: Bundle,
+        version: int,
+        settings: ServingSettings,  # noqa: ARG002
+        placement: Placement = ANYWHERE,  # noqa: ARG002
+    ) -> ModelRecord:
         """Load a version; its golden rows are replayed, as a server's worker does."""
         url = f"memory://candidate/{version}"
         record = record_of(bundle, version).model_copy(update={"url": url})
@@ -54,12 +64,12 @@ class MemoryServing:
     def activate(self, record: ModelRecord) -> ServingStatus:
         """Give the candidate the traffic."""
         if self.candidate is None and self.active is not None and record.is_same(self.active.record):
-            return self.status()
+            return self._status()
         if self.candidate is None or not record.is_same(self.candidate.record):
             raise TemporaryError(f"Version {record.version} ({record.digest}) was not started; start it first.")
         self.active, self.previous, self.older = self.candidate, self.active, self.previous
         self.candidate = None
-        return self.status()
+        return self._status()
 
     def discard(self, record: ModelRecord) -> None:
         """End the candidate, if it is this one."""
@@ -72,7 +82,12 @@ class MemoryServing:
             message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
             raise TemporaryError(message)
         self.active, self.previous, self.older = self.previous, self.older, None
-        return self.status()
+        return self._status()
+
+    def settle(self, record: ModelRecord) -> None:
+        """Forget what came before the version before this one."""
+        if self.active is not None and record.is_same(self.active.record):
+            self.older = None
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
         """Predict with the model behind an address."""

@@ -1,4 +1,4 @@
-"""What a model server is told beside the model: limits of requests, batches and draining."""
+"""What a model server is told beside the model: limits of requests, batches, draining; its share of a cluster."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,3 +20,24 @@ class ServingSettings(BaseModel):
     """How long it goes on accepting with ``/ready`` at 503 before that, for a load balancer to notice."""
     ignore_unknown: bool = False
     """Ignore columns that the model does not know, as MLflow does, instead of refusing them."""
+
+
+class Placement(BaseModel):
+    """How much of a cluster a version gets, and where its bundle lies; a server on one machine asks for neither."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    artifact: str | None = None
+    """Reference of the bundle in an OCI registry: ``registry/path@sha256:…``; None where it lies in none."""
+    replicas_at_least: int = Field(default=1, ge=1)
+    """Processes that answer however little there is to do."""
+    replicas_at_most: int = Field(default=1, ge=1)
+    """Processes that answer however much there is to do."""
+    cpu: float = Field(default=0.5, gt=0)
+    """CPUs asked for by each; its limit is the next whole number."""
+    memory: str = "1Gi"
+    """Memory asked for by each, and its limit."""
+
+
+ANYWHERE = Placement()
+"""As little as possible, and no registry."""

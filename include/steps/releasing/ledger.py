@@ -44,6 +44,8 @@ class LedgerWho(_Document):
     run: str
     attempt: int
     host: str
+    person: str | None = None
+    """Who asked for it, where a person did."""
 
 
 class LedgerNote(_Document):

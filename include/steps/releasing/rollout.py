@@ -1,14 +1,17 @@
 """The traffic and the champion moved to a version together, or neither."""
 
 import time
+from dataclasses import dataclass
 
 from include.errors import DataRejectedError, PlatformError, TemporaryError
-from include.steps.context import StepContext
+from include.steps.events import EventLog
+from include.stores.from_env import Stores
 from include.stores.metrics import MetricName
 from include.stores.model_files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
-from include.stores.serving import ServedAnswer, ServingStore
+from include.stores.serving import ServingStore
 from include.stores.serving_control import ModelRecord
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving_http import ServedAnswer
+from include.stores.serving_settings import Placement, ServingSettings
 from include.stores.serving_versions import CHAMPION, SealedVersion
 
 PATIENCE_SECONDS = 90.0
@@ -16,53 +19,68 @@ PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class RolledOut:
+    """A version that has the traffic."""
+
+    public_url: str
+    bundle_by: str | None
+    """How its bundle got to its processes, where there is more than one way."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rollout:
     """Moves the traffic and the alias to a version, or neither."""
 
-    def __init__(self, context: StepContext, version: SealedVersion, settings: ServingSettings) -> None:
-        self._context, self._version, self._settings = context, version, settings
-        self._serving = context.stores.serving
+    stores: Stores
+    events: EventLog
+    version: SealedVersion
+    settings: ServingSettings
+    placement: Placement
 
-    def run(self, *, expected: int | None) -> str:
+    def run(self, *, expected: int | None) -> RolledOut:
         """
         Serve the version and make it champion.
 
         :param expected: the version that is champion now; None if there is none.
-        :return: the public address.
         :raises PlatformError: if anything fails; traffic and alias are then where they were.
         """
-        bundle = self._version.bundle(self._context.stores.objects)
-        status = self._serving.status()
-        record = record_of_version(self._version)
+        bundle = self.version.bundle(self.stores.objects)
+        record = record_of_version(self.version)
+        serving = self.stores.serving
+        status = serving.status(record.project, record.model)
         is_active = status.active is not None and record.is_same(status.active)
         if not is_active:
             self._start(bundle, record)
         try:
-            self._check(bundle, self._serving.status().public_url)
+            status = serving.status(record.project, record.model)
+            self._check(bundle, status.public_url)
             self._move_alias(expected)
         except PlatformError:
             if not is_active:
-                self._serving.rollback(record)
+                serving.rollback(record)
             raise
-        return status.public_url
+        serving.settle(record)
+        return RolledOut(public_url=status.public_url, bundle_by=status.active.bundle_by if status.active else None)
 
     def _start(self, bundle: Bundle, record: ModelRecord) -> None:
-        events = self._context.events
-        candidate = self._serving.start(bundle, self._version.version, self._settings)
-        events.emit("started beside the old one", url=candidate.url, version=self._version.version)
+        serving = self.stores.serving
+        candidate = serving.start(bundle, self.version.version, self.settings, self.placement)
+        told = {"bundle_by": candidate.bundle_by} if candidate.bundle_by else {}
+        self.events.emit("started beside the old one", url=candidate.url, version=self.version.version, **told)
         try:
             self._check(bundle, candidate.url or "")
-            self._serving.activate(record)
+            serving.activate(record)
         except PlatformError:
-            self._serving.discard(record)
+            serving.discard(record)
             raise
-        events.emit("traffic moved", version=self._version.version)
-        self._context.stores.metrics.count(MetricName.MODEL_DEPLOYED)
+        self.events.emit("traffic moved", version=self.version.version)
+        self.stores.metrics.count(MetricName.MODEL_DEPLOYED)
 
     def _check(self, bundle: Bundle, url: str) -> None:
         """The golden rows over HTTP: same predictions as in training, from the process that should answer."""
         golden = bundle.golden()
-        answer = patient_answer(self._serving, url, golden.rows)
+        answer = patient_answer(self.stores.serving, url, golden.rows)
         if answer.digest != bundle.digest:
             message = f"{url} is answered by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
             raise TemporaryError(f"{message} Run the step again.")
@@ -75,7 +93,7 @@ class Rollout:
             raise DataRejectedError(message)
 
     def _move_alias(self, expected: int | None) -> None:
-        registry, version = self._context.stores.registry, self._version
+        registry, version = self.stores.registry, self.version
         if expected != version.version:
             registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
         now = registry.alias(version.model, CHAMPION)

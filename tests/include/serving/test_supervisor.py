@@ -173,7 +173,7 @@ def test_bundle_that_is_not_what_it_should_be_is_refused(
     command = StartCommand(folder=tmp_path / "bundle", record=record_of(bundle(), 1), settings=SETTINGS)
     with pytest.raises(DataRejectedError, match=message):
         ask(server.control, command, timeout_seconds=120)
-    assert LocalServing(server.control).status().candidate is None
+    assert LocalServing(server.control).status("flights", "departure_delay").candidate is None
     assert list((server.state / "bundles").iterdir()) == []
 
 

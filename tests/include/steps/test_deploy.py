@@ -11,7 +11,8 @@ from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.steps.releasing.ledger import LedgerEvent, LedgerVersion
 from include.stores.model_files import GoldenTable
 from include.stores.registry import open_registry
-from include.stores.serving import LocalServing, ServedAnswer
+from include.stores.serving import LocalServing
+from include.stores.serving_http import ServedAnswer
 from include.stores.serving_memory import PUBLIC_URL, MemoryServing
 from include.stores.serving_versions import sealed_bundle
 from tests.mlflow_server import MlflowServer
@@ -55,7 +56,7 @@ def test_packaged_version_is_served_and_champion_and_in_the_ledger(packaged: Rel
 def test_newer_model_takes_over_and_the_old_one_is_kept(packaged: ReleaseWorld) -> None:
     packaged.done(StepName.DEPLOY, "2024-04", run="old")
     packaged.deployed("2024-05", run="new")
-    status = packaged.serving.status()
+    status = packaged.serving.status(PROJECT, packaged.model)
     assert (packaged.champion(), packaged.active()) == (2, 2)
     assert status.previous is not None
     assert status.previous.version == 1
@@ -267,7 +268,7 @@ def test_release_through_a_real_registry_and_a_real_server(mlflow_server: Mlflow
             assert world.run(step, attempt=2).outcome.status is OutcomeStatus.DONE
         assert len(list(world.registry.versions(world.model, {}))) == 1
         assert len(world.ledger()) == 1
-        url = world.serving.status().public_url
+        url = world.serving.status(PROJECT, world.model).public_url
         golden = sealed_bundle(world.objects, PROJECT, state.digest).golden()
         assert world.serving.answer(url, golden.rows).version == str(state.version)
 

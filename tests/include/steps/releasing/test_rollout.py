@@ -3,7 +3,7 @@ import pytest
 from include.errors import DataRejectedError, TemporaryError
 from include.steps.releasing.rollout import patient_answer, record_of_version
 from include.stores.model_files import GoldenTable
-from include.stores.serving import ServedAnswer
+from include.stores.serving_http import ServedAnswer
 from include.stores.serving_memory import PUBLIC_URL, MemoryServing
 from include.stores.serving_versions import SealedVersion
 

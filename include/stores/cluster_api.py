@@ -1,0 +1,269 @@
+"""
+Kubernetes as far as the stores need it: read, list, apply, patch and delete objects of one namespace, as plain JSON.
+
+Everything that the API server or the network refuses becomes an error of the tree here. Nothing is kept: what is asked
+for is what the API server has now.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.errors import ConfigurationError, PlatformError, TemporaryError, foreign
+from include.stores.serving_http import HttpAnswer
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, ApiException
+
+FIELD_MANAGER = "ml-platform-deploy"
+Manifest = dict[str, Any]
+"""An object of Kubernetes as JSON."""
+
+_TIMEOUT_SECONDS = (5, 30)
+_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+_QUOTA = "exceeded quota"
+_VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects."""
+
+    name: str
+    api_version: str
+    plural: str
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Where the API server has them, or one of them."""
+        root = "/api" if "/" not in self.api_version else "/apis"
+        found = f"{root}/{self.api_version}/namespaces/{namespace}/{self.plural}"
+        return f"{found}/{name}" if name else found
+
+
+DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
+SERVICE = Kind("Service", "v1", "services")
+AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
+BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
+POLICY = Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies")
+POD = Kind("Pod", "v1", "pods")
+EVENT = Kind("Event", "v1", "events")
+ENDPOINTS = Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
+
+
+class ConflictError(TemporaryError):
+    """Somebody else changed or made the object in the meantime."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One namespace of a cluster."""
+
+    client: "ApiClient"
+    namespace: str
+    is_inside: bool
+    """Whether this process is a pod of the cluster, so that Services have names here."""
+
+    def version(self) -> tuple[int, int]:
+        """Major and minor version of the API server."""
+        found = self._asked("GET", "/version", "the version")
+        digits = "".join(character for character in str(found["minor"]) if character.isdigit())
+        return int(found["major"]), int(digits)
+
+    def read(self, kind: Kind, name: str) -> Manifest | None:
+        """One object; None if there is none, or it is on its way out."""
+        try:
+            found = self._asked("GET", kind.path(self.namespace, name), self._place(kind, name))
+        except _GoneError:
+            return None
+        return None if found["metadata"].get("deletionTimestamp") else found
+
+    def find(self, kind: Kind, *, labels: Mapping[str, str] | None = None, fields: str = "") -> list[Manifest]:
+        """Objects that have all these labels, without those on their way out; pods are there until they have ended."""
+        query = {"labelSelector": selector_of(labels or {}), "fieldSelector": fields}
+        given = {name: value for name, value in query.items() if value}
+        found = self._asked("GET", kind.path(self.namespace), self._place(kind), query=given)
+        items: list[Manifest] = found.get("items") or []
+        return [item for item in items if not item["metadata"].get("deletionTimestamp")]
+
+    def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """
+        Make an object.
+
+        :raises ConflictError: if there is one of this name.
+        """
+        name, query = manifest["metadata"]["name"], {"fieldManager": FIELD_MANAGER}
+        body = self._completed(kind, manifest)
+        return self._asked("POST", kind.path(self.namespace), self._place(kind, name), body=body, query=query)
+
+    def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """
+        Make an object, or make it so: server-side apply.
+
+        :raises ConflictError: if the manifest names a resource version, and the object has another by now.
+        """
+        name, query = manifest["metadata"]["name"], {"fieldManager": FIELD_MANAGER, "force": "true"}
+        body, place = self._completed(kind, manifest), self._place(kind, name)
+        path = kind.path(self.namespace, name)
+        return self._asked("PATCH", path, place, body=body, query=query, content_type=_APPLY)
+
+    def change(self, kind: Kind, name: str, change: Manifest) -> None:
+        """Change some fields of an object; nothing if there is none."""
+        path, query = kind.path(self.namespace, name), {"fieldManager": FIELD_MANAGER}
+        try:
+            self._asked("PATCH", path, self._place(kind, name), body=change, query=query, content_type=_MERGE)
+        except _GoneError:
+            return
+
+    def delete(self, kind: Kind, name: str, *, resource_version: str | None = None) -> None:
+        """
+        Delete an object, and what it owns; nothing if there is none.
+
+        :param resource_version: only if it still has this one.
+        """
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if resource_version is not None:
+            options["preconditions"] = {"resourceVersion": resource_version}
+        try:
+            self._asked("DELETE", kind.path(self.namespace, name), self._place(kind, name), body=options)
+        except _GoneError:
+            return
+
+    def proxied(self, method: str, service: str, path: str, body: bytes | None = None) -> HttpAnswer:
+        """Ask a Service by way of the API server: how a machine outside the cluster gets there."""
+        from kubernetes.client import ApiException
+
+        target = f"{SERVICE.path(self.namespace, service)}/proxy/{path}"
+        document = None if body is None else json.loads(body)
+        try:
+            self._call(method, target, document, {}, "application/json")
+        except ApiException as error:
+            if not error.status or _is_api_servers(error):
+                raise _untold(error, service, self.namespace) from error
+            return HttpAnswer(error.status, {}, str(error.body or "").encode())
+        answer = self.client.last_response
+        headers = {name.lower(): value for name, value in answer.getheaders().items()}
+        content = answer.data if isinstance(answer.data, bytes) else answer.data.encode()
+        return HttpAnswer(answer.status, headers, content)
+
+    def _place(self, kind: Kind, name: str = "") -> str:
+        return f"{kind.plural} '{name}'" if name else kind.plural
+
+    def _completed(self, kind: Kind, manifest: Manifest) -> Manifest:
+        return {"apiVersion": kind.api_version, "kind": kind.name, **manifest}
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        body: Manifest | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        from kubernetes.client import ApiException
+
+        try:
+            return self._call(method, path, body, query or {}, content_type)
+        except ApiException as error:
+            raise _translated(error, method, what, self.namespace) from error
+
+    def _call(
+        self, method: str, path: str, body: Manifest | None, query: Mapping[str, str], content_type: str
+    ) -> Manifest:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            found: Manifest = self.client.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                response_types_map={200: "object", 201: "object", 202: "object"},
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _request_timeout=_TIMEOUT_SECONDS,
+            )
+        except (HTTPError, OSError) as error:
+            message = f"The API server at {self.client.configuration.host} does not answer: {foreign(error)}. "
+            raise TemporaryError(message + "Run the step again when it does.") from error
+        return found
+
+
+class _GoneError(ConfigurationError):
+    """There is no such object, or no such namespace."""
+
+
+def open_cluster(namespace: str, environment: Mapping[str, str]) -> Cluster:
+    """
+    The cluster that this process is a pod of, or the one that ``KUBECONFIG`` names.
+
+    :raises ConfigurationError: if there is neither.
+    """
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    is_inside = "KUBERNETES_SERVICE_HOST" in environment and _TOKEN.is_file()
+    try:
+        if is_inside:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            path = environment.get("KUBECONFIG")
+            config.load_kube_config(config_file=path, client_configuration=configuration)
+    except (config.ConfigException, OSError) as error:
+        message = f"There is no cluster to serve models in: {foreign(error)}. In a pod the step needs the token of its "
+        raise ConfigurationError(f"{message}service account; elsewhere KUBECONFIG names the cluster.") from error
+    return Cluster(client.ApiClient(configuration), namespace, is_inside=is_inside)
+
+
+def selector_of(labels: Mapping[str, str]) -> str:
+    """Labels as the API server's lists take them."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _translated(error: "ApiException", method: str, what: str, namespace: str) -> PlatformError:
+    status, verb = int(error.status or 0), _VERBS[method]
+    text = f"The API server does not {verb} {what} in namespace '{namespace}': {_reason(error)}"
+    if status == http.client.NOT_FOUND:
+        return _GoneError(f"{text} Is the namespace there?")
+    if status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+        if _QUOTA in text:
+            return TemporaryError(f"{text} Free some of it, or raise the quota.")
+        return ConfigurationError(f"{text} The service account of this step needs verb '{verb}' on it.")
+    if status == http.client.CONFLICT:
+        return ConflictError(f"{text} Somebody else changed it in the meantime; run the step again.")
+    is_refused = http.client.BAD_REQUEST <= status < http.client.INTERNAL_SERVER_ERROR
+    if is_refused and status != http.client.TOO_MANY_REQUESTS:
+        return ConfigurationError(text)
+    return TemporaryError(text)
+
+
+def _is_api_servers(error: "ApiException") -> bool:
+    """Whether the API server itself says so, and not the Service behind it."""
+    try:
+        return bool(json.loads(error.body or "")["kind"] == "Status")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _untold(error: "ApiException", service: str, namespace: str) -> PlatformError:
+    if error.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+        message = f"The API server does not pass requests on to {service} in namespace '{namespace}': {_reason(error)}"
+        return ConfigurationError(f"{message} Outside the cluster one needs the right to 'services/proxy'.")
+    message = f"The model server does not answer at {service} in namespace '{namespace}': {_reason(error)}"
+    return TemporaryError(message)
+
+
+def _reason(error: "ApiException") -> str:
+    """What the API server says: the message of its Status, if it is one."""
+    try:
+        said = str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        said = f"{error.status} {error.reason}"
+    text = foreign(said)
+    return text if text.endswith((".", "…")) else f"{text}."

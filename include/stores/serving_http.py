@@ -1,0 +1,84 @@
+"""How predictions are asked for over HTTP, and what the answer means."""
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+from include.errors import DataRejectedError, TemporaryError, foreign
+from include.stores.model_files import GoldenTable
+
+_ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ServedAnswer:
+    """What a server said of some rows, and which model it says it is."""
+
+    predictions: list[JsonValue]
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """One answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+Post = Callable[[str, bytes], HttpAnswer]
+"""Posts a JSON body to ``/invocations`` below an address; raises ``TemporaryError`` where nobody answers."""
+
+
+def ask_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
+    """
+    Ask for predictions as any client does.
+
+    :raises DataRejectedError: if the server refuses the rows.
+    :raises TemporaryError: if it does not answer.
+    """
+    answer = post(url, json.dumps({"dataframe_split": rows.model_dump(mode="json")}).encode())
+    text = foreign(answer.content.decode(errors="replace"))
+    if answer.status != http.client.OK:
+        message = f"The model server at {url} answers {answer.status}: {text}"
+        is_client_fault = http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR
+        raise (DataRejectedError if is_client_fault else TemporaryError)(message)
+    try:
+        predictions = json.loads(answer.content)["predictions"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TemporaryError(f"The model server at {url} answers no predictions: {text}") from error
+    return ServedAnswer(
+        predictions, answer.headers.get("x-model-version", ""), answer.headers.get("x-model-digest", "")
+    )
+
+
+def post_directly(url: str, body: bytes) -> HttpAnswer:
+    """Post over a connection of its own."""
+    return ask_directly("POST", f"{url}/invocations", body)
+
+
+def ask_directly(method: str, url: str, body: bytes | None = None) -> HttpAnswer:
+    """
+    Ask over a connection of its own.
+
+    :raises TemporaryError: if nobody answers.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+    try:
+        connection.request(method, parts.path, body, headers)
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return HttpAnswer(response.status, found, response.read())
+    except (OSError, http.client.HTTPException) as error:
+        where = url.removesuffix("/invocations")
+        raise TemporaryError(f"The model server does not answer at {where}: {foreign(error)}.") from error
+    finally:
+        connection.close()

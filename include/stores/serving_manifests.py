@@ -1,0 +1,309 @@
+"""
+The objects of one served version on Kubernetes, as JSON: pure functions of what is to be served.
+
+The Deployment owns the others, so that whoever deletes it deletes them all.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from include.contract import settings as names_of_settings
+from include.stores.cluster_api import Manifest
+from include.stores.serving_control import ModelRecord
+from include.stores.serving_names import (
+    BUNDLE_BY,
+    DIGEST,
+    MANAGED_BY,
+    OLDER,
+    PLACEMENT,
+    PORT,
+    PREVIOUS,
+    VERSION,
+    ServedNames,
+    names_of,
+)
+from include.stores.serving_settings import Placement, ServingSettings
+
+IMAGE_VOLUME, INIT_CONTAINER = "image volume", "init container"
+NOTICE_SECONDS = 5.0
+"""A pod that is told to stop goes on accepting for so long: every node has forgotten its address by then."""
+_GRACE_SECONDS = 10
+"""Beyond the time to notice and to drain."""
+_USER = 65532
+_MODEL_FOLDER = "/model"
+_MODEL_LIMIT, _SCRATCH_LIMIT = "2Gi", "256Mi"
+_CPU_PERCENT = 70
+_HTTPS = 443
+_DNS = 53
+_SECRET = "ml-connection-s3"  # noqa: S105 (a name, not a secret)
+_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_FETCH_SETTINGS = (
+    names_of_settings.OBJECTS_URI,
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+)
+_CLIENT_LABELS, _STEP_LABEL = ("ml-platform.org/clients", "ml-platform.org/monitoring"), "ml-platform.org/step"
+"""Of namespaces whose pods may ask models, and of the pods that check them."""
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedVersion:
+    """One version as it is to be served."""
+
+    record: ModelRecord
+    settings: ServingSettings
+    placement: Placement
+    image: str
+    """The image that serves, by digest."""
+    bundle_by: str
+    """``IMAGE_VOLUME`` or ``INIT_CONTAINER``."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The installation's settings; the init container gets those that say where bundles lie."""
+
+    @property
+    def names(self) -> ServedNames:
+        """The names of its model."""
+        return names_of(self.record)
+
+    @property
+    def name(self) -> str:
+        """The name of all its objects."""
+        return self.names.of_version(self.record.version)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of all its objects, pods included."""
+        return {**MANAGED_BY, **self.names.selecting_version(self.record.version)}
+
+    def metadata(self, owner: Manifest | None = None) -> Manifest:
+        """Name and labels, and whose object it is."""
+        found: Manifest = {"name": self.name, "labels": self.labels}
+        if owner is not None:
+            found["ownerReferences"] = [owner]
+        return found
+
+
+def deployment(served: ServedVersion) -> Manifest:
+    """The version's pods."""
+    annotations = {
+        DIGEST: served.record.digest,
+        BUNDLE_BY: served.bundle_by,
+        PLACEMENT: served.placement.model_dump_json(),
+    }
+    return {
+        "metadata": {**served.metadata(), "annotations": annotations},
+        "spec": {
+            "replicas": served.placement.replicas_at_least,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": served.names.selecting_version(served.record.version)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": served.labels}, "spec": _pod(served)},
+        },
+    }
+
+
+def owner_of(made: Manifest) -> Manifest:
+    """How the version's other objects say that they belong to its Deployment, as the API server has it."""
+    metadata = made["metadata"]
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}
+
+
+def version_service(served: ServedVersion, owner: Manifest) -> Manifest:
+    """The version's own address, at which it is checked before it gets traffic."""
+    return {"metadata": served.metadata(owner), "spec": _service(served.names, served.record.version)}
+
+
+def budget(served: ServedVersion, owner: Manifest) -> Manifest:
+    """Nodes are drained one pod at a time; of one replica as well, or its node could never be."""
+    selector = {"matchLabels": served.names.selecting_version(served.record.version)}
+    return {"metadata": served.metadata(owner), "spec": {"maxUnavailable": 1, "selector": selector}}
+
+
+def policy(served: ServedVersion, owner: Manifest) -> Manifest:
+    """
+    Who may come in, and what goes out.
+
+    Requests come in at one port, from those whom the policy of the namespace lets in as well; nothing goes out but what
+    the init container fetches.
+    """
+    egress: list[Manifest] = []
+    if served.bundle_by == INIT_CONTAINER:
+        endpoint = urlsplit(served.environment.get("AWS_ENDPOINT_URL", ""))
+        port = endpoint.port or {"http": 80}.get(endpoint.scheme, _HTTPS)
+        dns: list[Manifest] = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
+        egress = [{"ports": [*dns, {"protocol": "TCP", "port": port}]}]
+    return {
+        "metadata": served.metadata(owner),
+        "spec": {
+            "podSelector": {"matchLabels": served.names.selecting_version(served.record.version)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": _clients(), "ports": [{"protocol": "TCP", "port": PORT}]}],
+            "egress": egress,
+        },
+    }
+
+
+def autoscaler(made: Manifest, placement: Placement) -> Manifest:
+    """
+    How many pods a version that has the traffic gets.
+
+    :param made: its Deployment, as the API server has it.
+    """
+    metadata = made["metadata"]
+    labels = {**MANAGED_BY, **{name: text for name, text in metadata["labels"].items() if name not in MANAGED_BY}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"]}
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _CPU_PERCENT}}
+    return {
+        "metadata": {"name": metadata["name"], "labels": labels, "ownerReferences": [owner_of(made)]},
+        "spec": {
+            "scaleTargetRef": target,
+            "minReplicas": placement.replicas_at_least,
+            "maxReplicas": placement.replicas_at_most,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+    }
+
+
+def traffic_service(
+    names: ServedNames, *, active: int, previous: int | None, older: int | None, resource_version: str | None
+) -> Manifest:
+    """
+    The Service that clients use, pointing at one version.
+
+    :param resource_version: the one that it must still have; None to make it.
+    """
+    kept = {PREVIOUS: previous, OLDER: older}
+    metadata: Manifest = {
+        "name": names.traffic,
+        "labels": {**MANAGED_BY, **names.selecting},
+        "annotations": {name: str(version) for name, version in kept.items() if version is not None},
+    }
+    if resource_version is not None:
+        metadata["resourceVersion"] = resource_version
+    return {"metadata": metadata, "spec": _service(names, active)}
+
+
+def version_selected(service: Manifest) -> int | None:
+    """The version that a traffic Service points at."""
+    selected = (service["spec"].get("selector") or {}).get(VERSION, "")
+    return int(selected) if selected.isdigit() else None
+
+
+def _clients() -> list[Manifest]:
+    spaces = [{"namespaceSelector": {"matchLabels": {label: "true"}}} for label in _CLIENT_LABELS]
+    deploy: Manifest = {"namespaceSelector": {}, "podSelector": {"matchLabels": {_STEP_LABEL: "deploy"}}}
+    return [*spaces, deploy]
+
+
+def _service(names: ServedNames, version: int) -> Manifest:
+    port = {"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}
+    return {"type": "ClusterIP", "selector": names.selecting_version(version), "ports": [port]}
+
+
+def _pod(served: ServedVersion) -> Manifest:
+    drain_seconds = math.ceil(NOTICE_SECONDS + served.settings.drain_seconds)
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": served.names.selecting_version(served.record.version)},
+    }
+    found: Manifest = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": drain_seconds + _GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [spread],
+        "containers": [_server(served)],
+        "volumes": [_model_volume(served), {"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}],
+    }
+    if served.bundle_by == INIT_CONTAINER:
+        found["initContainers"] = [_fetcher(served)]
+    return found
+
+
+def _server(served: ServedVersion) -> Manifest:
+    limits = served.settings.model_copy(update={"notice_seconds": NOTICE_SECONDS})
+    words = {
+        "bundle": _MODEL_FOLDER,
+        "digest": served.record.digest,
+        "version": str(served.record.version),
+        "host": "0.0.0.0",  # noqa: S104 (in a pod, whose policy says who may come in)
+        "port": str(PORT),
+        "settings": limits.model_dump_json(),
+    }
+    health = {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 5}
+    ready = {"httpGet": {"path": "/ready", "port": "http"}, "timeoutSeconds": 5}
+    return {
+        **_container(served, "server"),
+        "args": [word for name, value in words.items() for word in (f"--{name}", value)],
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "startupProbe": {**health, "periodSeconds": 1, "failureThreshold": 180},
+        "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {**health, "periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": [_mount("model", _MODEL_FOLDER, read_only=True), _mount("scratch", "/tmp")],  # noqa: S108
+    }
+
+
+def _fetcher(served: ServedVersion) -> Manifest:
+    """Fetches the bundle, compares it with its digest, and leaves it where the server finds it."""
+    words = {"project": served.record.project, "digest": served.record.digest, "to": _MODEL_FOLDER}
+    plain = [
+        {"name": name, "value": served.environment[name]} for name in _FETCH_SETTINGS if served.environment.get(name)
+    ]
+    secret = [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": _SECRET, "key": name, "optional": False}}}
+        for name in _SECRET_KEYS
+    ]
+    return {
+        **_container(served, "fetch-bundle"),
+        "command": ["python", "-m", "include.serving.fetch"],
+        "args": [word for name, value in words.items() for word in (f"--{name}", value)],
+        "env": [*plain, *secret],
+        "volumeMounts": [_mount("model", _MODEL_FOLDER), _mount("scratch", "/tmp")],  # noqa: S108
+    }
+
+
+def _container(served: ServedVersion, name: str) -> Manifest:
+    cpu, memory = served.placement.cpu, served.placement.memory
+    return {
+        "name": name,
+        "image": served.image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {
+            "requests": {"cpu": _millicores(cpu), "memory": memory},
+            "limits": {"cpu": str(math.ceil(cpu)), "memory": memory},
+        },
+        "securityContext": _RESTRICTED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _model_volume(served: ServedVersion) -> Manifest:
+    if served.bundle_by == IMAGE_VOLUME:
+        reference = {"reference": served.placement.artifact, "pullPolicy": "IfNotPresent"}
+        return {"name": "model", "image": reference}
+    return {"name": "model", "emptyDir": {"sizeLimit": _MODEL_LIMIT}}
+
+
+def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "mountPath": path}
+    return {**found, "readOnly": True} if read_only else found
+
+
+def _millicores(cpu: float) -> str:
+    return f"{max(1, round(cpu * 1000))}m"

@@ -1,0 +1,166 @@
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock, create_autospec
+
+import pytest
+import urllib3
+from kubernetes.client import ApiClient, ApiException, Configuration
+
+from include.errors import ConfigurationError, PlatformError, TemporaryError
+from include.stores.cluster_api import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    FIELD_MANAGER,
+    SERVICE,
+    Cluster,
+    ConflictError,
+    Kind,
+    open_cluster,
+    selector_of,
+)
+
+MANIFEST = {"metadata": {"name": "delay"}, "spec": {}}
+
+
+@pytest.fixture
+def client() -> Any:
+    found = create_autospec(ApiClient, instance=True)
+    found.configuration = create_autospec(Configuration, instance=True, host="https://cluster.example")
+    return found
+
+
+@pytest.fixture
+def cluster(client: Any) -> Cluster:
+    return Cluster(client, "models", is_inside=False)
+
+
+def refusal(status: int, message: str = "because", reason: str = "") -> ApiException:
+    error = ApiException(status=status, reason="Reason")
+    error.body = json.dumps({"kind": "Status", "message": message, "reason": reason})
+    return error
+
+
+def asked(client: Any) -> tuple[Any, ...]:
+    """Path, method, query, content type and body of the last call."""
+    (path, method), named = client.call_api.call_args
+    return path, method, dict(named["query_params"]), named["header_params"]["Content-Type"], named["body"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (SERVICE, "/api/v1/namespaces/models/services/delay"),
+        (DEPLOYMENT, "/apis/apps/v1/namespaces/models/deployments/delay"),
+        (AUTOSCALER, "/apis/autoscaling/v2/namespaces/models/horizontalpodautoscalers/delay"),
+    ],
+)
+def test_object_is_applied_by_the_server_under_our_name(client: Any, cluster: Cluster, kind: Kind, path: str) -> None:
+    client.call_api.return_value = {"made": True}
+    assert cluster.apply(kind, MANIFEST) == {"made": True}
+    body = {"apiVersion": kind.api_version, "kind": kind.name, **MANIFEST}
+    query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+    assert asked(client) == (path, "PATCH", query, "application/apply-patch+yaml", body)
+
+
+def test_every_call_is_bounded_and_signed(client: Any, cluster: Cluster) -> None:
+    client.call_api.return_value = {"metadata": {}}
+    cluster.read(SERVICE, "delay")
+    named = client.call_api.call_args.kwargs
+    assert named["_request_timeout"] == (5, 30)
+    assert named["auth_settings"] == ["BearerToken"]
+
+
+def test_what_is_gone_or_going_is_none(client: Any, cluster: Cluster) -> None:
+    client.call_api.side_effect = refusal(404)
+    assert cluster.read(SERVICE, "delay") is None
+    cluster.delete(SERVICE, "delay")
+    cluster.change(SERVICE, "delay", {})
+    client.call_api.side_effect = [{"metadata": {"deletionTimestamp": "now"}}, {"items": [{"metadata": {}}]}]
+    assert cluster.read(SERVICE, "delay") is None
+    assert cluster.find(SERVICE, labels={"a": "1", "b": "2"}) == [{"metadata": {}}]
+    assert asked(client)[2] == {"labelSelector": "a=1,b=2"}
+
+
+def test_delete_takes_only_what_it_means(client: Any, cluster: Cluster) -> None:
+    client.call_api.return_value = {}
+    cluster.delete(DEPLOYMENT, "delay", resource_version="7")
+    body = asked(client)[4]
+    assert body["preconditions"] == {"resourceVersion": "7"}
+    assert body["propagationPolicy"] == "Background"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (
+            refusal(403, "denied"),
+            ConfigurationError,
+            r"does not patch services 'delay' in namespace 'models': denied\.",
+        ),
+        (refusal(403, "denied"), ConfigurationError, "needs verb 'patch'"),
+        (refusal(403, "x is forbidden: exceeded quota: q"), TemporaryError, "raise the quota"),
+        (refusal(401), ConfigurationError, "does not patch services"),
+        (refusal(404, "no namespace"), ConfigurationError, "Is the namespace there"),
+        (refusal(409), ConflictError, "Somebody else changed it"),
+        (refusal(422, "spec.x: Required"), ConfigurationError, "spec.x: Required"),
+        (refusal(429), TemporaryError, "because"),
+        (refusal(500), TemporaryError, "because"),
+        (ApiException(status=0, reason="SSLError"), TemporaryError, "SSLError"),
+        (urllib3.exceptions.MaxRetryError(None, "/x", "refused"), TemporaryError, "https://cluster.example does not"),  # type: ignore[arg-type]
+        (OSError("broken"), TemporaryError, "does not answer: broken"),
+    ],
+)
+def test_every_refusal_is_an_error_of_the_tree(
+    client: Any, cluster: Cluster, error: Exception, expected: type[PlatformError], message: str
+) -> None:
+    client.call_api.side_effect = error
+    with pytest.raises(expected, match=message):
+        cluster.apply(SERVICE, MANIFEST)
+
+
+def test_twin_of_an_object_is_a_conflict(client: Any, cluster: Cluster) -> None:
+    client.call_api.side_effect = refusal(409, "already exists")
+    with pytest.raises(ConflictError, match="does not create services 'delay'"):
+        cluster.create(SERVICE, MANIFEST)
+
+
+def test_version_is_read_whatever_the_provider_adds(client: Any, cluster: Cluster) -> None:
+    client.call_api.return_value = {"major": "1", "minor": "35+"}
+    assert cluster.version() == (1, 35)
+
+
+def test_answer_of_a_service_comes_through_the_api_server(client: Any, cluster: Cluster) -> None:
+    client.last_response = Mock(status=200, data='{"predictions": []}')
+    client.last_response.getheaders.return_value = {"X-Model-Version": "3"}
+    answer = cluster.proxied("POST", "delay:8080", "invocations", b'{"a": 1}')
+    assert (answer.status, answer.content) == (200, b'{"predictions": []}')
+    assert answer.headers == {"x-model-version": "3"}
+    assert asked(client)[0] == "/api/v1/namespaces/models/services/delay:8080/proxy/invocations"
+    assert asked(client)[4] == {"a": 1}
+
+
+def test_refusal_of_the_service_is_an_answer_and_that_of_the_api_server_is_not(client: Any, cluster: Cluster) -> None:
+    refused = ApiException(status=400, reason="Bad Request")
+    refused.body = '{"message": "unknown column"}'
+    client.call_api.side_effect = refused
+    assert cluster.proxied("POST", "delay:8080", "invocations", b"{}").status == 400
+    client.call_api.side_effect = refusal(503, "no endpoints available")
+    with pytest.raises(TemporaryError, match=r"does not answer at delay:8080.*no endpoints available"):
+        cluster.proxied("GET", "delay:8080", "health")
+    client.call_api.side_effect = refusal(403, "no")
+    with pytest.raises(ConfigurationError, match="services/proxy"):
+        cluster.proxied("GET", "delay:8080", "health")
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "apiVersion: v1\nkind: Config\ncurrent-context: gone\n"])
+def test_machine_without_a_cluster_is_told_so(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"no cluster to serve models in: .*KUBECONFIG names the cluster"):
+        open_cluster("models", {"KUBECONFIG": str(path)})
+
+
+def test_labels_select_all_together() -> None:
+    assert selector_of({"a": "1", "b": "2"}) == "a=1,b=2"
