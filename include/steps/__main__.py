@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from include.contract import settings
@@ -19,7 +18,9 @@ from include.spec.load import load_project
 from include.steps.catalogue import STEPS
 from include.steps.context import StepContext
 from include.steps.events import EventLog
-from include.steps.runtime import run_step
+from include.steps.last_words import leave_last_words
+from include.steps.runtime import Ending, run_step
+from include.steps.stopping import Stopper, watching
 from include.steps.threads import WAITING
 from include.stores.from_env import Stores
 
@@ -30,6 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """Ends with the exit code of a configuration error: argparse's own 2 would be retried as a bug."""
 
     def error(self, message: str) -> NoReturn:
+        leave_last_words(message)
         self.print_usage(sys.stderr)
         self.exit(ConfigurationError.exit_code, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
@@ -79,13 +81,10 @@ def main(arguments: Sequence[str]) -> int:
     command = command_of(arguments)
     fields = {"step": command.step.value, "project": command.project, "subject": command.subject}
     events = EventLog(fields=fields | {"run": command.run, "attempt": command.attempt})
+    stopper = Stopper(lambda error: _fail(events, error, str(error), error.exit_code))
     try:
-        spec = load_project(command.project)
-        code = _agreed_code(command)
-        context = StepContext(command=command, spec=spec, stores=Stores(), events=events, code=code)
-        _ = context.partition  # a partition that is none is refused before anything else
-        events.emit("started")
-        ending = run_step(context)
+        with watching(stopper, os.environ):
+            ending = _run(command, events, stopper)
     except PlatformError as error:
         return _fail(events, error, str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 (the top of the CLI: whatever is left is a bug)
@@ -95,6 +94,15 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(events, ending.error, str(ending.error), ending.error.exit_code)
     events.emit(ending.outcome.status.value.replace("_", " "), seconds=ending.outcome.seconds)
     return EXIT_DONE
+
+
+def _run(command: StepCommand, events: EventLog, stopper: Stopper) -> Ending:
+    spec = load_project(command.project)
+    code = _agreed_code(command)
+    context = StepContext(command=command, spec=spec, stores=Stores(), events=events, code=code)
+    _ = context.partition  # a partition that is none is refused before anything else
+    events.emit("started")
+    return run_step(context, stopper)
 
 
 def _agreed_code(command: StepCommand) -> str:
@@ -119,9 +127,7 @@ def _fail(events: EventLog, error: BaseException, message: str, code: int) -> in
         events.emit("skipped", reason=message)
     else:
         events.error("failed", error=type(error).__name__, message=message, exit_code=code)
-    path = os.environ.get(settings.ERROR_PATH)
-    if path:
-        Path(path).write_text(message.splitlines()[0][:1024] if message else type(error).__name__, encoding="utf-8")
+    leave_last_words(message or type(error).__name__)
     return code
 
 

@@ -24,11 +24,12 @@ from include.contract.receipt import (
     canonical_json,
     identity_of,
 )
-from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError
+from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError, TemporaryError
 from include.steps.catalogue import step_module
 from include.steps.context import Plan, StepContext, Work
 from include.steps.fencing import FencedStores
 from include.steps.lease import Lease
+from include.steps.stopping import Unstopped
 from include.stores.metrics import report_outcome
 
 
@@ -40,31 +41,40 @@ class Ending:
     error: PlatformError | None = None
 
 
-def run_step(context: StepContext) -> Ending:
+def run_step(context: StepContext, stopper: Unstopped | None = None) -> Ending:
     """
     Do one call of one step and write down how it ended.
 
     Errors of the tree become an outcome; anything else is a bug and passes through.
+
+    :param stopper: ends the process when the lease is lost at work; without one, the next publication fails.
+    :raises TemporaryError: if how it ended cannot be written; the message says that, too.
     """
     began = time.monotonic()
-    metrics = context.stores.metrics
+    stopper = stopper or Unstopped()
     try:
-        lease = Lease(context.stores.objects, context.command)
+        lease = Lease(context.stores.objects, context.command, on_loss=stopper.stop)
+        stopper.engage(lease, lambda error: _failed(context, error, began))
         fenced = FencedStores(environment=context.stores.environment, inner=context.stores, lease=lease)
-        key, status = _receipt_for(replace(context, stores=fenced), lease)
+        key, status = _receipt_for(replace(context, stores=fenced), lease, stopper)
     except PlatformError as error:
-        status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
-        outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
-        _record(context, outcome)
-        report_outcome(metrics, outcome)
-        return Ending(outcome, error)
+        stopper.conclude()
+        return Ending(_failed(context, error, began), error)
+    stopper.conclude()
     outcome = _outcome(context, status, began, exit_code=EXIT_DONE, receipt=key)
-    _record(context, outcome)
-    report_outcome(metrics, outcome)
+    _record(context, outcome, f"The work is done, and receipt {key} holds.")
     return Ending(outcome)
 
 
-def _receipt_for(context: StepContext, lease: Lease) -> tuple[str, OutcomeStatus]:
+def _failed(context: StepContext, error: PlatformError, began: float) -> Outcome:
+    """Write down how a try failed or was skipped."""
+    status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
+    outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
+    _record(context, outcome, str(error))
+    return outcome
+
+
+def _receipt_for(context: StepContext, lease: Lease, stopper: Unstopped) -> tuple[str, OutcomeStatus]:
     """Key of the receipt that holds for this call, and whether the work was done before."""
     started_at = datetime.now(UTC)
     command = context.command
@@ -86,6 +96,7 @@ def _receipt_for(context: StepContext, lease: Lease) -> tuple[str, OutcomeStatus
         work = plan.work(f"{identity}.{generation}")
         receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
         data = canonical_json(receipt.model_dump(mode="json"))
+        stopper.conclude()
         while not context.stores.objects.create(key, data):
             # A twin of this call was quicker; what it sealed is ours as well, unless it was lost in the meantime.
             if _holds(context, plan, key):
@@ -174,14 +185,27 @@ def _outcome(
     )
 
 
-def _record(context: StepContext, outcome: Outcome) -> None:
-    """Write the outcome under the first free number of this try."""
+def _record(context: StepContext, outcome: Outcome, told: str) -> None:
+    """
+    Write the outcome under the first free number of this try, and count it.
+
+    :param told: how it ended, for the case that this cannot be written.
+    """
     command, ending = context.command, 0
     data = canonical_json(outcome.model_dump(mode="json"))
-    while True:
-        key = outcome_key(
-            command.project, command.run, command.step.value, command.subject, attempt=command.attempt, ending=ending
-        )
-        if context.stores.objects.create(key, data):
-            return
-        ending += 1
+    try:
+        while not context.stores.objects.create(
+            outcome_key(
+                command.project,
+                command.run,
+                command.step.value,
+                command.subject,
+                attempt=command.attempt,
+                ending=ending,
+            ),
+            data,
+        ):
+            ending += 1
+    except TemporaryError as error:
+        raise TemporaryError(f"{told} How it ended could not be written down: {error}") from error
+    report_outcome(context.stores.metrics, outcome)

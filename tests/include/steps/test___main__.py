@@ -126,6 +126,22 @@ def test_nothing_falls_back_to_a_default_that_nobody_asked_for(
     assert missing in capsys.readouterr().err
 
 
+def test_a_command_line_that_is_none_leaves_last_words(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.ERROR_PATH, str(place / "error"))
+    with pytest.raises(SystemExit, match="78"):
+        cli.main(CALL[:-2])
+    assert "--run" in (place / "error").read_text()
+
+
+def test_a_deadline_that_is_none_is_a_matter_of_configuration(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _with(monkeypatch)
+    monkeypatch.setenv(settings.DEADLINE_SECONDS, "soon")
+    assert cli.main(CALL) == 78
+    assert "ML_DEADLINE_SECONDS is 'soon'" in capsys.readouterr().err
+
+
 def test_options_are_those_of_the_step() -> None:
     command = cli.command_of(["deploy", *CALL[1:], "--promote", "no", "--window", "9"])
     assert command.options == (("window", "9"), ("promote", "no"))

@@ -22,7 +22,9 @@ from include.errors import (
 from include.steps import runtime
 from include.steps.context import Plan, StepContext, Work
 from include.steps.events import EventLog
+from include.steps.lease import Lease
 from include.steps.runtime import Ending, run_step
+from include.steps.stopping import Unstopped
 from include.stores.from_env import Stores
 from include.stores.leases import Leases, revoke
 from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
@@ -354,3 +356,55 @@ def test_a_second_call_of_done_work_takes_no_lease(bench: Bench) -> None:
     assert bench.run(run="r2").outcome.status is OutcomeStatus.ALREADY_DONE
     assert bench.keys("leases/") == before
     assert len(before) == 1
+
+
+class _Silent(MemoryObjects):
+    """Takes everything but outcomes."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        if key.startswith("runs/"):
+            message = "S3 did not answer."
+            raise TemporaryError(message)
+        return super().create(key, data)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (DataRejectedError("Bad rows."), r"Bad rows\. How it ended could not be written down: S3 did not answer"),
+        (None, r"The work is done, and receipt receipts/\S+ holds\. How it ended could not be written down"),
+    ],
+)
+def test_an_outcome_that_cannot_be_written_is_temporary_and_says_how_it_ended(
+    bench: Bench, error: PlatformError | None, told: str
+) -> None:
+    bench.objects = _Silent()
+    bench.step.error = error
+    with pytest.raises(TemporaryError, match=told):
+        bench.run()
+
+
+class _Remembering(Unstopped):
+    def __init__(self) -> None:
+        self.concluded = 0
+        self.record: Callable[[TemporaryError], object] = lambda _error: None
+
+    def engage(self, lease: Lease, record: Callable[[TemporaryError], object]) -> None:  # noqa: ARG002
+        self.record = record
+
+    def conclude(self) -> None:
+        self.concluded += 1
+
+
+def test_whoever_ends_a_step_can_write_down_how_and_not_after_its_receipt(bench: Bench) -> None:
+    stopper = _Remembering()
+    before: list[int] = []
+    bench.step.before_sealing = lambda: before.append(stopper.concluded)
+    ending = run_step(bench.context(), stopper)
+    assert before == [0]
+    assert stopper.concluded > 0
+    stopper.record(TemporaryError("Told to end."))
+    found = bench.context().evidence.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
+    assert found is not None
+    assert (found.exit_code, found.message) == (75, "Told to end.")
+    assert bench.keys("receipts/") == [ending.outcome.receipt]

@@ -1,0 +1,191 @@
+"""
+How a step ends before its time: told by SIGTERM, over its deadline, or without its lease.
+
+A thread does it, because the main thread may be deep in a library that never looks up: it takes away the right to
+publish, says why, writes down how the try ended and leaves. In a container the step is process 1, for which the kernel
+ignores every signal without a handler. A forked step and one that is started by hand keep the default: SIGTERM ends
+them at once, and whoever sent it knows why.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from include.contract import settings
+from include.errors import ConfigurationError, TemporaryError
+from include.steps.lease import Lease
+
+CONCLUSION_SECONDS = 10.0
+"""How long a step that is writing its receipt or its outcome may finish that."""
+RECORD_SECONDS = 5.0
+"""How long writing down how the try ended may take; together with the above less than the 30 s that a pod is given."""
+_INIT = 1
+
+
+class Unstopped:
+    """Nothing ends the step but itself."""
+
+    def engage(self, lease: Lease, record: Callable[[TemporaryError], object]) -> None:
+        """Say what is taken away and how the end is written down."""
+
+    def conclude(self) -> None:
+        """The step itself decides from here on how it ends."""
+
+    def stop(self, error: TemporaryError) -> None:
+        """End the step."""
+
+
+class Stopper(Unstopped):
+    """
+    Ends the process of one step, once.
+
+    :param tell: says why, to the log and as last words.
+    :param leave: ends the process with an exit code.
+    """
+
+    def __init__(self, tell: Callable[[TemporaryError], object], leave: Callable[[int], object] = os._exit) -> None:
+        self._tell = tell
+        self._leave = leave
+        self._lease: Lease | None = None
+        self._record: Callable[[TemporaryError], object] = tell
+        self._first = threading.Lock()
+        self._ending = threading.Lock()
+        self._is_concluding = False
+        self._is_engaged = False
+
+    def engage(self, lease: Lease, record: Callable[[TemporaryError], object]) -> None:
+        """
+        Say what is taken away and how the end is written down.
+
+        :param record: writes the outcome of the try; may take long where the object store is away.
+        """
+        self._lease, self._record, self._is_engaged = lease, record, True
+
+    def conclude(self) -> None:
+        """The main thread decides from here on how the step ends; waits for ever if it is being ended."""
+        if not self._is_concluding:
+            self._ending.acquire()
+            self._is_concluding = True
+
+    def stop(self, error: TemporaryError) -> None:
+        """
+        End the process with the error's exit code; called in another thread than the main one.
+
+        :param error: why; of several reasons the first one counts.
+        """
+        if not self._first.acquire(blocking=False):
+            return
+        if self._lease is not None:
+            self._lease.lose(error)
+        is_ours = self._ending.acquire(timeout=CONCLUSION_SECONDS)
+        self._tell(error)
+        if is_ours and self._is_engaged:
+            _within(RECORD_SECONDS, lambda: self._record(error))
+        _kill_children()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        self._leave(error.exit_code)
+
+
+@contextmanager
+def watching(stopper: Stopper, environment: Mapping[str, str]) -> Iterator[None]:
+    """
+    Stop the step at its deadline and, where its last words are asked for or it is process 1, at SIGTERM.
+
+    :raises ConfigurationError: if the deadline is no number of seconds.
+    """
+    deadline = deadline_seconds(environment)
+    is_catching = os.getpid() == _INIT or bool(environment.get(settings.ERROR_PATH))
+    if deadline is None and not is_catching:
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    threading.Thread(target=_watch, args=(stopper, reading, deadline), name="watch", daemon=True).start()
+    try:
+        with _caught(writing) if is_catching else contextlib.nullcontext():
+            yield
+    finally:
+        os.close(writing)  # the thread reads the end of the pipe, and is done
+
+
+def deadline_seconds(environment: Mapping[str, str]) -> float | None:
+    """
+    How long the step may work; None for no limit.
+
+    :raises ConfigurationError: if the setting is no number above 0.
+    """
+    given = environment.get(settings.DEADLINE_SECONDS)
+    if not given:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        message = f"Environment variable {settings.DEADLINE_SECONDS} is '{given}'; a number of seconds is expected."
+        raise ConfigurationError(message)
+    return seconds
+
+
+@contextmanager
+def _caught(writing: int) -> Iterator[None]:
+    """SIGTERM becomes a byte in a pipe at once, even while the main thread is in a library."""
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _watch(stopper: Stopper, reading: int, deadline: float | None) -> None:
+    began = time.monotonic()
+    try:
+        while True:
+            left = None if deadline is None else max(0.0, began + deadline - time.monotonic())
+            ready, _, _ = select.select([reading], [], [], left)
+            if not ready:
+                message = f"The step worked for longer than {deadline:.0f} s ({settings.DEADLINE_SECONDS}) and ended "
+                message += "itself. Look in its log at what it was doing, or raise 'timeout' of the step in the spec."
+                stopper.stop(TemporaryError(message))
+                return
+            numbers = os.read(reading, 64)
+            if not numbers:
+                return
+            if signal.SIGTERM in numbers:
+                seconds = time.monotonic() - began
+                message = f"The step was told to end (SIGTERM) after {seconds:.0f} s, before it left a receipt."
+                stopper.stop(TemporaryError(message))
+                return
+    finally:
+        os.close(reading)
+
+
+def _within(seconds: float, write: Callable[[], object]) -> None:
+    """Let a call that may hang have this long; how it fails is told by what it did not write."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            write()
+
+    writer = threading.Thread(target=run, name="record", daemon=True)
+    writer.start()
+    writer.join(seconds)
+
+
+def _kill_children() -> None:
+    """Child processes of this one (Linux): nobody would wait for them."""
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for pid in path.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
