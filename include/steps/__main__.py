@@ -1,9 +1,7 @@
 """The CLI of the steps: ``python -m include.steps <step> --project flights --partition 2013-03 --run by-hand``."""
 
 import argparse
-import ctypes
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,12 +17,11 @@ from include.steps.catalogue import STEPS
 from include.steps.context import StepContext
 from include.steps.events import EventLog
 from include.steps.last_words import leave_last_words
+from include.steps.parent_watch import end_with_parent
 from include.steps.runtime import Ending, run_step
 from include.steps.stopping import Stopper, watching
 from include.steps.threads import WAITING
 from include.stores.from_env import Stores
-
-_PR_SET_PDEATHSIG = 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 
     :return: the exit code: 0 done, 65 data rejected, 78 configuration, 75 temporary, 99 nothing to do, 70 a bug.
     """
-    _die_with_parent()
+    end_with_parent()
     os.environ.setdefault(*WAITING)
     command = command_of(arguments)
     fields = {"step": command.step.value, "project": command.project, "subject": command.subject}
@@ -129,12 +126,6 @@ def _fail(events: EventLog, error: BaseException, message: str, code: int) -> in
         events.error("failed", error=type(error).__name__, message=message, exit_code=code)
     leave_last_words(message or type(error).__name__)
     return code
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel (Linux) to end this process when its parent ends, however that comes about."""
-    if os.environ.get(settings.DIE_WITH_PARENT) == "1" and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -215,12 +215,7 @@ def test_nothing_runs_on_when_the_tasks_own_process_is_killed(bundle: Bundle, mo
     assert all(is_running(one) for one in pids)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    leader = pids[0]
-    if "ML_FORK_SERVER" in os.environ:
-        wait_until(lambda: all_gone(pids), "the group to end")
-    else:
-        # The kernel asks only the leader, and this one does not listen; a real step does.
-        os.killpg(leader, signal.SIGKILL)
+    wait_until(lambda: all_gone(pids), "the group to end")
 
 
 def test_a_task_whose_supervisor_is_gone_ends_its_step(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

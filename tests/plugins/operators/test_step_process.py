@@ -85,12 +85,14 @@ def test_a_group_that_does_not_listen_is_killed_after_its_grace(folder: Path) ->
     assert all_gone([int(word) for word in kept.text.split()])
 
 
-def test_an_ordinary_process_dies_with_its_parent(folder: Path) -> None:
+def test_an_ordinary_process_dies_with_its_parent_though_it_and_its_child_do_not_listen(folder: Path) -> None:
     (folder / "include" / "steps" / "__main__.py").write_text(
-        f"import os, sys, time; sys.path.insert(0, {ROOT!r})\n"
+        f"import os, signal, subprocess, sys, time; sys.path.insert(0, {ROOT!r})\n"
         "del sys.modules['include.steps'], sys.modules['include']\n"
-        "from include.steps.__main__ import _die_with_parent; _die_with_parent()\n"
-        "open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'pid.txt'); time.sleep(300)\n"
+        "from include.steps.parent_watch import end_with_parent; end_with_parent()\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '300'])\n"
+        "open('pids', 'w').write(f'{os.getpid()} {child.pid}'); os.rename('pids', 'pids.txt'); time.sleep(300)\n"
     )
     code = (
         f"import sys, time; sys.path.insert(0, {ROOT!r}); from pathlib import Path\n"
@@ -99,11 +101,13 @@ def test_an_ordinary_process_dies_with_its_parent(folder: Path) -> None:
         "time.sleep(300)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
-    wait_until((folder / "pid.txt").exists, "the child")
+    wait_until((folder / "pids.txt").exists, "the child")
+    pids = [int(word) for word in (folder / "pids.txt").read_text().split()]
+    assert not all_gone(pids[:1])
+    assert not all_gone(pids[1:])
     parent.kill()
     parent.wait()
-    pid = int((folder / "pid.txt").read_text())
-    wait_until(lambda: all_gone([pid]), "the child to follow its parent")
+    wait_until(lambda: all_gone(pids), "the group to follow its parent")
 
 
 def test_a_supervisor_that_is_gone_ends_the_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

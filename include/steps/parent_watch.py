@@ -1,0 +1,80 @@
+"""
+An ordinary step, and all that it started, ends with the process that started it, however that comes about (Linux).
+
+The kernel asks the step itself to end, but a step may be deaf, and its children are not asked. So a second process,
+forked before anything is imported, looks at both and kills the step's process group once the parent is gone.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from include.contract import settings
+
+PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 3.0
+"""How long the group may take to end after SIGTERM."""
+TIDY_SECONDS = 10.0
+"""How long what a finished step left running is looked after: its parent ends it sooner."""
+LOOK_SECONDS = 0.1
+
+
+def end_with_parent() -> None:
+    """Have this process and its group ended with its parent, where the environment says so."""
+    if os.environ.get(settings.DIE_WITH_PARENT) != "1" or sys.platform != "linux":
+        return
+    parent, leader = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # A step that does not lead its group shares it with whoever called it, a shell for one.
+    if os.getpid() == os.getpgrp() and os.fork() == 0:
+        _watch(parent, leader, os.getpgrp())
+    for descriptor in (parent, leader):
+        os.close(descriptor)
+
+
+def _watch(parent: int, leader: int, group: int) -> NoReturn:
+    """
+    Wait until the parent or the group is gone.
+
+    :param parent: a file descriptor that becomes readable when the parent ends.
+    :param leader: the same of the step.
+    """
+    try:
+        os.setsid()
+        os.dup2(parent, 0)
+        os.dup2(leader, 1)
+        os.closerange(2, os.sysconf("SC_OPEN_MAX"))
+        _wait(0, 1, group)
+    finally:
+        os._exit(0)
+
+
+def _wait(parent: int, leader: int, group: int) -> None:
+    select.select([parent, leader], [], [])
+    until = time.monotonic() + TIDY_SECONDS
+    # Where nobody reaps orphans, a group of zombies stays for ever.
+    while _signal(group, 0) and time.monotonic() < until:
+        if select.select([parent], [], [], LOOK_SECONDS)[0]:
+            _end(group)
+            return
+
+
+def _end(group: int) -> None:
+    _signal(group, signal.SIGTERM)
+    until = time.monotonic() + GRACE_SECONDS
+    while _signal(group, 0) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    _signal(group, signal.SIGKILL)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to the group (0: only look); whether there is such a group."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
