@@ -130,9 +130,10 @@ def test_bindings_name_roles_and_accounts_that_exist(base: list[Object]) -> None
     assert bound == roles
 
 
-def test_no_account_hands_out_its_token_unasked(base: list[Object]) -> None:
+def test_only_airflow_gets_a_token_unasked(base: list[Object]) -> None:
     accounts = of_kind(base, "ServiceAccount")
-    assert [one["automountServiceAccountToken"] for one in accounts] == [False] * len(accounts)
+    given = [one["metadata"]["name"] for one in accounts if one["automountServiceAccountToken"]]
+    assert given == ["ml-airflow"]
     assert {one["metadata"]["namespace"] for one in accounts if one["metadata"]["name"] == "default"} == set(NAMESPACES)
     for name, pod in pods(base):
         assert pod["automountServiceAccountToken"] is False, name
