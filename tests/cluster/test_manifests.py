@@ -20,7 +20,6 @@ OVERLAY = REPOSITORY / "helm-values" / "cluster" / "overlays" / "example"
 NAMESPACES = ("ml-platform", "ml-steps", "ml-serving")
 Object = dict[str, Any]
 Granted = dict[str, set[str]]
-LIFE = {"create", "get", "list", "patch", "delete"}
 MATRIX: dict[tuple[str, str], dict[str, Granted]] = {
     ("ml-platform", "ml-airflow"): {
         "ml-steps": {
@@ -31,11 +30,12 @@ MATRIX: dict[tuple[str, str], dict[str, Granted]] = {
     },
     ("ml-steps", "ml-deploy"): {
         "ml-serving": {
-            "deployments.apps": LIFE,
-            "services": LIFE,
-            "horizontalpodautoscalers.autoscaling": LIFE,
-            "poddisruptionbudgets.policy": LIFE,
-            "networkpolicies.networking.k8s.io": LIFE,
+            "deployments.apps": {"create", "get", "list", "patch", "delete"},
+            "services": {"create", "get", "patch", "delete"},
+            "horizontalpodautoscalers.autoscaling": {"create", "patch", "delete"},
+            "poddisruptionbudgets.policy": {"create", "patch"},
+            "networkpolicies.networking.k8s.io": {"create", "patch"},
+            "endpointslices.discovery.k8s.io": {"list"},
             "pods": {"get", "list"},
             "events": {"list"},
         }
