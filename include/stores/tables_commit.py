@@ -2,6 +2,7 @@
 
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -122,7 +123,10 @@ def commit(
             fence()
         with mapped(place.writing, damaged=place.way_out):
             try:
-                return _create(folder, place, sealed) if table is None else _replace(table, folder, place, sealed)
+                if table is not None:
+                    return _replace(table, folder, place, sealed)
+                if folder.begin_log(_first_commit(folder, place, sealed)):
+                    return 0
             except DeltaError as error:
                 if not is_race(error):
                     raise
@@ -132,22 +136,31 @@ def commit(
     raise TemporaryError(message)
 
 
-def _create(folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+def _first_commit(folder: TableFolder, place: Place, sealed: SealedFile) -> bytes:
+    """
+    The commit that makes the table: deltalake's own, made in a folder of its own.
+
+    Where two writers make one table at once, deltalake 1.6.6 lets the second make it again as version 1, beside the
+    first one's rows and with columns of its own, and calls that version 0.
+    """
     import pyarrow as pa
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
 
-    create_table_with_add_actions(
-        folder.uri,
-        Schema.from_arrow(sealed.schema.append(pa.field(PARTITION_COLUMN, pa.string()))),
-        [_added(place, sealed)],
-        partition_by=[PARTITION_COLUMN],
-        configuration=dict(_SETTINGS),
-        storage_options=dict(folder.options) or None,
-        commit_properties=_properties(place, sealed),
-    )
-    folder.sync_log(range(1))
-    return 0
+    with tempfile.TemporaryDirectory(prefix="table-") as scratch:
+        create_table_with_add_actions(
+            scratch,
+            Schema.from_arrow(sealed.schema.append(pa.field(PARTITION_COLUMN, pa.string()))),
+            [_added(place, sealed)],
+            partition_by=[PARTITION_COLUMN],
+            configuration=dict(_SETTINGS),
+            commit_properties=_properties(place, sealed),
+        )
+        actions = TableFolder(scratch).actions(0)
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["operationParameters"]["location"] = folder.uri
+    return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
 
 
 def _replace(table: "DeltaTable", folder: TableFolder, place: Place, sealed: SealedFile) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import listed
+from include.stores.objects import open_objects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,11 +112,22 @@ class TableFolder:
         except ValueError:
             return False
 
+    def begin_log(self, commit: bytes) -> bool:
+        """
+        Write the first version of the log, atomically and synced.
+
+        :return: False if there was one already; it is left alone.
+        """
+        return open_objects(Path(self.uri).as_uri() if self.is_local else self.uri).create(_log_file(0), commit)
+
+    def actions(self, version: int) -> list[dict[str, Any]]:
+        """What one commit did, action by action."""
+        with self._files.open_input_file(_log_file(version)) as file:
+            return [json.loads(line) for line in file.read().splitlines()]
+
     def added_by(self, version: int) -> list[str]:
         """Paths of the files that one commit named."""
-        with self._files.open_input_file(_log_file(version)) as file:
-            actions = [json.loads(line) for line in file.read().splitlines()]
-        return [str(action["add"]["path"]) for action in actions if "add" in action]
+        return [str(action["add"]["path"]) for action in self.actions(version) if "add" in action]
 
     def sync_log(self, versions: range) -> None:
         """Let the disk have these versions of the log, so that what comes after them cannot outlive them."""

@@ -3,7 +3,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
 
 from include.errors import DataRejectedError, TemporaryError
 from include.stores import tables_commit
@@ -70,11 +69,7 @@ def test_a_commit_that_got_through_without_an_answer_is_not_repeated(folder: Tab
 
 
 def test_races_are_lost_a_bounded_number_of_times(folder: TableFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def losing(_folder: TableFolder, _place: Place, _sealed: SealedFile) -> int:
-        message = "Concurrent transaction failed"
-        raise CommitFailedError(message)
-
-    monkeypatch.setattr(tables_commit, "_create", losing)
+    monkeypatch.setattr(TableFolder, "begin_log", lambda _folder, _commit: False)
     monkeypatch.setattr(tables_commit, "_RACE_WAIT_LIMIT_SECONDS", 0.0)
     with pytest.raises(TemporaryError, match=r"lost 20 races against other writers. Run it again"):
         commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
@@ -129,3 +124,28 @@ def test_an_orphan_that_was_let_through_just_before_it_was_overtaken_looks_again
     with pytest.raises(TemporaryError, match="Another try took over"):
         commit(folder, PLACE, orphan, newest=lambda: _newest(folder), fence=fence)
     assert [path for _, path, _ in live_files(DeltaTable(folder.uri))] == [newer.path]
+
+
+def test_of_two_that_make_a_table_at_the_same_moment_one_does_and_the_other_replaces_its_rows(
+    folder: TableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = _sealed(folder, "first"), _sealed(folder, "second")
+    begin, waiting = TableFolder.begin_log, [first]
+
+    def overtaken(self: TableFolder, content: bytes) -> bool:
+        if waiting:
+            commit(folder, PLACE, waiting.pop(), newest=lambda: None)
+        return begin(self, content)
+
+    monkeypatch.setattr(TableFolder, "begin_log", overtaken)
+    assert commit(folder, PLACE, second, newest=lambda: _newest(folder)) == 1
+    assert [path for _, path, _ in live_files(DeltaTable(folder.uri))] == [second.path]
+    assert [kind for action in folder.actions(1) for kind in action if kind == "metaData"] == []
+
+
+def test_the_first_commit_says_where_the_table_lies_and_what_stamped_it(folder: TableFolder) -> None:
+    commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
+    info = folder.actions(0)[0]["commitInfo"]
+    assert info["operationParameters"]["location"] == folder.uri
+    assert info["run"] == "first"
+    assert DeltaTable(folder.uri).metadata().configuration["delta.checkpointInterval"] == "20"
