@@ -25,15 +25,18 @@ class Tool:
 
     programs: tuple[str, ...]
     provided_by: str
+    variable: str = ""
+    """Must be set, too."""
 
     def is_here(self) -> bool:
-        """Whether one of its programs is found."""
-        return any(shutil.which(program) for program in self.programs)
+        """Whether one of its programs is found, and its variable is set."""
+        return any(map(shutil.which, self.programs)) and bool(not self.variable or os.environ.get(self.variable))
 
 
 TOOLS = {
     "browser": Tool(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
-    "cluster": Tool(("kubectl",), "put kubectl on PATH and name the cluster in KUBECONFIG"),
+    "cluster": Tool(("kubectl",), "put kubectl on PATH and name the cluster in KUBECONFIG", "KUBECONFIG"),
+    "kubeconform": Tool(("kubeconform",), "go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"),
     "postgresql": Tool(("postgres", "pg_ctl"), "apt-get install postgresql, with its bin folder on PATH"),
 }
 

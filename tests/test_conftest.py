@@ -46,7 +46,20 @@ def test_what_is_required_must_be_there(suite: Path) -> None:
     assert "To get it: browser: apt-get install chromium; cluster: put kubectl on PATH" in done.stderr
 
 
+@pytest.mark.parametrize(("kubeconfig", "passed"), [("", "1 passed, 1 deselected"), ("/some/file", "2 passed")])
+def test_a_program_without_its_variable_is_not_enough(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, kubeconfig: str, passed: str
+) -> None:
+    test = suite / "test_two.py"
+    test.write_text(test.read_text().replace("browser", "cluster"))
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    assert passed in run(suite, tools="kubectl").stdout
+
+
 def test_a_tool_that_nobody_knows_is_a_mistake(suite: Path) -> None:
-    assert "REQUIRE names brouser; known are browser, cluster, postgresql." in run(suite, required="brouser").stderr
+    assert (
+        "REQUIRE names brouser; known are browser, cluster, kubeconform, postgresql."
+        in run(suite, required="brouser").stderr
+    )
     (suite / "test_two.py").write_text("import pytest\n\n@pytest.mark.needs('fax')\ndef test_page(): pass\n")
-    assert "test_page needs fax; known are browser, cluster, postgresql." in run(suite).stderr
+    assert "test_page needs fax; known are browser, cluster, kubeconform, postgresql." in run(suite).stderr

@@ -157,6 +157,7 @@ def asked(one: Object) -> subprocess.CompletedProcess[str]:
     return kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", given=json.dumps(one))
 
 
+@pytest.mark.needs("kubeconform")
 def test_every_object_is_valid(tmp_path: Path, world: World) -> None:
     location = write_schemas(json.loads(said("get", "--raw", "/openapi/v2")), tmp_path)
     file = tmp_path / "objects.yaml"
@@ -167,6 +168,7 @@ def test_every_object_is_valid(tmp_path: Path, world: World) -> None:
     assert summary == {"valid": len(world.objects), "invalid": 0, "errors": 0, "skipped": 0}, done.stdout
 
 
+@pytest.mark.needs("kubeconform")
 def test_kubeconform_finds_a_field_that_is_none(tmp_path: Path, world: World) -> None:
     location = write_schemas(json.loads(said("get", "--raw", "/openapi/v2")), tmp_path)
     file = tmp_path / "objects.yaml"
