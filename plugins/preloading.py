@@ -30,6 +30,8 @@ MODULES = (
     "plugins.pipelines.scoring",
     "plugins.pipelines.training",
 )
+OF_PODS = ("boto3", "plugins.operators.pod_step", "plugins.pipelines.maintenance")
+"""Further modules where steps are pods: without them each task would spend a second and a half on them."""
 _stamps: dict[Path, tuple[int, int]] = {}
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,10 @@ def preload(root: Path) -> None:
     _stamps.update((path, _stamp(path)) for package in PACKAGES for path in (root / package).rglob("*.py"))
     get_listener_manager()  # kept: a task otherwise looks for plugins again
     for name in MODULES:
+        import_module(name)
+    from plugins.operators.step import KUBERNETES, execution_mode  # not before the stamps
+
+    for name in OF_PODS if execution_mode() == KUBERNETES else ():
         import_module(name)
     for project in project_names():
         try:

@@ -93,6 +93,16 @@ def revocation_key(prefix: str, attempt: int, number: int) -> str:
     return f"{prefix}revoked-{attempt:03d}-{number:03d}.json"
 
 
+def memory_prefix(project: str, run: str, step: str, subject: str) -> str:
+    """Below it lies what memory tries of one step in one run had when they ran out of it."""
+    return f"memory/{project}/{safe(run)}/{step}/{subject}/"
+
+
+def memory_key(project: str, run: str, step: str, subject: str, attempt: int) -> str:
+    """The memory of one try that ran out of it."""
+    return f"{memory_prefix(project, run, step, subject)}{attempt:03d}.json"
+
+
 def report_key(project: str, step: str, subject: str, identity: str, name: str) -> str:
     """A report that a step wrote: HTML, Markdown, JSON or an image."""
     return f"reports/{project}/{step}/{subject}/{identity}/{name}"

@@ -1,50 +1,14 @@
-"""Resources of a step, schedules and serving."""
+"""Schedules and serving."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from include.spec.resources import Memory
 from include.spec.strict import Duration, StrictModel
 
 Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
-Memory = Annotated[str, Field(pattern=r"^\d+(Ki|Mi|Gi)$")]
-
-
-class ResourceSpec(StrictModel):
-    """What one step gets; what is left out comes from ``execution.default``."""
-
-    cpu: float | None = Field(default=None, gt=0)
-    """CPUs asked for; threads of OpenMP and BLAS are capped to it."""
-    memory: Memory | None = None
-    """Memory asked for; a limit where the execution mode has one."""
-    timeout: Duration | None = None
-    """The step is ended after this."""
-    retries: int | None = Field(default=None, ge=0, le=10)
-    """How often Airflow tries again after a temporary failure."""
-    retry_delay: Duration | None = None
-    """Wait before the first of those."""
-
-
-class ExecutionSpec(StrictModel):
-    """Resources by step."""
-
-    default: ResourceSpec
-    """For every step; every field is set."""
-    steps: dict[str, ResourceSpec] = Field(default_factory=dict)
-    """By step name; overrides the default field by field."""
-
-    def for_step(self, step: str) -> ResourceSpec:
-        """The default with the step's own values over it."""
-        own = self.steps.get(step)
-        if own is None:
-            return self.default
-        return self.default.model_copy(update=own.model_dump(exclude_none=True) | _durations(own))
-
-
-def _durations(resources: ResourceSpec) -> dict[str, object]:
-    given = {"timeout": resources.timeout, "retry_delay": resources.retry_delay}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 class ScheduleSpec(StrictModel):

@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from include.errors import listed, near
-from include.spec.execution import ExecutionSpec, ScheduleSpec, ServingSpec
+from include.spec.execution import ScheduleSpec, ServingSpec
 from include.spec.features import FeatureSetSpec, JoinSpec, TargetSpec
 from include.spec.lineage import check_lineage, moments_before_prediction
+from include.spec.resources import NEEDED_BY_ALL, ExecutionSpec
 from include.spec.sources import SourceSpec
 from include.spec.strict import Name, StrictModel
 from include.spec.training import EvaluationSpec, ModelSpec, SplitSpec
@@ -73,7 +74,7 @@ class ProjectSpec(StrictModel):
             _known_name("evaluation.slices", column, set(self.base.columns))
         for step in self.execution.steps:
             _known_name("execution.steps", step, set(STEP_WORDS))
-        missing = [name for name, value in self.execution.default if value is None]
+        missing = [name for name in NEEDED_BY_ALL if getattr(self.execution.default, name) is None]
         if missing:
             message = f"execution.default leaves out {listed(missing)}; every step needs them"
             raise ValueError(message)

@@ -16,6 +16,8 @@ THREAD_VARIABLES = (
     settings.THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT", "TOKIO_WORKER_THREADS",
 )  # fmt: skip
+FIXED = {"MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
+"""The same for every step of every installation."""
 
 
 def step_environment(threads: int) -> dict[str, str]:
@@ -26,4 +28,4 @@ def step_environment(threads: int) -> dict[str, str]:
         several times slower.
     """
     kept = {name: value for name, value in os.environ.items() if name in HANDED_ON or name.startswith(PREFIXES)}
-    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | FIXED

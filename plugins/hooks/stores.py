@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from include.contract.command import StepCommand
+
 if TYPE_CHECKING:
     from include.stores.protocols import ObjectStore
 
@@ -20,3 +22,13 @@ class ObjectStoreHook(BaseHook):
         from include.stores.from_env import Stores
 
         return Stores().objects
+
+    def call_off(self, command: StepCommand) -> None:
+        """
+        End the right of one try of a step to publish, wherever it may still be at work.
+
+        :raises TemporaryError: if the store does not answer.
+        """
+        from include.stores.leases import revoke
+
+        revoke(self.get_conn(), command)

@@ -4,20 +4,22 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import BaseOperator, Context
 
 from include.contract import settings
 from include.contract.command import StepCommand
 from include.contract.fork_protocol import ForkRequest
 from include.contract.step_names import StepName
-from include.errors import PermanentError, TemporaryError
+from include.errors import TemporaryError
+from include.spec.load import load_project
 from plugins.hooks.environment import step_environment
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.forked_process import NotForkedError, fork_step
 from plugins.operators.outcome import Reference, conclude
+from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
 from plugins.operators.step_log import StepLog
 from plugins.operators.step_process import OrdinaryProcess, StepProcess, follow, wait_for_end
+from plugins.operators.step_resources import given_for, resources_of, without_effect_locally
 
 
 class LocalStepOperator(BaseOperator):
@@ -32,7 +34,6 @@ class LocalStepOperator(BaseOperator):
     :param partition: the data interval, like ``2013-03``. (templated)
     :param source: for ``ingest``: the source.
     :param options: further options of the step, by name. (templated)
-    :param threads: cap for the step's native threads.
     """
 
     template_fields: Collection[str] = ("partition", "options")
@@ -48,7 +49,6 @@ class LocalStepOperator(BaseOperator):
         partition: str,
         source: str | None = None,
         options: Mapping[str, str] | None = None,
-        threads: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,23 +57,27 @@ class LocalStepOperator(BaseOperator):
         self.partition = partition
         self.source = source
         self.options = dict(options or {})
-        self.threads = threads
+        self._threads = 1
         self._process: StepProcess | None = None
         self._is_killed = False
 
+    def pre_execute(self, context: Any) -> None:
+        """Take the time limit of the trigger form, if it has one: Airflow looks at it after this."""
+        with judged_by_airflow():
+            given = given_for(StepName(self.step), context["params"])
+        if given is not None and given.timeout is not None:
+            self.execution_timeout = given.timeout
+
     def execute(self, context: Context) -> Reference:
         """Start the step, stream its output, judge it by its receipt."""
-        command = self._command(context)
-        try:
+        with judged_by_airflow():
+            command = self._command(context)
+            resources = resources_of(load_project(self.project), command.step, context["params"])
+            if asked := without_effect_locally(resources):
+                self.log.warning("Without effect on this machine, where no cluster enforces it: %s", asked)
+            self._threads = resources.threads
             reference = self._run(command)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        for asset in self.outlets:
-            if isinstance(asset, Asset):
-                context["outlet_events"][asset].extra = {
-                    "partition": command.partition,
-                    "receipt": str(reference["receipt"]),
-                }
+        tell_assets(self.outlets, context, command.partition, reference)
         return reference
 
     def _run(self, command: StepCommand) -> Reference:
@@ -101,18 +105,13 @@ class LocalStepOperator(BaseOperator):
             self._process.end()
 
     def _command(self, context: Context) -> StepCommand:
-        given = {"source": self.source, **self.options}
-        return StepCommand(
-            step=StepName(self.step),
-            project=self.project,
-            partition=self.partition,
-            run=context["run_id"],
-            attempt=context["ti"].try_number,
-            options=tuple((name, value) for name, value in given.items() if value),
+        call = StepCall(
+            step=self.step, project=self.project, partition=self.partition, source=self.source, options=self.options
         )
+        return call.command(context)
 
     def _start(self, command: StepCommand) -> StepProcess:
-        words, environment = command.arguments(), step_environment(self.threads)
+        words, environment = command.arguments(), step_environment(self._threads)
         folder = code_folder()
         request = ForkRequest(
             arguments=tuple(words), environment=environment, folder=str(folder), grace_seconds=self.grace_seconds

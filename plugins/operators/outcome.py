@@ -33,12 +33,20 @@ class Documents(Protocol):
         """Keys that begin with the prefix, in order."""
 
 
-def conclude(command: StepCommand, exit_code: int, documents: Documents, said: str = "") -> Reference:
+def conclude(
+    command: StepCommand,
+    exit_code: int | None,
+    documents: Documents,
+    said: str = "",
+    ended_by: Exception | None = None,
+) -> Reference:
     """
     Judge one try of a step.
 
-    :param exit_code: of its process; negative for the signal that ended it.
+    :param exit_code: of its process; negative for the signal that ended it; None if nobody saw it, and then the
+        outcome alone speaks.
     :param said: the step's own last error message, for an end without an outcome.
+    :param ended_by: what to raise for an end without an outcome, where more is known of it than the exit code.
     :return: the reference to its receipt.
     :raises AirflowSkipException: if it had nothing to do.
     :raises AirflowFailException: if doing it again would give the same.
@@ -47,11 +55,11 @@ def conclude(command: StepCommand, exit_code: int, documents: Documents, said: s
     outcome = _outcome(command, documents)
     if outcome is not None and outcome.receipt is not None:
         return _reference(outcome, outcome.receipt, documents)
-    if outcome is None or outcome.exit_code != exit_code:
-        raise _without_outcome(command, exit_code, said)
+    if outcome is None or exit_code not in {outcome.exit_code, None}:
+        raise ended_by or _without_outcome(command, exit_code, said)
     if outcome.status is OutcomeStatus.SKIPPED:
         raise AirflowSkipException(outcome.message)
-    raise _failure(exit_code, outcome.message)
+    raise _failure(outcome.exit_code, outcome.message)
 
 
 def _outcome(command: StepCommand, documents: Documents) -> Outcome | None:
@@ -74,8 +82,15 @@ def _reference(outcome: Outcome, key: str, documents: Documents) -> Reference:
     return {"status": outcome.status.value, "receipt": key, "row_counts": dict(receipt.row_counts)}
 
 
-def _without_outcome(command: StepCommand, exit_code: int, said: str) -> Exception:
-    where = f"{command.step.value} of {command.project} {command.subject}, run {command.run}, try {command.attempt}"
+def told(command: StepCommand) -> str:
+    """``train of flights 2013-09, run r, try 1``: a try, for a person."""
+    return f"{command.step.value} of {command.project} {command.subject}, run {command.run}, try {command.attempt}"
+
+
+def _without_outcome(command: StepCommand, exit_code: int | None, said: str) -> Exception:
+    where = told(command)
+    if exit_code is None:
+        return TemporaryError(f"The process of {where} is gone, and left no receipt: nothing proves its work.")
     if exit_code == EXIT_DONE:
         return TemporaryError(f"The process of {where} exited with 0, but left no receipt: nothing proves its work.")
     if exit_code < 0:

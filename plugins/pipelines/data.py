@@ -5,17 +5,20 @@ from airflow.sdk import DAG
 from include.contract.step_names import StepName
 from include.spec.project import ProjectSpec
 from plugins.operators.step import step_task
+from plugins.operators.step_resources import PARAM
 from plugins.pipelines.assets import features_asset, validated_asset
 from plugins.pipelines.documentation import data_doc
 from plugins.pipelines.partitions import OF_INTERVAL
-from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param
+from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param, resources_param
 
 
 def data_dag(spec: ProjectSpec) -> DAG:
     """One run a partition; partitions are independent, so any order and any number at once gives the same data."""
     settings = dag_settings(spec, "data")
     schedule = cron_intervals(spec, spec.schedule.data)
-    with DAG(**settings, schedule=schedule, params={"partition": partition_param(spec)}, doc_md=data_doc(spec)) as dag:
+    steps = (StepName.INGEST, StepName.VALIDATE, StepName.PROFILE, StepName.FEATURES)
+    params = {"partition": partition_param(spec), PARAM: resources_param(*steps)}
+    with DAG(**settings, schedule=schedule, params=params, doc_md=data_doc(spec)) as dag:
         ingest = step_task(spec, StepName.INGEST, partition=OF_INTERVAL, sources=tuple(spec.sources))
         validate = step_task(spec, StepName.VALIDATE, partition=OF_INTERVAL, outlets=[validated_asset(spec)])
         profile = step_task(spec, StepName.PROFILE, partition=OF_INTERVAL)

@@ -42,6 +42,18 @@ def scoring_doc(spec: ProjectSpec) -> str:
     return _head(spec, told)
 
 
+def maintenance_doc() -> str:
+    """Documentation of the maintenance DAG."""
+    return (
+        "# Maintenance\n\n"
+        "`reap_pods` deletes pods of steps that no task waits for: those whose task ended or is unknown to Airflow, "
+        "and those of an earlier try. What still worked in them is called off first, so that it publishes nothing. "
+        "Pods of live tasks stay; pods that ended stay for an hour, for people to look at; pods without the platform's "
+        "labels are never touched.\n\n"
+        "Switch it off and lost pods work on until their own time limit.\n"
+    )
+
+
 def _head(spec: ProjectSpec, what: str) -> str:
     owner = f"{spec.owner.team} <{spec.owner.email}>"
     partitions = f"Partitions: one {spec.grain}, {spec.timezone}."

@@ -1,11 +1,15 @@
 """Schedule and common settings of a project's DAGs."""
 
+import json
 from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param
 
 from include.contract.partition import Grain, Partition
+from include.contract.step_names import StepName
 from include.spec.project import ProjectSpec
+from include.spec.resources import ResourceSpec
+from plugins.operators.step_resources import NOT_AT_RUN_TIME
 from plugins.pipelines.partitions import macros
 
 
@@ -37,6 +41,26 @@ def dag_settings(spec: ProjectSpec, kind: str) -> dict[str, Any]:
         "user_defined_macros": macros(spec),
         "render_template_as_native_obj": False,
     }
+
+
+def resources_param(*steps: StepName) -> Param:
+    """
+    The trigger form's field for what steps get in one run.
+
+    :param steps: those of the DAG.
+    """
+    words = ", ".join(step.value for step in steps)
+    example = {steps[0].value: {"cpu": 2, "memory": "4Gi", "memory_at_most": "8Gi", "timeout": "2h"}}
+    return Param(
+        {},
+        type=["null", "object"],
+        title="Resources",
+        description=(
+            f"What steps of this run get instead of what project.yaml says; an object, step ({words}) -> "
+            f"{', '.join(name for name in ResourceSpec.model_fields if name not in NOT_AT_RUN_TIME)}, like "
+            f"{json.dumps(example)}. In execution mode 'local' only cpu and timeout have an effect."
+        ),
+    )
 
 
 def partition_param(spec: ProjectSpec) -> Param:

@@ -5,9 +5,10 @@ from airflow.sdk import DAG, Param, chain
 from include.contract.step_names import StepName
 from include.spec.project import ProjectSpec
 from plugins.operators.step import step_task
+from plugins.operators.step_resources import PARAM
 from plugins.pipelines.documentation import training_doc
 from plugins.pipelines.partitions import OF_WINDOW
-from plugins.pipelines.schedule import cron_intervals, dag_settings
+from plugins.pipelines.schedule import cron_intervals, dag_settings, resources_param
 
 WINDOW_AT_MOST = 1_000
 
@@ -56,4 +57,5 @@ def _params(spec: ProjectSpec) -> dict[str, Param]:
             title="Promote",
             description="Whether the model may become champion if it passes its gates; no: train and judge only.",
         ),
+        PARAM: resources_param(StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE, StepName.DEPLOY),
     }

@@ -20,6 +20,7 @@ if sys.argv[2] == "edit":
     file.write_text(file.read_text() + "\\n")
 preloading.drop_if_stale()
 print(json.dumps([before, "plugins.pipelines.data" in sys.modules, "pandas" in sys.modules, "numpy" in sys.modules]))
+print(json.dumps("plugins.operators.pod_step" in sys.modules), file=sys.stderr)
 """
 
 
@@ -28,19 +29,36 @@ def root(tmp_path: Path) -> Path:
     return make_bundle(tmp_path).root
 
 
+def said_of_pods(root: Path) -> bool:
+    done = run(root, "leave", root, "LocalExecutor")
+    found: bool = json.loads(done.stderr.splitlines()[-1])
+    return found
+
+
 def preloaded(root: Path, what: str, bundle: Path | None = None, executor: str = "LocalExecutor") -> list[bool]:
-    path = {"path": str(bundle or root)}
+    found: list[bool] = json.loads(run(root, what, bundle or root, executor).stdout.splitlines()[-1])
+    return found
+
+
+def run(root: Path, what: str, bundle: Path, executor: str) -> subprocess.CompletedProcess[str]:
+    path = {"path": str(bundle)}
     bundles = [{"name": "b", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": path}]
     settings = {"DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles), "CORE__EXECUTOR": executor}
     environment = os.environ | {f"AIRFLOW__{name}": value for name, value in settings.items()}
     words = [sys.executable, "-c", SCRIPT, str(root), what]
-    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
-    found: list[bool] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
 
 
 def test_what_tasks_import_is_there_and_no_data_library(root: Path) -> None:
     assert preloaded(root, "leave") == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("mode", "there"), [("local", False), ("kubernetes", True)])
+def test_what_pods_need_is_there_only_where_steps_are_pods(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *, mode: str, there: bool
+) -> None:
+    monkeypatch.setenv("ML_EXECUTION", mode)
+    assert said_of_pods(root) == there
 
 
 def test_changed_code_is_forgotten(root: Path) -> None:

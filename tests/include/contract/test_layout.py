@@ -20,6 +20,7 @@ def test_every_key_is_one_that_a_store_takes_whatever_the_run_is_called(run: str
         layout.report_key("flights", "validate", "2013-03", "ab12.0", "report.html"),
         layout.bundle_prefix("flights", "sha256:ab12") + "manifest.json",
         layout.ledger_key("flights", "departure_delay", 7),
+        layout.memory_key("flights", run, "train", "2013-03", 1),
     ]
     assert [checked_key(key) for key in keys] == keys
 

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it 
 
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
-from include.spec.execution import ResourceSpec
+from include.spec.resources import ResourceSpec
 from include.steps.threads import capped_threads, thread_count
 from tests.training_world import World, toy_spec
 

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from include.contract.command import StepCommand
+from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from plugins.hooks.stores import ObjectStoreHook
 
@@ -11,6 +13,13 @@ def test_the_store_that_the_environment_names_is_opened(monkeypatch: pytest.Monk
     store = ObjectStoreHook().get_conn()
     store.create("receipts/a.json", b"{}")
     assert (tmp_path / "receipts" / "a.json").read_bytes() == b"{}"
+
+
+def test_a_try_that_was_called_off_may_not_publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ML_OBJECTS_URI", tmp_path.as_uri())
+    command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r", attempt=2)
+    ObjectStoreHook().call_off(command)
+    assert [path.name for path in (tmp_path / "leases").rglob("*.json")] == ["revoked-002-001.json"]
 
 
 def test_no_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,13 +83,20 @@ def task(**more: Any) -> tuple[LocalStepOperator, Lines]:
     return Task(**given | {"source": "flights"} | more), Task.lines
 
 
-def execute(operator: LocalStepOperator, attempt: int = 1) -> Any:
-    context: Any = {"run_id": "manual__1", "ti": SimpleNamespace(try_number=attempt)}
+def execute(operator: LocalStepOperator, attempt: int = 1, resources: dict[str, Any] | None = None) -> Any:
+    context: Any = {
+        "run_id": "manual__1", "ti": SimpleNamespace(try_number=attempt), "params": {"resources": resources or {}}
+    }  # fmt: skip
+    operator.pre_execute(context)
     return operator.execute(context)
 
 
+def not_forked(lines: Lines) -> list[str]:
+    return [text for text in lines.texts("WARNING") if text.startswith("Not forked")]
+
+
 def test_a_step_that_is_done_returns_a_small_reference(bundle: Bundle) -> None:
-    operator, lines = task(threads=1)
+    operator, lines = task()
     reference = execute(operator)
     assert reference["status"] == "done"
     assert reference["row_counts"] == {"rows": 3}
@@ -103,16 +110,45 @@ def test_one_warning_says_why_a_step_is_not_forked(bundle: Bundle, monkeypatch: 
     operator, lines = task()
     execute(operator)
     expected = [] if is_forked else ["Not forked, so this step imports its libraries anew: ML_FORK_SERVER is not set"]
-    assert lines.texts("WARNING") == expected
+    assert not_forked(lines) == expected
     monkeypatch.setenv("ML_FORK_SERVER", str(bundle.folder / "nobody.sock"))
     operator, lines = task()
     execute(operator, attempt=2)
-    assert len(lines.texts("WARNING")) == 1
-    assert "did not answer" in lines.texts("WARNING")[0]
+    assert len(not_forked(lines)) == 1
+    assert "did not answer" in not_forked(lines)[0]
+
+
+def test_one_warning_names_what_a_machine_without_a_cluster_does_not_enforce(bundle: Bundle) -> None:
+    operator, lines = task()
+    execute(operator, resources={"ingest": {"gpu": 1, "memory": "2Gi"}})
+    told = [text for text in lines.texts("WARNING") if text.startswith("Without effect on this machine")]
+    assert len(told) == 1
+    assert "gpu=1" in told[0]
+    assert "memory=2Gi" in told[0]
+    assert "cpu" not in told[0]
+
+
+def test_the_trigger_form_says_how_many_threads_and_how_long(bundle: Bundle) -> None:
+    operator, _ = task()
+    receipt = execute(operator, resources={"ingest": {"cpu": 3, "timeout": "5m"}})["receipt"]
+    assert '"threads":"3"' in (bundle.folder / "objects" / receipt).read_text()
+    assert operator.execution_timeout == timedelta(minutes=5)
+
+
+def test_the_form_of_another_step_changes_nothing(bundle: Bundle) -> None:
+    operator, _ = task(execution_timeout=timedelta(minutes=9))
+    execute(operator, resources={"train": {"timeout": "5m"}})
+    assert operator.execution_timeout == timedelta(minutes=9)
+
+
+def test_a_wrong_resource_is_not_tried_again(bundle: Bundle) -> None:
+    operator, _ = task()
+    with pytest.raises(AirflowFailException, match=r"Parameter 'resources', ingest.*'memry' is no key.*'memory'"):
+        execute(operator, resources={"ingest": {"memry": "2Gi"}})
 
 
 def test_a_step_sees_its_settings_and_nothing_of_airflow(bundle: Bundle) -> None:
-    operator, _ = task(threads=1)
+    operator, _ = task()
     receipt = (bundle.folder / "objects" / execute(operator)["receipt"]).read_text()
     assert '"threads":"1"' in receipt
     assert f'"folder":"{bundle.root}"' in receipt
@@ -263,7 +299,7 @@ def test_a_fork_server_that_is_killed_takes_the_step_along_and_the_next_try_need
     monkeypatch.setenv(BEHAVIOUR, "done")
     operator, lines = task()
     assert execute(operator, attempt=2)["status"] == "done"
-    assert "did not answer" in lines.texts("WARNING")[0]
+    assert "did not answer" in not_forked(lines)[0]
 
 
 def test_templates_are_partition_and_options() -> None:

@@ -18,7 +18,6 @@ def test_resources_of_the_spec_become_the_tasks() -> None:
         task = step_task(spec, StepName.TRAIN, partition="2013-03", options={"window": "9"})
     assert isinstance(task, LocalStepOperator)
     assert task.task_id == "train"
-    assert task.threads == int(resources.cpu or 1)
     assert task.execution_timeout == resources.timeout
     assert task.retries == resources.retries
     assert task.retry_delay == resources.retry_delay
@@ -34,7 +33,17 @@ def test_a_step_of_each_source_is_mapped_and_named_by_it() -> None:
     assert task.partial_kwargs["map_index_template"] == "{{ task.source }}"
 
 
-@pytest.mark.parametrize(("mode", "hint"), [("kubernetes", "'local'"), ("lokal", "Did you mean 'local'")])
+def test_in_kubernetes_mode_a_step_is_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_EXECUTION", "kubernetes")
+    with DAG("d", schedule=None):
+        task = step_task(load_project("flights"), StepName.TRAIN, partition="2013-03")
+        mapped = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", sources=("weather",))
+    assert type(task).__name__ == "PodStepOperator"
+    assert task.partition == "2013-03"
+    assert mapped.operator_class is type(task)
+
+
+@pytest.mark.parametrize(("mode", "hint"), [("docker", "'local' or 'kubernetes'"), ("lokal", "Did you mean 'local'")])
 def test_another_execution_mode_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, mode: str, hint: str
 ) -> None:

@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
+from include.contract.step_names import StepName
 from include.spec.load import load_project
-from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param
+from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param, resources_param
 
 
 def test_runs_begin_and_end_with_the_projects_partitions() -> None:
@@ -28,3 +29,11 @@ def test_the_partition_field_follows_the_grain() -> None:
     assert partition_param(monthly).schema["pattern"] == r"^\d{4}-\d{2}$"
     assert partition_param(daily).schema["pattern"] == r"^\d{4}-\d{2}-\d{2}$"
     assert partition_param(monthly).value is None
+
+
+def test_the_form_says_what_may_be_asked_for_each_step() -> None:
+    param = resources_param(StepName.TRAIN, StepName.DEPLOY)
+    assert param.value == {}
+    assert param.schema["type"] == ["null", "object"]
+    assert "step (train, deploy) -> cpu, memory, memory_at_most" in (param.description or "")
+    assert "retries" not in (param.description or "")

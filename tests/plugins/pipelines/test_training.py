@@ -20,7 +20,7 @@ def test_train_evaluate_package_deploy_in_a_row() -> None:
 def test_the_form_is_typed_and_documented() -> None:
     spec = load_project("flights")
     params = training_dag(spec).params
-    assert params.dump() == {"as_of": None, "window": spec.split.window, "promote": "yes"}
+    assert params.dump() == {"as_of": None, "window": spec.split.window, "promote": "yes", "resources": {}}
     for name in params:
         assert len(params.get_param(name).description or "") > 20
 

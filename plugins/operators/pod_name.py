@@ -1,0 +1,97 @@
+"""
+What a step's pod is called, and what it says about itself.
+
+The name follows from the try alone, so that the API server refuses a second pod of the same try. Labels are for
+selecting and hold safe words; what labels cannot hold (a run id) lies in annotations, exactly.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PREFIX = "ml-platform.org/"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "ml-platform"
+PROJECT = f"{PREFIX}project"
+STEP = f"{PREFIX}step"
+TASK = f"{PREFIX}task"
+"""Label: the part of the name that all tries of a task share."""
+DAG_ID = f"{PREFIX}dag-id"
+RUN_ID = f"{PREFIX}run-id"
+TASK_ID = f"{PREFIX}task-id"
+MAP_INDEX = f"{PREFIX}map-index"
+TRY_NUMBER = f"{PREFIX}try-number"
+SUBJECT = f"{PREFIX}subject"
+"""Annotation: what the step works on, ``2013-03/weather``."""
+TASK_INSTANCE = f"{PREFIX}task-instance"
+"""Annotation: Airflow's own id of the try; a run that was deleted and made again has another."""
+SPEC = f"{PREFIX}spec"
+"""Annotation: digest of everything that the pod was asked to be."""
+
+SELECTOR = f"{MANAGED_BY}={MANAGER},{TASK}"
+"""Selects the pods of steps, whatever their task."""
+_WORD_AT_MOST = 20
+_DIGEST_CHARACTERS = 12
+_UNSAFE = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodTask:
+    """One try of one task, as Airflow names it."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    task_instance: str
+    """Airflow's id of the try."""
+    project: str
+    step: str
+    subject: str
+
+    @property
+    def stem(self) -> str:
+        """``flights-train-0123456789ab``: shared by all tries of the task."""
+        names = "\0".join([self.dag_id, self.run_id, self.task_id, str(self.map_index)])
+        digest = hashlib.sha256(names.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+        return f"{_word(self.project)}-{_word(self.step)}-{digest}"
+
+    @property
+    def pod(self) -> str:
+        """The pod's name; valid as a host name, too."""
+        return f"{self.stem}-{self.try_number}"
+
+    def labels(self) -> dict[str, str]:
+        """By which the pod is selected."""
+        named = {PROJECT: self.project, STEP: self.step, TASK: self.stem}
+        return {MANAGED_BY: MANAGER, **named}
+
+    def annotations(self) -> dict[str, str]:
+        """Who the pod works for."""
+        return {
+            DAG_ID: self.dag_id,
+            RUN_ID: self.run_id,
+            TASK_ID: self.task_id,
+            MAP_INDEX: str(self.map_index),
+            TRY_NUMBER: str(self.try_number),
+            SUBJECT: self.subject,
+            TASK_INSTANCE: self.task_instance,
+        }
+
+
+def try_of(pod: str) -> int:
+    """Number of the try in a pod's name; 0 for a name that has none."""
+    number = pod.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def is_same_try(wanted: Mapping[str, str], found: Mapping[str, str] | None) -> bool:
+    """Whether a pod's annotations say that it works for the same try and was asked to be the same."""
+    there = found or {}
+    return all(there.get(name) == wanted[name] for name in (TASK_INSTANCE, TRY_NUMBER, RUN_ID, SPEC))
+
+
+def _word(name: str) -> str:
+    return _UNSAFE.sub("-", name.lower())[:_WORD_AT_MOST].strip("-")

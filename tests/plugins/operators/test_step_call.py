@@ -1,0 +1,34 @@
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.contract.step_names import StepName
+from include.errors import ConfigurationError, TemporaryError
+from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
+from tests.pod_world import context
+
+
+def test_the_command_is_that_of_the_try() -> None:
+    call = StepCall(
+        step="ingest", project="flights", partition="2013-03", source="weather", options={"a": "b", "c": ""}
+    )
+    command = call.command(context(try_number=2), "sha256:1")
+    assert (command.step, command.run, command.attempt, command.code) == (StepName.INGEST, "manual__1", 2, "sha256:1")
+    assert command.options == (("source", "weather"), ("a", "b"))
+    assert command.subject == "2013-03/weather"
+
+
+def test_permanent_errors_are_said_in_airflows_words_and_others_pass() -> None:
+    with pytest.raises(AirflowFailException, match="wrong"), judged_by_airflow():
+        raise ConfigurationError("wrong")
+    with pytest.raises(TemporaryError, match="later"), judged_by_airflow():
+        raise TemporaryError("later")
+
+
+def test_assets_learn_partition_and_receipt() -> None:
+    asset = Asset(name="a", uri="ml://a/b")
+    event = SimpleNamespace(extra={})
+    tell_assets([asset, "no asset"], context(outlet_events={asset: event}), "2013-03", {"receipt": "k"})
+    assert event.extra == {"partition": "2013-03", "receipt": "k"}
