@@ -240,6 +240,12 @@ def test_writers_of_one_partition_lose_and_tear_nothing(tmp_path: Path) -> None:
     _check_shared(open_tables(tmp_path.as_uri()), written, writers=4, writes=5)
 
 
+def test_writers_on_s3_lose_and_tear_nothing(s3: S3Server, tmp_path: Path) -> None:
+    uri = f"s3://{BUCKET}/{tmp_path.name}"
+    written = _race(uri, writes=2, shared=True, writers=2)
+    _check_shared(open_tables(uri), written, writers=2, writes=2)
+
+
 def _check_shared(tables: object, written: list[list[tuple[int, str]]], *, writers: int, writes: int) -> None:
     """Every write has a version of its own in which the partition is exactly its rows."""
     assert isinstance(tables, DeltaTables)
