@@ -3,13 +3,13 @@ fits = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(fits)' 2>/dev/null && echo $$python && break; done),python3)
 REQUIRE ?=
-export REQUIRE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT
+export REQUIRE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT POSTGRES_PORT
 
-.PHONY: help run up down test check images
+.PHONY: help run up down cluster-run cluster-up cluster-down test check images
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Do the whole job once: a year of flights, from the files to the served model
 	@$(PYTHON) -m local_platform run
@@ -19,6 +19,15 @@ up: ## Start Airflow, MLflow and the model server, and leave them running
 
 down: ## Stop what 'make up' started
 	@$(PYTHON) -m local_platform down
+
+cluster-run: ## Do the whole job with every step a pod, on the cluster that KUBECONFIG and CLUSTER_... describe
+	@$(PYTHON) -m local_platform cluster-run
+
+cluster-up: ## Bring the platform up on that cluster, and leave it running
+	@$(PYTHON) -m local_platform cluster-up
+
+cluster-down: ## Remove it from the cluster, and stop what runs here
+	@$(PYTHON) -m local_platform cluster-down
 
 test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure
 	@$(PYTHON) -m local_platform test $(TESTS)

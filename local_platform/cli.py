@@ -5,12 +5,13 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
 from local_platform import lifecycle
 from local_platform.console import Console
-from local_platform.environment import bypass_proxies
+from local_platform.environment import bypass_proxies, step_environment
 from local_platform.errors import LocalPlatformError
 from local_platform.fleet import exclusive
 from local_platform.locations import State
@@ -18,6 +19,7 @@ from local_platform.services import Settings
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTED = 130
+Command = Callable[[State, Console], int]
 FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
 """Variables that would let a test meet something that it did not start."""
 
@@ -28,16 +30,18 @@ def run(state: State, console: Console) -> int:
         running = lifecycle.settings_of(state)
         if running:
             console.say("Services: using those that 'make up' left running.")
-            return _job(running, console)
+            return _job(running, lifecycle.left_running(state), console)
         console.say("Services:")
-        with lifecycle.started(state, console) as (settings, _):
-            return _job(settings, console)
+        with lifecycle.started(state, console) as (settings, fleet):
+            return _job(settings, fleet.names, console)
 
 
-def _job(settings: Settings, console: Console) -> int:
+def _job(settings: Settings, names: Sequence[str], console: Console) -> int:
+    from include.stores.from_env import Stores
     from local_platform import job
 
-    return job.run(settings, console, lambda: lifecycle.require_running(settings))
+    stores = Stores(step_environment(settings.state, settings.ports))
+    return job.run(settings, stores, console, lambda: lifecycle.require_running(settings.state, names))
 
 
 def up(state: State, console: Console) -> int:
@@ -82,10 +86,20 @@ def _introduce(settings: Settings, console: Console) -> None:
     console.say("'make down' stops them.")
 
 
+def _cluster(command: str) -> Command:
+    def do(_state: State, console: Console) -> int:
+        from local_platform.cluster import commands
+
+        return commands.COMMANDS[command](State.from_environment("cluster"), console)
+
+    return do
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do one command; the exit code of this process."""
     parser = argparse.ArgumentParser(prog="python3 -m local_platform", description="The platform on this machine.")
-    commands = {"run": run, "up": up, "down": down}
+    commands: dict[str, Command] = {"run": run, "up": up, "down": down}
+    commands |= {f"cluster-{name}": _cluster(name) for name in commands}
     parser.add_argument("command", choices=[*commands, "test", "check"])
     parser.add_argument("paths", nargs="*", help="for test: files, folders or options of pytest")
     chosen, options = parser.parse_known_args(arguments)

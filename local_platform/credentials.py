@@ -30,13 +30,19 @@ def provide(folder: Path) -> Credentials:
     """Read the secrets below a folder; make them where there are none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords_file = folder / "passwords.json"
-    passwords = _kept(passwords_file, {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in USERS})
+    passwords = kept(passwords_file, {user: password() for user in USERS})
     fernet = base64.urlsafe_b64encode(secrets.token_bytes(FERNET_BYTES)).decode()
     fresh = {"fernet": fernet, "jwt": secrets.token_urlsafe(KEY_BYTES), "session": secrets.token_urlsafe(KEY_BYTES)}
-    return Credentials(passwords_file, passwords, _kept(folder / "keys.json", fresh))
+    return Credentials(passwords_file, passwords, kept(folder / "keys.json", fresh))
 
 
-def _kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
+def password() -> str:
+    """A fresh one, of letters that need no quoting in a URL."""
+    return secrets.token_urlsafe(PASSWORD_BYTES)
+
+
+def kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
+    """What a file keeps; fresh values, written into it, where there is none that has them all."""
     try:
         known = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections.abc import Mapping
 
 from include.contract import settings
 from local_platform.bootstrap import clean_environment
 from local_platform.credentials import USERS, Credentials
-from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from local_platform.locations import STATE_VARIABLE, State, bundle
 from local_platform.ports import LOOPBACK, Ports
 
 BUNDLE = "ml-platform"
@@ -56,16 +57,16 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
 
     An interrupted start leaves runs in the database; the scheduler looks for orphans often, so that they go on.
     """
-    bundle = {
+    local_bundle = {
         "name": BUNDLE,
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(REPOSITORY)},
+        "kwargs": {"path": str(bundle())},
     }
     values = {
         "core.executor": "LocalExecutor",
         "core.parallelism": str(parallelism()),
         "core.load_examples": "False",
-        "core.plugins_folder": str(REPOSITORY / "plugins"),
+        "core.plugins_folder": str(bundle() / "plugins"),
         "core.execution_api_server_url": f"{ports.airflow_url}/execution/",
         "core.fernet_key": credentials.keys["fernet"],
         "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
@@ -78,7 +79,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "api.workers": "1",
         "api.secret_key": credentials.keys["session"],
         "api_auth.jwt_secret": credentials.keys["jwt"],
-        "dag_processor.dag_bundle_config_list": json.dumps([bundle]),
+        "dag_processor.dag_bundle_config_list": json.dumps([local_bundle]),
         "dag_processor.parsing_processes": "1",
         "dag_processor.min_file_process_interval": "60",
         "logging.base_log_folder": str(state.airflow / "logs"),
@@ -89,8 +90,12 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "metrics.statsd_on": "False",
         "usage_data_collection.enabled": "False",
     }
-    named = {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in values.items()}
-    return named | {"AIRFLOW_HOME": str(state.airflow)}
+    return airflow_variables(values) | {"AIRFLOW_HOME": str(state.airflow)}
+
+
+def airflow_variables(values: Mapping[str, str]) -> dict[str, str]:
+    """Airflow's settings, given as ``section.key``, by the variables that carry them."""
+    return {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in values.items()}
 
 
 def parallelism() -> int:

@@ -53,6 +53,11 @@ class Fleet:
         self._console = console
         self._guards: dict[str, subprocess.Popen[bytes]] = {}
 
+    @property
+    def names(self) -> list[str]:
+        """The services that run, or should."""
+        return sorted(self._guards)
+
     def start(self, service: Service) -> None:
         """Start one service under its guard; its output goes to its log."""
         self._state.logs.mkdir(parents=True, exist_ok=True)
@@ -63,7 +68,8 @@ class Fleet:
         record = self._state.services / f"{service.name}.json"
         words = [
             sys.executable, "-S", "-m", guard.__name__, "--name", service.name, "--record", str(record),
-            "--grace-seconds", str(service.grace_seconds), "--", *service.words,
+            "--grace-seconds", str(service.grace_seconds), "--stop-signal", str(int(service.stop_signal)),
+            "--", *service.words,
         ]  # fmt: skip
         with log.open("wb") as output:
             self._guards[service.name] = subprocess.Popen(

@@ -30,9 +30,10 @@ REST_SECONDS = 2.0
 class Guard:
     """Watches one service until it ends or has to."""
 
-    def __init__(self, record: Path, grace_seconds: float) -> None:
+    def __init__(self, record: Path, grace_seconds: float, stop_signal: signal.Signals = signal.SIGTERM) -> None:
         self._record = record
         self._grace_seconds = grace_seconds
+        self._stop_signal = stop_signal
         self._stopping = False
         self._exit_code: int | None = None
         self._service = 0
@@ -91,7 +92,7 @@ class Guard:
 
     def _end_all(self) -> None:
         if self._exit_code is None:
-            _signal_group(self._service, signal.SIGTERM)
+            _signal_group(self._service, self._stop_signal)
             self._wait(self._grace_seconds, only_service=True)
         _signal_group(self._service, signal.SIGTERM)
         for row in descendants(os.getpid()):
@@ -137,10 +138,12 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--record", required=True, type=Path, help="file that says who guards what while it runs")
     parser.add_argument("--grace-seconds", type=float, default=10.0)
+    parser.add_argument("--stop-signal", type=int, default=signal.SIGTERM, help="what asks the service to end")
     parser.add_argument("words", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
-    return Guard(arguments.record, arguments.grace_seconds).run(arguments.name, words)
+    stop_signal = signal.Signals(arguments.stop_signal)
+    return Guard(arguments.record, arguments.grace_seconds, stop_signal).run(arguments.name, words)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +37,20 @@ from include.contract.code_digest import code_digest
 print(json.dumps({name: code_digest(name) for name in sys.argv[1:]}))
 """
 LABEL = "org.ml-platform"
+GROUP = "ml-platform"
+"""Between the registry's path and an image's name."""
+TAG_LENGTH = 12
 REGISTRY, BASE = "ML_REGISTRY", "ML_IMAGE_BASE"
 PASSED_ON = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 ENGINES = {"docker": ("docker", "info"), "podman": ("podman", "info"), "buildah": ("buildah", "info")}
 """By name, in order of preference: a call that only a working engine answers."""
 SHOWN_LINES = 15
+LOOK_SECONDS = 20.0
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)  # fmt: skip
+"""What a registry may keep of an image."""
 
 
 class ImageError(LocalPlatformError):
@@ -56,13 +67,37 @@ class Registry:
     """Spoken to without TLS."""
 
     @classmethod
-    def parse(cls, text: str) -> "Registry":
-        """Read ``registry.example.org/team`` or ``http://10.0.0.1:5000/team``."""
+    def parse(cls, text: str, variable: str = REGISTRY) -> "Registry":
+        """
+        Read ``registry.example.org/team`` or ``http://10.0.0.1:5000/team``.
+
+        :param variable: where a person wrote it.
+        """
         scheme, found, rest = text.rpartition("://")
         if found and scheme not in {"http", "https"}:
-            message = f"{REGISTRY} is '{text}'; write registry.example.org/team, with http:// before it for no TLS."
+            message = f"{variable} is '{text}'; write registry.example.org/team, with http:// before it for no TLS."
             raise ImageError(message)
         return cls(place=rest.strip("/"), is_plain=scheme == "http")
+
+    def find(self, name: str, tag: str) -> str | None:
+        """
+        Look an image up.
+
+        :return: its reference by digest; nothing where the registry has none, or lets nobody look without a login.
+        """
+        host, _, path = self.place.partition("/")
+        repository = f"{path}/{name}" if path else name
+        url = f"{'http' if self.is_plain else 'https'}://{host}/v2/{repository}/manifests/{tag}"
+        request = urllib.request.Request(url, headers={"Accept": ", ".join(MANIFESTS)}, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=LOOK_SECONDS) as answer:
+                digest = answer.headers.get("Docker-Content-Digest")
+        except urllib.error.HTTPError:
+            return None
+        except OSError as error:
+            message = f"The registry {self.place} does not answer: {error}. Check its address and the network."
+            raise ImageError(message) from error
+        return f"{self.place}/{name}@{digest}" if digest else None
 
 
 @dataclass(frozen=True)
@@ -178,21 +213,45 @@ def snapshot(root: Path = REPOSITORY) -> Iterator[Path]:
         yield copy
 
 
-def build(engine: Engine, registry: Registry | None, targets: Sequence[str], console: Console) -> list[Image]:
+def provide(
+    registry: Registry, targets: Sequence[str], console: Console, base: str = "", root: Path = REPOSITORY
+) -> dict[str, str]:
+    """
+    Have images of this code in a registry: those that are there already, and those that have to be built.
+
+    :param base: base image for those.
+    :return: references by digest, by target.
+    """
+    with snapshot(root) as context:
+        tag = context_digest(context)[:TAG_LENGTH]
+        looked = {target: registry.find(f"{GROUP}/{target}", tag) for target in targets}
+        found = {target: reference for target, reference in looked.items() if reference}
+        missing = [target for target in targets if target not in found]
+        if missing:
+            console.say(f"  building {', '.join(missing)}: the registry has none of this code")
+            made = build(Engine.find(context), registry, missing, console, base)
+            found |= {image.target: image.reference for image in made}
+    return found
+
+
+def build(
+    engine: Engine, registry: Registry | None, targets: Sequence[str], console: Console, base: str = ""
+) -> list[Image]:
     """
     Build images and push them where there is a registry.
 
+    :param base: base image, if not the Dockerfile's own.
     :raises ImageError: with the last lines of the engine if that fails.
     """
     given = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
-    if base := os.environ.get(BASE):
+    if base:
         given["BASE"] = base
-    tag = context_digest(engine.context)[:12]
+    tag = context_digest(engine.context)[:TAG_LENGTH]
     place = f"{registry.place}/" if registry else ""
     told = labels(engine.context)
     made = []
     for target in targets:
-        name = f"{place}ml-platform/{target}:{tag}"
+        name = f"{place}{GROUP}/{target}:{tag}"
         console.draw([f"  {target}: building with {engine.name} …"])
         began = time.monotonic()
         engine.build(target, name, given, told | {f"{LABEL}.image": target})
@@ -200,7 +259,7 @@ def build(engine: Engine, registry: Registry | None, targets: Sequence[str], con
         image = Image(target, name, engine.size_bytes(name), built - began)
         if registry:
             console.draw([f"  {target}: pushing to {registry.place} …"])
-            reference = f"{place}ml-platform/{target}@{engine.push(name, registry)}"
+            reference = f"{place}{GROUP}/{target}@{engine.push(name, registry)}"
             image = Image(target, reference, image.size_bytes, image.build_seconds, time.monotonic() - built)
         console.say(line(image))
         made.append(image)
@@ -226,7 +285,7 @@ def main(arguments: Sequence[str]) -> int:
         if registry is None:
             console.say(f"{REGISTRY} is not set: images are built and stay here.")
         with snapshot() as context:
-            build(Engine.find(context), registry, arguments or TARGETS, console)
+            build(Engine.find(context), registry, arguments or TARGETS, console, os.environ.get(BASE, ""))
     except LocalPlatformError as error:
         console.draw([])
         print(error, file=sys.stderr)

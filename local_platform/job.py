@@ -9,23 +9,31 @@ from include.stores.from_env import Stores
 from local_platform import served_model, summary
 from local_platform.airflow_api import AirflowApi
 from local_platform.console import Console
-from local_platform.environment import step_environment
 from local_platform.failure import explain
 from local_platform.services import Settings
-from local_platform.year_job import PROJECT, SCORED, RunsFailedError, YearJob
+from local_platform.year_job import PROJECT, SCORED, Done, RunsFailedError, YearJob
 
 ASKED_ROWS = 5
+PATIENCE_SECONDS = 20.0
+"""How long a way to the model server may take to turn to a new one."""
 
 
-def run(settings: Settings, console: Console, is_well: Callable[[], None]) -> int:
+def run(
+    settings: Settings,
+    stores: Stores,
+    console: Console,
+    is_well: Callable[[], None],
+    add: Callable[[AirflowApi, Done, Evidence], summary.Blocks] = summary.nothing,
+) -> int:
     """
     Do the job and print what came of it.
 
+    :param stores: the stores that the steps work with, as this process reaches them.
     :param is_well: raises an error if a service fell over.
+    :param add: what else the summary tells.
     :return: exit code: 0 only if all of it happened.
     """
     api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
-    stores = Stores(step_environment(settings.state, settings.ports))
     evidence = Evidence(stores.objects, PROJECT)
     job = YearJob(api, console, is_well)
     try:
@@ -35,9 +43,10 @@ def run(settings: Settings, console: Console, is_well: Callable[[], None]) -> in
         return 1
     began = time.monotonic()
     spec, url = load_project(PROJECT), settings.ports.serving_url
-    identity = served_model.identify(url)
+    identity = served_model.identify(url, PATIENCE_SECONDS)
     answers = served_model.ask(url, identity, stores, spec, partition=SCORED, count=ASKED_ROWS)
     done.stages["asking the served model"] = time.monotonic() - began
     console.say("")
-    console.say(summary.text(settings, done, evidence, identity, answers))
+    told = summary.Told(done, evidence, identity, answers)
+    console.say(summary.text(settings, told, add(api, done, evidence)))
     return 0

@@ -1,13 +1,15 @@
 """Bringing the whole set of services up and down."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from local_platform import credentials, fleet, ports, services
 from local_platform.console import Console, seconds
@@ -19,35 +21,61 @@ from local_platform.services import Settings
 LOCK_SECONDS = 30.0
 
 
+class Change(Protocol):
+    """Executes one statement on Airflow's database."""
+
+    def __call__(self, statement: str, /, *values: str) -> list[str]:
+        """
+        Execute it.
+
+        :param values: one for each question mark.
+        :return: the first column of what it found; empty where there is no database yet.
+        """
+
+
+Start = Callable[[Settings, Fleet, Console], None]
+"""Starts the services of one kind of installation, and waits until they are ready."""
+
+
+def left_running(state: State) -> list[str]:
+    """The services that ``make up`` left running; none unless all of them still run."""
+    try:
+        kept = json.loads(_mark(state).read_text())["services"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return list(kept) if set(kept) <= set(fleet.running(state)) else []
+
+
 def settings_of(state: State) -> Settings | None:
     """The settings of services that ``make up`` left running; nothing unless all of them still run."""
-    try:
-        kept = json.loads(_mark(state).read_text())
-    except (OSError, ValueError):
-        return None
-    if not set(kept["services"]) <= set(fleet.running(state)):
-        return None
+    return recall(state) if left_running(state) else None
+
+
+def recall(state: State) -> Settings:
+    """The settings of the last start."""
     return Settings(state, ports.Ports(**ports.recall(state.ports)), credentials.provide(state.secrets))
 
 
 @contextlib.contextmanager
-def started(state: State, console: Console) -> Iterator[tuple[Settings, Fleet]]:
+def started(
+    state: State, console: Console, start: Start | None = None, port_names: Sequence[str] = ports.NAMES
+) -> Iterator[tuple[Settings, Fleet]]:
     """
     Start all services; end them when the block ends, however it ends, unless the fleet was detached.
 
+    :param start: starts those of another kind of installation than the local one.
+    :param port_names: what needs a port there.
     :raises PlatformStartError: if one does not become healthy.
     """
     left = fleet.clear(state)
     if left:
         console.say(f"  ended what an earlier start had left running: {', '.join(left)}")
-    held = _settle(state)
-    chosen = ports.choose(state.ports, os.environ)
+    chosen = ports.choose(state.ports, os.environ, port_names)
     settings = Settings(state, chosen, credentials.provide(state.secrets))
     own = Fleet(state, console)
     begun = time.monotonic()
     try:
-        _start(settings, own, console)
-        _release(state, held)
+        (start or _start)(settings, own, console)
         console.say(f"  all services are ready after {seconds(time.monotonic() - begun)}")
         yield settings, own
     finally:
@@ -63,17 +91,16 @@ def detach(settings: Settings, own: Fleet) -> None:
     own.detach()
 
 
-def require_running(settings: Settings) -> None:
+def require_running(state: State, names: Sequence[str]) -> None:
     """
-    Look whether every service still runs.
+    Look whether services still run.
 
     :raises PlatformStartError: if one ended by itself; with the end of its log.
     """
-    alive = fleet.running(settings.state)
-    names = [service.name for service in (*services.independent(settings), *services.airflow(settings))]
+    alive = fleet.running(state)
     for name in names:
         if name not in alive:
-            log = fleet.log_of(settings.state, name)
+            log = fleet.log_of(state, name)
             raise PlatformStartError(f"{name} ended by itself. The end of {log}:\n{fleet.tail(log)}")
 
 
@@ -87,6 +114,7 @@ def down(state: State, console: Console) -> None:
 
 def _start(settings: Settings, own: Fleet, console: Console) -> None:
     state = settings.state
+    held = settle(sqlite(state))
     for folder in (state.airflow, state.mlflow, state.data, state.serving):
         folder.mkdir(parents=True, exist_ok=True)
     services.discard_unfinished(state)
@@ -104,9 +132,10 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
         own.start(service)
     own.wait([*independent, *airflow])
     services.answered(settings)
+    release(sqlite(state), held)
 
 
-def _settle(state: State) -> list[str]:
+def settle(change: Change) -> list[str]:
     """
     Prepare what an earlier start left in Airflow's database for the next scheduler, while nothing runs.
 
@@ -116,15 +145,21 @@ def _settle(state: State) -> list[str]:
 
     :return: the DAGs to release.
     """
-    held = _change(state, "SELECT dag_id FROM dag WHERE NOT is_paused")
-    _change(state, "UPDATE dag SET is_paused = 1")
-    _change(state, "UPDATE job SET state = 'failed' WHERE state = 'running'")
+    held = change("SELECT dag_id FROM dag WHERE NOT is_paused")
+    change("UPDATE dag SET is_paused = true")
+    change("UPDATE job SET state = 'failed' WHERE state = 'running'")
     return held
 
 
-def _release(state: State, dags: Sequence[str]) -> None:
+def release(change: Change, dags: Sequence[str]) -> None:
+    """Let DAGs go on that were held."""
     for dag in dags:
-        _change(state, "UPDATE dag SET is_paused = 0 WHERE dag_id = ?", dag)
+        change("UPDATE dag SET is_paused = false WHERE dag_id = ?", dag)
+
+
+def sqlite(state: State) -> Change:
+    """The local Airflow's database."""
+    return functools.partial(_change, state)
 
 
 def _change(state: State, statement: str, *values: str) -> list[str]:

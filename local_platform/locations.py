@@ -11,6 +11,14 @@ SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows 108 on Linux and 104 on macOS."""
 STATE_VARIABLE = "ML_PLATFORM_STATE"
 """Names another folder than ``.state`` for services and data; every process of the platform carries it."""
+BUNDLE_VARIABLE = "ML_PLATFORM_BUNDLE"
+"""Names another folder than the repository for what Airflow runs and images are made from: tests add a project."""
+
+
+def bundle() -> Path:
+    """The folder of ``dags/``, ``plugins/`` and ``include/`` that Airflow runs."""
+    named = os.environ.get(BUNDLE_VARIABLE)
+    return Path(named).resolve() if named else REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,14 @@ class State:
     root: Path
 
     @classmethod
-    def from_environment(cls) -> "State":
-        """The folder that the environment names, or ``.state`` in the repository."""
+    def from_environment(cls, part: str = "") -> "State":
+        """
+        The folder that the environment names, or ``.state`` in the repository.
+
+        :param part: a folder in it, for a second installation beside the first.
+        """
         named = os.environ.get(STATE_VARIABLE)
-        return cls(Path(named).resolve() if named else REPOSITORY / ".state")
+        return cls((Path(named).resolve() if named else REPOSITORY / ".state") / part)
 
     @property
     def airflow(self) -> Path:

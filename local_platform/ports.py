@@ -3,13 +3,14 @@
 import json
 import random
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from local_platform.errors import PlatformStartError
 
 LOOPBACK = "127.0.0.1"
+NAMES = ("airflow", "mlflow", "serving")
 CHOICE = range(20_000, 32_000)
 """Below what systems hand out to outgoing connections, so that none of those sits on a remembered port."""
 TRIES = 200
@@ -22,6 +23,8 @@ class Ports:
     airflow: int
     mlflow: int
     serving: int
+    postgres: int = 0
+    """Where the installation has a PostgreSQL of its own."""
 
     @property
     def airflow_url(self) -> str:
@@ -39,17 +42,18 @@ class Ports:
         return f"http://{LOOPBACK}:{self.serving}"
 
 
-def choose(remembered: Path, environment: Mapping[str, str]) -> Ports:
+def choose(remembered: Path, environment: Mapping[str, str], names: Sequence[str] = NAMES) -> Ports:
     """
     Take the ports that the person named, else those of the last start where they are free, else other free ones.
 
     :param remembered: file that keeps the choice.
-    :param environment: may name ``AIRFLOW_PORT``, ``MLFLOW_PORT`` and ``SERVING_PORT``.
+    :param environment: may name ``AIRFLOW_PORT``, ``MLFLOW_PORT``, ``SERVING_PORT`` and ``POSTGRES_PORT``.
+    :param names: what needs a port.
     :raises PlatformStartError: if a named port is no port or is taken.
     """
     known = recall(remembered)
     taken: set[int] = set()
-    for name in ("airflow", "mlflow", "serving"):
+    for name in names:
         variable = f"{name.upper()}_PORT"
         port = _named(variable, environment[variable]) if environment.get(variable) else _free(known.get(name), taken)
         known[name] = port
@@ -65,7 +69,7 @@ def recall(remembered: Path) -> dict[str, int]:
         known = json.loads(remembered.read_text())
     except (OSError, ValueError):
         return {}
-    names = ("airflow", "mlflow", "serving")
+    names = [one.name for one in fields(Ports)]
     return {name: known[name] for name in names if isinstance(known, dict) and isinstance(known.get(name), int)}
 
 

@@ -1,6 +1,7 @@
 """Asking the served model about real rows, as any client would: one HTTP request each."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from include.stores.from_env import Stores
 from local_platform.errors import JobFailedError
 
 TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 0.5
 DESCRIBED = ("carrier", "flight", "origin", "dest")
 """What a person recognises a flight by."""
 
@@ -37,13 +39,23 @@ class Answer:
     happened: bool
 
 
-def identify(url: str) -> Identity:
+def identify(url: str, patience_seconds: float = 0.0) -> Identity:
     """
     Ask the model server what it serves.
 
+    :param patience_seconds: how long the way to it may be away.
     :raises JobFailedError: if it serves nothing.
     """
-    answer = _call(f"{url}/health")
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            answer = _call(f"{url}/health")
+        except JobFailedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            break
     return Identity(model=answer["model"], version=answer["version"], digest=answer["digest"])
 
 

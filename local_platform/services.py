@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import signal
 import socket
 import sys
 import time
@@ -36,6 +37,8 @@ class Service:
     is_ready: Callable[[], bool] = _at_once
     grace_seconds: float = 10.0
     """How long it may take to end when asked to."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ def migration(settings: Settings) -> Service | None:
     database = settings.state.airflow / "airflow.db"
     if database.exists() and stamp.exists() and stamp.read_text() == version:
         return None
-    return Service(name="airflow-migrate", words=(_tool("airflow"), "db", "migrate"), variables=_airflow(settings))
+    return migrate(_airflow(settings))
+
+
+def migrate(variables: Mapping[str, str]) -> Service:
+    """What makes Airflow's database, or brings it to the installed version."""
+    return Service(name="airflow-migrate", words=(_tool("airflow"), "db", "migrate"), variables=variables)
 
 
 def migrated(settings: Settings) -> None:
@@ -95,7 +103,7 @@ def independent(settings: Settings) -> list[Service]:
                 "--artifacts-destination", f"file://{state.mlflow / 'artifacts'}",
             ),
             variables=base | environment.mlflow_environment(),
-            is_ready=lambda: _answer(f"{ports.mlflow_url}/health") is not None,
+            is_ready=lambda: answer(f"{ports.mlflow_url}/health") is not None,
         ),
         Service(
             name="fork-server",
@@ -116,8 +124,11 @@ def independent(settings: Settings) -> list[Service]:
 
 def airflow(settings: Settings) -> list[Service]:
     """Airflow's processes; they need its database."""
-    variables = _airflow(settings)
-    url = settings.ports.airflow_url
+    return airflow_processes(settings.ports.airflow_url, _airflow(settings))
+
+
+def airflow_processes(url: str, variables: Mapping[str, str]) -> list[Service]:
+    """Airflow's processes in one environment, but for the triggerer."""
     started = time.time()
     return [
         Service(
@@ -126,7 +137,7 @@ def airflow(settings: Settings) -> list[Service]:
             variables=variables,
             # The part that workers talk to is made at its first request, which takes seconds: not in a task's time.
             is_ready=lambda: all(
-                _answer(f"{url}{path}") is not None for path in ("/api/v2/version", "/execution/health")
+                answer(f"{url}{path}") is not None for path in ("/api/v2/version", "/execution/health")
             ),
         ),
         Service(
@@ -145,6 +156,17 @@ def airflow(settings: Settings) -> list[Service]:
     ]
 
 
+def triggerer(url: str, variables: Mapping[str, str]) -> Service:
+    """Airflow's process in which deferred tasks wait."""
+    started = time.time()
+    return Service(
+        name="airflow-triggerer",
+        words=(_tool("airflow"), "triggerer", "--skip-serve-logs"),
+        variables=variables,
+        is_ready=lambda: _beats(url, "triggerer", started),
+    )
+
+
 def _airflow(settings: Settings) -> dict[str, str]:
     base = environment.platform_environment(settings.state)
     steps = environment.step_environment(settings.state, settings.ports)
@@ -155,7 +177,8 @@ def _tool(name: str) -> str:
     return str(BIN / name)
 
 
-def _answer(url: str) -> bytes | None:
+def answer(url: str) -> bytes | None:
+    """What a service answers; nothing unless it answers well."""
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
             return bytes(response.read())
@@ -175,8 +198,8 @@ def _listens(path: Path) -> bool:
 
 def _beats(url: str, component: str, since: float) -> bool:
     """Whether a component of Airflow sent a sign of life since a moment: an older one is its predecessor's."""
-    answer = _answer(f"{url}/api/v2/monitor/health")
-    health = json.loads(answer).get(component, {}) if answer else {}
+    said = answer(f"{url}/api/v2/monitor/health")
+    health = json.loads(said).get(component, {}) if said else {}
     beat = health.get(f"latest_{component}_heartbeat")
     if not beat:
         return False

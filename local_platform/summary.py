@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from include.contract.layout import outcomes_prefix
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
-from local_platform.airflow_api import DagRun
+from local_platform.airflow_api import AirflowApi, DagRun
 from local_platform.console import seconds
 from local_platform.served_model import Answer, Identity
 from local_platform.services import Settings
 from local_platform.year_job import Done
 
 METRIC = "roc_auc"
+Blocks = Mapping[str, Iterable[str]]
+"""Lines by their title."""
 
 
 class Findings:
@@ -45,15 +48,40 @@ class Findings:
         return counts[OutcomeStatus.ALREADY_DONE], len(self.outcomes)
 
 
-def text(settings: Settings, done: Done, evidence: Evidence, identity: Identity, answers: Sequence[Answer]) -> str:
-    """The summary, as lines."""
-    findings = Findings(evidence, [run for runs in done.runs.values() for run in runs])
+@dataclass(frozen=True)
+class Told:
+    """What the summary is made from."""
+
+    done: Done
+    evidence: Evidence
+    identity: Identity
+    answers: Sequence[Answer]
+
+
+def nothing(_api: AirflowApi, _done: Done, _evidence: Evidence) -> Blocks:
+    """No blocks beyond those that every summary has."""
+    return {}
+
+
+def all_runs(done: Done) -> list[DagRun]:
+    """The runs of all DAGs."""
+    return [run for runs in done.runs.values() for run in runs]
+
+
+def text(settings: Settings, told: Told, more: Blocks) -> str:
+    """
+    The summary, as lines.
+
+    :param more: blocks of one kind of installation, told before the places to look at.
+    """
+    findings = Findings(told.evidence, all_runs(told.done))
     blocks: dict[str, Iterable[str]] = {
         "Data": _data(findings),
-        "Model": [*_quality(findings), *_october(findings), *_served(identity)],
-        "Asked over HTTP": _asked(answers),
-        "Time": _time(done, findings),
-        "Where to look": _places(settings, findings, evidence),
+        "Model": [*_quality(findings), *_october(findings), *_served(told.identity)],
+        "Asked over HTTP": _asked(told.answers),
+        "Time": _time(told.done, findings),
+        **more,
+        "Where to look": _places(settings, findings, told.evidence),
     }
     lines: list[str] = []
     for title, block in blocks.items():

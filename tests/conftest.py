@@ -25,19 +25,28 @@ class Tool:
 
     programs: tuple[str, ...]
     provided_by: str
-    variable: str = ""
+    variables: tuple[str, ...] = ()
     """Must be set, too."""
+    folders: str = ""
+    """Pattern, from the root, of folders in which it may lie beside those on PATH."""
 
     def is_here(self) -> bool:
-        """Whether one of its programs is found, and its variable is set."""
-        return any(map(shutil.which, self.programs)) and bool(not self.variable or os.environ.get(self.variable))
+        """Whether one of its programs is found, and its variables are set."""
+        folders = map(str, Path("/").glob(self.folders)) if self.folders else ()
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
+        found = any(shutil.which(program, path=path) for program in self.programs)
+        return found and all(map(os.environ.get, self.variables))
 
 
 TOOLS = {
     "browser": Tool(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
-    "cluster": Tool(("kubectl",), "put kubectl on PATH and name the cluster in KUBECONFIG", "KUBECONFIG"),
+    "cluster": Tool(
+        ("kubectl",),
+        "put kubectl on PATH, and describe a cluster by KUBECONFIG and CLUSTER_... as in README.md, 'On a cluster'",
+        ("KUBECONFIG", "CLUSTER_REGISTRY", "CLUSTER_S3_ENDPOINT"),
+    ),
     "kubeconform": Tool(("kubeconform",), "go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"),
-    "postgresql": Tool(("postgres", "pg_ctl"), "apt-get install postgresql, with its bin folder on PATH"),
+    "postgresql": Tool(("postgres", "pg_ctl"), "apt-get install postgresql", folders="usr/lib/postgresql/*/bin"),
 }
 
 _not_run: dict[str, int] = {}

@@ -46,14 +46,25 @@ def test_what_is_required_must_be_there(suite: Path) -> None:
     assert "To get it: browser: apt-get install chromium; cluster: put kubectl on PATH" in done.stderr
 
 
-@pytest.mark.parametrize(("kubeconfig", "passed"), [("", "1 passed, 1 deselected"), ("/some/file", "2 passed")])
-def test_a_program_without_its_variable_is_not_enough(
-    suite: Path, monkeypatch: pytest.MonkeyPatch, kubeconfig: str, passed: str
+@pytest.mark.parametrize(("registry", "passed"), [("", "1 passed, 1 deselected"), ("somewhere", "2 passed")])
+def test_a_program_without_its_variables_is_not_enough(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, registry: str, passed: str
 ) -> None:
     test = suite / "test_two.py"
     test.write_text(test.read_text().replace("browser", "cluster"))
-    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    for name, value in {"KUBECONFIG": "a", "CLUSTER_REGISTRY": registry, "CLUSTER_S3_ENDPOINT": "b"}.items():
+        monkeypatch.setenv(name, value)
     assert passed in run(suite, tools="kubectl").stdout
+
+
+def test_a_program_may_lie_beside_the_path(suite: Path) -> None:
+    test, conftest = suite / "test_two.py", suite / "conftest.py"
+    test.write_text(test.read_text().replace("browser", "postgresql"))
+    conftest.write_text(conftest.read_text().replace("usr/lib/postgresql", str(suite / "lib").lstrip("/")))
+    assert "1 passed, 1 deselected" in run(suite).stdout
+    (suite / "lib" / "15" / "bin").mkdir(parents=True)
+    (suite / "lib" / "15" / "bin" / "postgres").symlink_to("/bin/true")
+    assert "2 passed" in run(suite).stdout
 
 
 def test_a_tool_that_nobody_knows_is_a_mistake(suite: Path) -> None:

@@ -11,6 +11,7 @@ ELSEWHERE = {
     "include/stores/registry_memory.py": "tests/include/stores/test_registry.py",
     "include/stores/registry_mlflow.py": "tests/include/stores/test_registry.py",
     "local_platform/__main__.py": "tests/local_platform/test_bootstrap.py",
+    "local_platform/cluster/errors.py": "tests/local_platform/cluster/test_settings.py",
     "local_platform/errors.py": "tests/local_platform/test_cli.py",
     "local_platform/job.py": "tests/local_platform/test_year_job.py",
 }

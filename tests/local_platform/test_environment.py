@@ -7,7 +7,7 @@ import pytest
 
 from include.contract import settings
 from local_platform import credentials, environment
-from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE, State
 from local_platform.ports import Ports
 
 PORTS = Ports(airflow=20001, mlflow=20002, serving=20003)
@@ -30,6 +30,13 @@ def test_airflow_is_configured_by_its_environment_alone(tmp_path: Path) -> None:
     assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,viewer:viewer"
     assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == str(made.passwords_file)
     assert not set(made.passwords.values()) & set(found.values())
+
+
+def test_another_bundle_is_run_if_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BUNDLE_VARIABLE, str(tmp_path / "copy"))
+    found = environment.airflow_environment(State(tmp_path), PORTS, credentials.provide(tmp_path / "secrets"))
+    assert str(tmp_path / "copy") in found["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+    assert found["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(tmp_path / "copy" / "plugins")
 
 
 def test_a_person_s_own_settings_do_not_leak_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,10 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def start_guard(*words: str) -> "subprocess.Popen[bytes]":
+    def start_guard(*words: str, stop_signal: signal.Signals = signal.SIGTERM) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-S", "-m", "local_platform.guard", "--name", "service"]
-        command += ["--record", str(tmp_path / "service.json"), "--grace-seconds", "0.5", "--", sys.executable, *words]
+        command += ["--record", str(tmp_path / "service.json"), "--grace-seconds", "0.5"]
+        command += ["--stop-signal", str(int(stop_signal)), "--", sys.executable, *words]
         process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True)
         started.append(process)
         return process
@@ -110,3 +111,25 @@ def test_the_interrupt_of_a_terminal_does_not_reach_the_service(start: Start, tm
     grandchild = process_in(tmp_path / "grandchild")
     guard.send_signal(signal.SIGINT)
     assert not wait_until_gone([grandchild], 0.5)
+
+
+OBEDIENT = """
+import pathlib, signal, sys, time
+def stop(number, frame):
+    pathlib.Path(sys.argv[2]).write_text(signal.Signals(number).name)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+pathlib.Path(sys.argv[1]).write_text("1")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_is_asked_to_end_by_its_own_signal(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+    guard = start("-c", OBEDIENT, str(tmp_path / "up"), str(tmp_path / "heard"), stop_signal=number)
+    process_in(tmp_path / "up")
+    assert guard.stdin
+    guard.stdin.close()
+    guard.wait(30)
+    assert (tmp_path / "heard").read_text() == number.name

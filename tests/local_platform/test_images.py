@@ -1,6 +1,9 @@
 """Engines are stand-ins on PATH that write down how they were called: what matters here is what they are asked."""
 
 import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from local_platform.images import (
     labels,
     line,
     main,
+    provide,
     snapshot,
 )
 from local_platform.locations import REPOSITORY
@@ -63,10 +67,10 @@ def test_an_engine_whose_daemon_is_away_is_none(tools: Path) -> None:
         Engine.find()
 
 
-def test_an_image_is_pushed_and_named_by_its_digest(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_pushed_and_named_by_its_digest(tools: Path) -> None:
     program = stand_in(tools, "buildah", BUILDAH)
-    monkeypatch.setenv("ML_IMAGE_BASE", "registry.example.org/python:3.12")
-    made = build(Engine("buildah"), Registry("10.0.0.1:5000/team", is_plain=True), ["step"], Console())
+    registry = Registry("10.0.0.1:5000/team", is_plain=True)
+    made = build(Engine("buildah"), registry, ["step"], Console(), base="registry.example.org/python:3.12")
     calls = program.with_name("buildah.calls").read_text().splitlines()
     assert [image.reference for image in made] == [f"10.0.0.1:5000/team/ml-platform/step@{DIGEST}"]
     assert made[0].size_bytes == 1_220_000_000
@@ -119,6 +123,53 @@ def test_a_registry_is_read(text: str, registry: Registry) -> None:
 def test_another_scheme_is_refused() -> None:
     with pytest.raises(ImageError, match="ML_REGISTRY is 'docker://host'"):
         Registry.parse("docker://host")
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """A registry that has the step image under every tag, and wants a login for the serving image."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(401 if "/serving/" in self.path else 200 if "/step/" in self.path else 404)
+        self.send_header("Docker-Content-Digest", DIGEST)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def shelf() -> Iterator[Registry]:
+    with HTTPServer(("127.0.0.1", 0), Shelf) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Registry(f"127.0.0.1:{server.server_port}/team", is_plain=True)
+        server.shutdown()
+        thread.join()
+
+
+def test_an_image_that_is_there_is_found_by_its_tag(shelf: Registry) -> None:
+    assert shelf.find("ml-platform/step", "1") == f"{shelf.place}/ml-platform/step@{DIGEST}"
+    assert shelf.find("ml-platform/mlflow", "1") is None
+    assert shelf.find("ml-platform/serving", "1") is None
+
+
+def test_a_registry_that_does_not_answer_is_told() -> None:
+    with pytest.raises(ImageError, match=r"The registry 127\.0\.0\.1:9/team does not answer"):
+        Registry("127.0.0.1:9/team", is_plain=True).find("ml-platform/step", "1")
+
+
+def test_only_what_the_registry_lacks_is_built(tools: Path, shelf: Registry) -> None:
+    program = stand_in(tools, "buildah", BUILDAH)
+    found = provide(shelf, ["step", "mlflow"], Console(), base="registry.example.org/python:3.12")
+    assert found == {name: f"{shelf.place}/ml-platform/{name}@{DIGEST}" for name in ("step", "mlflow")}
+    built = [line for line in program.with_name("buildah.calls").read_text().splitlines() if line.startswith("build")]
+    assert len(built) == 1
+    assert "--target mlflow" in built[0]
+    assert "BASE=registry.example.org/python:3.12" in built[0]
+
+
+def test_nothing_is_built_where_all_is_there(tools: Path, shelf: Registry) -> None:
+    assert provide(shelf, ["step"], Console()) == {"step": f"{shelf.place}/ml-platform/step@{DIGEST}"}
 
 
 def test_every_file_of_the_context_counts() -> None:

@@ -23,6 +23,13 @@ def test_the_ports_of_the_first_start_are_kept(tmp_path: Path) -> None:
     assert first.airflow_url == f"http://127.0.0.1:{first.airflow}"
 
 
+def test_only_what_needs_a_port_gets_one(tmp_path: Path) -> None:
+    assert ports.choose(tmp_path / "local.json", {}).postgres == 0
+    chosen = ports.choose(tmp_path / "cluster.json", {}, (*ports.NAMES, "postgres"))
+    assert chosen.postgres in ports.CHOICE
+    assert ports.Ports(**ports.recall(tmp_path / "cluster.json")) == chosen
+
+
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path: Path, taken: int) -> None:
     (tmp_path / "ports.json").write_text(f'{{"airflow": {taken}, "mlflow": 1}}')
     assert ports.choose(tmp_path / "ports.json", {}).airflow != taken

@@ -59,7 +59,9 @@ def told(evidence: Evidence, tmp_path: Path) -> list[str]:
     done = Done(stages={"flights_training": 61.0}, runs={"flights_training": [RUN]})
     identity = Identity(model="departure_delay", version="1", digest="sha256:abc")
     answers = [Answer(row="UA 1545 EWR IAH", question="delayed", probability=0.21, happened=False)]
-    return [" ".join(line.split()) for line in summary.text(settings, done, evidence, identity, answers).splitlines()]
+    told = summary.Told(done, evidence, identity, answers)
+    more = {"Pods": ["train 1 pod"]}
+    return [" ".join(line.split()) for line in summary.text(settings, told, more).splitlines()]
 
 
 def test_it_tells_of_data_model_answers_and_time(told: list[str]) -> None:
@@ -85,6 +87,11 @@ def test_it_tells_where_to_look(told: list[str], tmp_path: Path) -> None:
     assert f"model card file://{tmp_path}/objects/reports/card.html" in told
     assert "Airflow http://127.0.0.1:1" in told
     assert f"logs {tmp_path}/logs" in told
+
+
+def test_an_installation_adds_blocks_of_its_own_before_the_places(told: list[str]) -> None:
+    assert told[told.index("Pods") + 1] == "train 1 pod"
+    assert told.index("Time") < told.index("Pods") < told.index("Where to look")
 
 
 def test_a_metric_that_could_not_be_had_is_not_invented() -> None:

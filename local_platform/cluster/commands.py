@@ -1,0 +1,103 @@
+"""``make cluster-up``, ``cluster-run`` and ``cluster-down``."""
+
+import os
+import time
+from collections.abc import Sequence
+
+from include.stores.from_env import Stores
+from local_platform import job, lifecycle, ports
+from local_platform.cluster import environment, manifests, pods
+from local_platform.cluster.kubectl import Kubectl
+from local_platform.cluster.passwords import MLFLOW_STEPS
+from local_platform.cluster.passwords import provide as provide_passwords
+from local_platform.cluster.settings import ClusterSettings
+from local_platform.cluster.start import ClusterStart
+from local_platform.console import Console, seconds
+from local_platform.fleet import exclusive
+from local_platform.locations import State
+from local_platform.services import Settings
+
+PORTS = (*ports.NAMES, "postgres")
+DELETE_SECONDS = 300.0
+
+
+def up(state: State, console: Console) -> int:
+    """Bring the platform up on the cluster and leave it running."""
+    start = _start(console)
+    with exclusive(state):
+        settings = lifecycle.settings_of(state)
+        if settings is None:
+            console.say("Services:")
+            with lifecycle.started(state, console, start, PORTS) as (settings, fleet):
+                lifecycle.detach(settings, fleet)
+    _introduce(settings, console)
+    return 0
+
+
+def run(state: State, console: Console) -> int:
+    """Bring it up, do the year's work in pods, stop what was started on this machine."""
+    start = _start(console)
+    with exclusive(state):
+        running = lifecycle.settings_of(state)
+        if running:
+            console.say("Services: using those that 'make cluster-up' left running.")
+            return _job(running, start.given, lifecycle.left_running(state), console)
+        console.say("Services:")
+        with lifecycle.started(state, console, start, PORTS) as (settings, fleet):
+            code = _job(settings, start.given, fleet.names, console)
+    console.say()
+    console.say(
+        "Airflow and what else ran on this machine has ended. Left in the cluster: MLflow and the model servers."
+    )
+    console.say("'make cluster-up' starts Airflow again beside them, 'make cluster-down' removes them.")
+    return code
+
+
+def down(state: State, console: Console) -> int:
+    """End everything on this machine and in the cluster; what lies in S3, the registry and the databases stays."""
+    given = ClusterSettings.from_environment(os.environ)
+    kubectl = Kubectl.find(given.kubeconfig)
+    with exclusive(state):
+        lifecycle.down(state, console)
+        manifests.require_ours(kubectl, provide_passwords(state.secrets).installation)
+        begun = time.monotonic()
+        console.draw([f"  deleting namespaces {', '.join(manifests.NAMESPACES)} …"])
+        kubectl.call(
+            "delete", "namespace", *manifests.NAMESPACES, "--ignore-not-found", "--wait",
+            f"--timeout={DELETE_SECONDS:.0f}s", timeout_seconds=DELETE_SECONDS + 30,
+        )  # fmt: skip
+        console.draw([])
+    console.say(f"namespaces {', '.join(manifests.NAMESPACES)} are gone after {seconds(time.monotonic() - begun)}")
+    console.say(
+        f"Kept: bucket {given.s3_bucket}, what {given.registry} holds, and {state.root} with databases and passwords."
+    )
+    return 0
+
+
+COMMANDS = {"up": up, "run": run, "down": down}
+
+
+def _start(console: Console) -> ClusterStart:
+    given = ClusterSettings.from_environment(os.environ)
+    kubectl = Kubectl.find(given.kubeconfig)
+    version = kubectl.server_version()
+    console.say(f"Cluster: Kubernetes {version}, registry {given.registry}, S3 {given.s3_endpoint}")
+    return ClusterStart(given, kubectl)
+
+
+def _job(settings: Settings, given: ClusterSettings, names: Sequence[str], console: Console) -> int:
+    reached = environment.as_reached_here(settings, given)
+    os.environ.update(reached)
+    return job.run(
+        settings, Stores(reached), console, lambda: lifecycle.require_running(settings.state, names), pods.blocks
+    )
+
+
+def _introduce(settings: Settings, console: Console) -> None:
+    users = ", ".join(f"{user} / {password}" for user, password in settings.credentials.passwords.items())
+    steps = provide_passwords(settings.state.secrets).mlflow_steps
+    console.say(f"Airflow       {settings.ports.airflow_url}   ({users})")
+    console.say(f"MLflow        {settings.ports.mlflow_url}   ({MLFLOW_STEPS} / {steps})")
+    console.say(f"served model  {settings.ports.serving_url}/docs   (once there is one)")
+    console.say(f"logs          {settings.state.logs}")
+    console.say("'make cluster-down' stops and removes all of it.")

@@ -1,0 +1,195 @@
+"""
+What is applied to the cluster: ``helm-values/cluster/base`` under an overlay of this installation, and the Secrets.
+
+The overlay is generated, with a copy of the base beside it, below the state folder, where a person can read what was
+applied. Secrets are not in it: they go to the API server by standard input and are nowhere on disk.
+"""
+
+import base64
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local_platform.cluster.databases import MLFLOW, MLFLOW_AUTH, Databases
+from local_platform.cluster.errors import ClusterError
+from local_platform.cluster.kubectl import APPLY, Kubectl
+from local_platform.cluster.passwords import MLFLOW_STEPS, Passwords
+from local_platform.cluster.settings import ClusterSettings
+from local_platform.locations import REPOSITORY
+
+BASE = REPOSITORY / "helm-values" / "cluster" / "base"
+PLATFORM, STEPS, SERVING = "ml-platform", "ml-steps", "ml-serving"
+NAMESPACES = (PLATFORM, STEPS, SERVING)
+MANAGED = {"app.kubernetes.io/managed-by": "ml-platform"}
+INSTALLATION = "ml-platform.org/installation"
+"""Annotation of the namespaces: whose they are."""
+SECRETS = "ml-platform.org/secrets"
+"""Annotation of MLflow's pods: a digest of what they read at their start."""
+SETTINGS = "ml-settings"
+MLFLOW_NAME, MLFLOW_PORT = "ml-mlflow", 5000
+STATSD_NAME, STATSD_PORT, STATSD_METRICS_PORT = "ml-statsd-exporter", 9125, 9102
+STATSD_IMAGE = "prom/statsd-exporter"
+"""As the base names it."""
+AIRFLOW_ACCOUNT, AIRFLOW_TOKEN = "ml-airflow", "ml-airflow-token"
+STORES_POLICY = "stores"
+HTTPS = 443
+"""What a URL without a port means."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One installation's kustomize overlay."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    """What ConfigMap ml-settings says otherwise than the base."""
+    images: Mapping[str, str]
+    """References by the names that the base gives images."""
+    ports: tuple[int, ...]
+    """Ports of S3, the registry and PostgreSQL, which the network policies let through."""
+    secrets_digest: str = ""
+    """MLflow reads Secrets and settings at its start, so it starts anew when this changes."""
+
+    def write(self, base: Path = BASE) -> None:
+        """Write it, with a copy of the base."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(base, self.folder / "base")
+        (self.folder / "kustomization.yaml").write_text(json.dumps(self._kustomization(), indent=2))
+
+    def _kustomization(self) -> dict[str, Any]:
+        merge = {
+            "name": SETTINGS,
+            "namespace": PLATFORM,
+            "behavior": "merge",
+            "literals": [f"{name}={value}" for name, value in sorted(self.settings.items())],
+            "options": {"disableNameSuffixHash": True},
+        }
+        listed = [{"protocol": "TCP", "port": port} for port in sorted({*self.ports, HTTPS})]
+        patch = [{"op": "replace", "path": "/spec/egress/0/ports", "value": listed}]
+        changed = {"spec": {"template": {"metadata": {"annotations": {SECRETS: self._digest()}}}}}
+        return {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": ["base"],
+            "labels": [{"pairs": MANAGED}],
+            "configMapGenerator": [merge],
+            "images": [_image(name, reference) for name, reference in sorted(self.images.items())],
+            "patches": [
+                {"target": {"kind": "NetworkPolicy", "name": STORES_POLICY}, "patch": json.dumps(patch)},
+                {"target": {"kind": "Deployment", "name": MLFLOW_NAME}, "patch": json.dumps(_named(changed))},
+            ],
+        }
+
+    def _digest(self) -> str:
+        return hashlib.sha256(
+            json.dumps([self.secrets_digest, dict(self.settings)], sort_keys=True).encode()
+        ).hexdigest()
+
+
+def base_settings(base: Path = BASE) -> dict[str, str]:
+    """What ConfigMap ml-settings says in the base."""
+    lines = (base / "settings.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def store_ports(settings: ClusterSettings, databases: Databases) -> tuple[int, ...]:
+    """Ports to which pods must get."""
+    places = (settings.s3_endpoint, settings.registry, f"//{databases.address}")
+    return tuple(port_of(place) for place in places)
+
+
+def port_of(place: str) -> int:
+    """The port of a URL, or of ``host:port/path``."""
+    parts = urlsplit(place if "//" in place else f"https://{place}")
+    return parts.port or (80 if parts.scheme == "http" else HTTPS)
+
+
+def require_ours(kubectl: Kubectl, installation: str) -> None:
+    """
+    Look whether the cluster's namespaces are this installation's, or nobody's.
+
+    :raises ClusterError: if they are another one's.
+    """
+    for name in NAMESPACES:
+        found = kubectl.get("namespace", name).get("metadata", {})
+        owner = found.get("annotations", {}).get(INSTALLATION)
+        if found.get("deletionTimestamp"):
+            raise ClusterError(
+                f"Namespace {name} is being deleted. Wait until 'kubectl get namespaces' shows it no more."
+            )
+        if owner and owner != installation:
+            advice = "End that one first: 'make cluster-down' where it was started, or 'kubectl delete namespace'"
+            message = f"Namespace {name} belongs to another installation of the platform ({owner})"
+            raise ClusterError(f"{message}, and a cluster has room for one. {advice} {' '.join(NAMESPACES)}.")
+
+
+def apply(kubectl: Kubectl, overlay: Overlay, secrets: list[dict[str, Any]], installation: str) -> None:
+    """Apply all of it: namespaces, then what pods refer to, then the rest."""
+    overlay.write()
+    kubectl.call(*APPLY, "--filename", str(overlay.folder / "base" / "namespaces.yaml"))
+    kubectl.call("annotate", "--overwrite", "namespace", *NAMESPACES, f"{INSTALLATION}={installation}")
+    kubectl.apply(*secrets)
+    kubectl.call(*APPLY, "--kustomize", str(overlay.folder))
+
+
+def secrets(settings: ClusterSettings, databases: Databases, passwords: Passwords) -> list[dict[str, Any]]:
+    """The Secrets: one for each connection of a step, MLflow's own, and the token with which Airflow starts pods."""
+    keys = {"AWS_ACCESS_KEY_ID": settings.s3_access_key, "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key}
+    mlflow = {
+        "backend-store-uri": databases.url(MLFLOW),
+        "admin-password": passwords.mlflow,
+        "flask-secret-key": passwords.mlflow_key,
+        "basic_auth.ini": _basic_auth(databases.url(MLFLOW_AUTH)),
+    }
+    login = {"MLFLOW_TRACKING_USERNAME": MLFLOW_STEPS, "MLFLOW_TRACKING_PASSWORD": passwords.mlflow_steps}
+    token = _secret(PLATFORM, AIRFLOW_TOKEN, {}) | {"type": "kubernetes.io/service-account-token"}
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": AIRFLOW_ACCOUNT}
+    return [
+        *(_secret(namespace, "ml-connection-s3", keys) for namespace in NAMESPACES),
+        _secret(PLATFORM, "ml-mlflow", mlflow),
+        _secret(STEPS, "ml-connection-mlflow", login),
+        token,
+    ]
+
+
+def digest_of(objects: list[dict[str, Any]]) -> str:
+    """Changes when a Secret does, and gives none of them away."""
+    return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
+
+
+def _named(patch: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MLFLOW_NAME}, **patch}
+
+
+def _basic_auth(database: str) -> str:
+    values = {
+        "default_permission": "READ",
+        "database_uri": database.replace("%", "%%"),
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        # A password is checked by a hash that is meant to be slow, and a step logs in with each of its requests.
+        "auth_cache_ttl_seconds": "60",
+    }
+    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in values.items()), ""])
+
+
+def _secret(namespace: str, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(MANAGED)},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+
+
+def _image(name: str, reference: str) -> dict[str, str]:
+    place, found, digest = reference.partition("@")
+    if found:
+        return {"name": name, "newName": place, "digest": digest}
+    place, _, tag = reference.rpartition(":")
+    return {"name": name, "newName": place, "newTag": tag} if "/" not in tag else {"name": name, "newName": reference}

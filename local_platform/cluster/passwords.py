@@ -1,0 +1,47 @@
+"""Passwords of the cluster's services: made at the first start, kept for the databases that know them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_platform.cluster.databases import NAMES
+from local_platform.cluster.postgres import ADMIN
+from local_platform.credentials import kept, password
+
+KEY_BYTES = 32
+MLFLOW_ADMIN, MLFLOW_STEPS = "admin", "steps"
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """What was made up for one installation."""
+
+    databases: Mapping[str, str] = field(repr=False)
+    """By user."""
+    postgres: str = field(repr=False)
+    """Of the administrator of a PostgreSQL of its own."""
+    mlflow: str = field(repr=False)
+    """Of MLflow's administrator."""
+    mlflow_steps: str = field(repr=False)
+    """Of the user of MLflow as whom the steps log in."""
+    mlflow_key: str = field(repr=False)
+    """With which MLflow signs its sessions."""
+    installation: str
+    """Names this installation to others that share the cluster."""
+
+
+def provide(folder: Path) -> Passwords:
+    """Read them below a folder; make them where there are none."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = {name: password() for name in (*NAMES, ADMIN, "mlflow-admin", "mlflow-steps")}
+    fresh |= {"mlflow-key": secrets.token_urlsafe(KEY_BYTES), "installation": secrets.token_hex(8)}
+    known = kept(folder / "cluster.json", fresh)
+    return Passwords(
+        databases={name: known[name] for name in NAMES},
+        postgres=known[ADMIN],
+        mlflow=known["mlflow-admin"],
+        mlflow_steps=known["mlflow-steps"],
+        mlflow_key=known["mlflow-key"],
+        installation=known["installation"],
+    )

@@ -1,0 +1,40 @@
+"""What the summary of a run on a cluster tells beside that of a local one."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+from include.contract.step_names import StepName
+from include.steps.evidence import Evidence
+from local_platform.airflow_api import AirflowApi, TaskInstance
+from local_platform.console import seconds
+from local_platform.summary import Blocks, Findings, all_runs
+from local_platform.year_job import Done
+
+
+def blocks(api: AirflowApi, done: Done, evidence: Evidence) -> Blocks:
+    """Blocks of the summary: how long pods took, and from where the served model comes."""
+    tasks = [task for dag, runs in done.runs.items() for task in api.tasks(dag, [run.run for run in runs])]
+    findings = Findings(evidence, all_runs(done))
+    return {"Pods": pods(tasks), "Served from": served_from(findings)}
+
+
+def pods(tasks: Sequence[TaskInstance]) -> Iterator[str]:
+    """How long tasks took from their start to their end: one pod each, its way to a node and its image included."""
+    by_step: dict[str, list[float]] = {}
+    for task in tasks:
+        if task.state == "success" and task.seconds is not None:
+            by_step.setdefault(task.task, []).append(task.seconds)
+    for step, values in sorted(by_step.items(), key=lambda item: -sum(item[1])):
+        count = f"{len(values)} pod{'s' if len(values) > 1 else ''}"
+        yield f"{step:<20} {count:>8}, {seconds(median(values))} in the middle, {seconds(max(values))} at most"
+
+
+def served_from(findings: Findings) -> Iterator[str]:
+    """The model's artifact in the registry, and how the model server gets at it."""
+    for receipt in findings.receipts(StepName.PACKAGE):
+        packaged: Any = receipt.results
+        yield f"{'artifact':<20} {packaged.get('artifact') or 'none: it was packaged without a registry'}"
+    for receipt in findings.receipts(StepName.DEPLOY):
+        deployed: Any = receipt.results
+        yield f"{'gets into its pods':<20} by {deployed.get('bundle_by') or 'no cluster: it was deployed elsewhere'}"

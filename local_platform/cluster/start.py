@@ -1,0 +1,150 @@
+"""Bringing the platform up on a cluster, and away from it."""
+
+import importlib.metadata
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_platform import images, lifecycle
+from local_platform.cluster import (
+    access,
+    bucket,
+    databases,
+    environment,
+    manifests,
+    mlflow_users,
+    passwords,
+    services,
+    workloads,
+)
+from local_platform.cluster.databases import Databases
+from local_platform.cluster.environment import Cluster
+from local_platform.cluster.kubectl import Kubectl
+from local_platform.cluster.manifests import Overlay
+from local_platform.cluster.passwords import Passwords
+from local_platform.cluster.postgres import OwnPostgres
+from local_platform.cluster.settings import ClusterSettings
+from local_platform.console import Console, seconds
+from local_platform.fleet import Fleet
+from local_platform.images import Registry
+from local_platform.lifecycle import Change
+from local_platform.locations import State, bundle
+from local_platform.ports import LOOPBACK
+from local_platform.services import Settings
+
+TARGETS = ("step", "serving", "mlflow")
+"""Airflow itself runs on this machine."""
+REACH_SECONDS = 2.0
+
+
+class ClusterStart:
+    """Starts everything, in the order in which one thing needs another."""
+
+    def __init__(self, given: ClusterSettings, kubectl: Kubectl) -> None:
+        self.given = given
+        self._kubectl = kubectl
+
+    def __call__(self, settings: Settings, own: Fleet, console: Console) -> None:
+        """
+        Start it.
+
+        :raises ClusterError: if the cluster, the registry, S3 or PostgreSQL is not what is needed.
+        :raises PlatformStartError: if something on this machine does not become ready.
+        """
+        secrets = passwords.provide(settings.state.secrets)
+        manifests.require_ours(self._kubectl, secrets.installation)
+        registry = Registry.parse(self.given.registry)
+        references = images.provide(registry, TARGETS, console, self.given.image_base, bundle())
+        if bucket.provide(self.given):
+            console.say(f"  bucket {self.given.s3_bucket} made")
+        places = self._databases(settings, own, secrets, console)
+        listed = manifests.secrets(self.given, places, secrets)
+        overlay = self._overlay(settings, references, places, manifests.digest_of(listed))
+        manifests.apply(self._kubectl, overlay, listed, secrets.installation)
+        workloads.wait(self._kubectl, manifests.PLATFORM, [manifests.MLFLOW_NAME, manifests.STATSD_NAME], console)
+        self._ways(settings, own)
+        mlflow_users.provide(settings.ports.mlflow_url, secrets)
+        kubeconfig = settings.state.secrets / "airflow.kubeconfig"
+        access.write_kubeconfig(self._kubectl, kubeconfig)
+        cluster = Cluster(
+            given=self.given,
+            databases=places,
+            images=references,
+            kubeconfig=kubeconfig,
+            statsd=self._reachable_statsd(),
+        )
+        _start_airflow(settings, cluster, own, console)
+
+    def _databases(self, settings: Settings, own: Fleet, secrets: Passwords, console: Console) -> Databases:
+        url = self.given.postgres
+        address = own_address = url.rpartition("@")[2].partition("/")[0]
+        if not url:
+            port = settings.ports.postgres
+            server = OwnPostgres(settings.state, self.given.host_address, port)
+            if server.make(secrets.postgres):
+                console.say("  PostgreSQL's data folder made")
+            service = server.service(secrets.postgres)
+            own.start(service)
+            own.wait([service])
+            url = server.url(secrets.postgres)
+            address, own_address = f"{self.given.host_address}:{port}", f"{LOOPBACK}:{port}"
+        databases.provide(url, secrets.databases)
+        return Databases(address, own_address, secrets.databases)
+
+    def _overlay(
+        self, settings: Settings, references: Mapping[str, str], places: Databases, secrets_digest: str
+    ) -> Overlay:
+        pulled = {"mlflow": references["mlflow"]}
+        if self.given.statsd_image:
+            pulled[manifests.STATSD_IMAGE] = self.given.statsd_image
+        return Overlay(
+            folder=settings.state.root / "manifests",
+            settings=environment.overrides(self.given),
+            images=pulled,
+            ports=manifests.store_ports(self.given, places),
+            secrets_digest=secrets_digest,
+        )
+
+    def _ways(self, settings: Settings, own: Fleet) -> None:
+        ways = [services.mlflow_way(settings, self._kubectl), services.model_way(settings, self._kubectl)]
+        for way in ways:
+            own.start(way)
+        own.wait(ways)
+
+    def _reachable_statsd(self) -> str:
+        """The exporter, where this machine gets to a Service's own address; its page of metrics shows whether."""
+        service = self._kubectl.get("service", manifests.STATSD_NAME, "--namespace", manifests.PLATFORM)
+        address = service.get("spec", {}).get("clusterIP", "")
+        try:
+            socket.create_connection((address, manifests.STATSD_METRICS_PORT), REACH_SECONDS).close()
+        except OSError:
+            return ""
+        return f"{address}:{manifests.STATSD_PORT}"
+
+
+def _start_airflow(settings: Settings, cluster: Cluster, own: Fleet, console: Console) -> None:
+    change = cluster.databases.change
+    settings.state.airflow.mkdir(parents=True, exist_ok=True)
+    held = lifecycle.settle(change)
+    if not _is_migrated(settings.state, change):
+        begun = time.monotonic()
+        own.complete(services.migration(settings, cluster))
+        _mark(settings.state).write_text(importlib.metadata.version("apache-airflow"))
+        console.say(f"  Airflow's database made in {seconds(time.monotonic() - begun)}")
+    airflow = services.airflow(settings, cluster)
+    for service in airflow:
+        own.start(service)
+    own.wait(airflow)
+    lifecycle.release(change, held)
+
+
+def _is_migrated(state: State, change: Change) -> bool:
+    """Whether the database is at the installed version: as far as it was brought there, and is still the same one."""
+    mark = _mark(state)
+    known = mark.exists() and mark.read_text() == importlib.metadata.version("apache-airflow")
+    return known and bool(change("SELECT version_num FROM alembic_version"))
+
+
+def _mark(state: State) -> Path:
+    return state.airflow / "migrated"

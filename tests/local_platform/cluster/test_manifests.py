@@ -1,0 +1,145 @@
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local_platform.cluster import manifests, passwords
+from local_platform.cluster.databases import Databases
+from local_platform.cluster.errors import ClusterError
+from local_platform.cluster.kubectl import Kubectl
+from local_platform.cluster.manifests import Overlay, base_settings, port_of
+from local_platform.cluster.settings import ClusterSettings
+
+MLFLOW = f"10.0.0.1:5000/ml/ml-platform/mlflow@sha256:{'a' * 64}"
+STATSD = "10.0.0.1:5000/ml/statsd-exporter:1"
+GIVEN = ClusterSettings(
+    kubeconfig="k", registry="http://10.0.0.1:5000/ml", s3_endpoint="http://10.0.0.1:7070", s3_access_key="me",
+    s3_secret_key="canary-of-s3",
+)  # fmt: skip
+PLACES = Databases("10.0.0.1:20001", "127.0.0.1:20001", {"airflow": "a", "mlflow": "m", "mlflow_auth": "p%q"})
+
+
+def overlay(folder: Path, digest: str = "1") -> Overlay:
+    images = {"mlflow": MLFLOW, "prom/statsd-exporter": STATSD}
+    ports = manifests.store_ports(GIVEN, PLACES)
+    return Overlay(folder / "manifests", {"ML_TABLES_URI": "s3://ours/tables"}, images, ports, digest)
+
+
+def secrets(folder: Path) -> list[dict[str, Any]]:
+    return manifests.secrets(GIVEN, PLACES, passwords.provide(folder / "secrets"))
+
+
+@pytest.mark.needs("cluster")
+def test_the_overlay_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
+    written = overlay(tmp_path)
+    written.write()
+    words = ["kubectl", "kustomize", str(written.folder)]
+    text = subprocess.run(words, check=True, text=True, capture_output=True).stdout
+    found = {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one
+        for one in yaml.safe_load_all(text)
+    }
+    mlflow = found["Deployment", "ml-platform", "ml-mlflow"]["spec"]["template"]
+    assert mlflow["spec"]["containers"][0]["image"] == MLFLOW
+    assert mlflow["metadata"]["annotations"]["ml-platform.org/secrets"]
+    statsd = found["Deployment", "ml-platform", "ml-statsd-exporter"]["spec"]["template"]["spec"]
+    assert statsd["containers"][0]["image"] == STATSD
+    settings = found["ConfigMap", "ml-platform", "ml-settings"]["data"]
+    assert settings["ML_TABLES_URI"] == "s3://ours/tables"
+    assert settings["ML_POD_NAMESPACE"] == "ml-steps"
+    for namespace in manifests.NAMESPACES:
+        (rule,) = found["NetworkPolicy", namespace, "stores"]["spec"]["egress"]
+        assert [one["port"] for one in rule["ports"]] == [443, 5000, 7070, 20001]
+    assert {one["metadata"]["labels"]["app.kubernetes.io/managed-by"] for one in found.values()} == {"ml-platform"}
+
+
+def test_mlflow_starts_anew_when_what_it_read_at_its_start_changes(tmp_path: Path) -> None:
+    first, same, other = overlay(tmp_path)._digest(), overlay(tmp_path)._digest(), overlay(tmp_path, "2")._digest()
+    assert first == same != other
+
+
+def test_what_lay_there_before_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "old.yaml").touch()
+    overlay(tmp_path).write()
+    assert sorted(path.name for path in (tmp_path / "manifests").iterdir()) == ["base", "kustomization.yaml"]
+
+
+def test_the_settings_of_the_base_are_read() -> None:
+    assert base_settings()["ML_EXECUTION"] == "kubernetes"
+    assert (
+        base_settings()["MLFLOW_TRACKING_URI"]
+        == f"http://{manifests.MLFLOW_NAME}.ml-platform.svc:{manifests.MLFLOW_PORT}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "port"),
+    [
+        ("http://h:7070", 7070),
+        ("http://h/x", 80),
+        ("https://h", 443),
+        ("h:5000/ml", 5000),
+        ("registry.example/ml", 443),
+    ],
+)
+def test_ports_of_places(place: str, port: int) -> None:
+    assert port_of(place) == port
+
+
+class TestSecrets:
+    def test_there_is_one_for_each_connection_and_no_step_gets_mlflows(self, tmp_path: Path) -> None:
+        found = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in secrets(tmp_path)}
+        assert found == {
+            ("ml-platform", "ml-airflow-token"), ("ml-platform", "ml-mlflow"), ("ml-platform", "ml-connection-s3"),
+            ("ml-steps", "ml-connection-s3"), ("ml-steps", "ml-connection-mlflow"), ("ml-serving", "ml-connection-s3"),
+        }  # fmt: skip
+
+    def test_steps_log_in_as_an_ordinary_user(self, tmp_path: Path) -> None:
+        (login,) = (one for one in secrets(tmp_path) if one["metadata"]["name"] == "ml-connection-mlflow")
+        made = passwords.provide(tmp_path / "secrets")
+        values = {key: base64.b64decode(value).decode() for key, value in login["data"].items()}
+        assert values == {"MLFLOW_TRACKING_USERNAME": "steps", "MLFLOW_TRACKING_PASSWORD": made.mlflow_steps}
+
+    def test_a_percent_sign_is_written_twice_in_mlflows_file(self, tmp_path: Path) -> None:
+        (mlflow,) = (one for one in secrets(tmp_path) if one["metadata"]["name"] == "ml-mlflow")
+        text = base64.b64decode(mlflow["data"]["basic_auth.ini"]).decode()
+        assert "database_uri = postgresql+psycopg2://mlflow_auth:p%%q@10.0.0.1:20001/mlflow_auth" in text
+
+    def test_their_digest_changes_with_them(self, tmp_path: Path) -> None:
+        first = manifests.digest_of(secrets(tmp_path))
+        assert first == manifests.digest_of(secrets(tmp_path))
+        assert first != manifests.digest_of(secrets(tmp_path / "other"))
+
+
+class TestWhose:
+    @pytest.fixture
+    def kubectl(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        return Kubectl("k")
+
+    def answer(self, folder: Path, metadata: dict[str, Any] | None) -> None:
+        text = "" if metadata is None else json.dumps({"metadata": metadata})
+        (folder / "kubectl").write_text(f"#!/bin/sh\necho '{text}'\n")
+        (folder / "kubectl").chmod(0o755)
+
+    @pytest.mark.parametrize("metadata", [None, {}, {"annotations": {manifests.INSTALLATION: "ours"}}])
+    def test_nobodys_and_ours_will_do(self, kubectl: Kubectl, tmp_path: Path, metadata: dict[str, Any] | None) -> None:
+        self.answer(tmp_path, metadata)
+        manifests.require_ours(kubectl, "ours")
+
+    def test_anothers_are_left_alone(self, kubectl: Kubectl, tmp_path: Path) -> None:
+        self.answer(tmp_path, {"annotations": {manifests.INSTALLATION: "theirs"}})
+        with pytest.raises(
+            ClusterError, match=r"belongs to another installation of the platform \(theirs\).*cluster-down"
+        ):
+            manifests.require_ours(kubectl, "ours")
+
+    def test_what_is_going_away_is_waited_for_by_the_person(self, kubectl: Kubectl, tmp_path: Path) -> None:
+        self.answer(tmp_path, {"deletionTimestamp": "2026-01-01T00:00:00Z"})
+        with pytest.raises(ClusterError, match="Namespace ml-platform is being deleted"):
+            manifests.require_ours(kubectl, "ours")

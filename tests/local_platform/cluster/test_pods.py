@@ -1,0 +1,71 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.contract.step_names import StepName
+from include.steps.evidence import Evidence
+from include.stores.objects import open_objects
+from local_platform.airflow_api import TaskInstance
+from local_platform.cluster import pods
+from local_platform.summary import Findings
+
+
+def task(name: str, seconds: float | None, state: str = "success") -> TaskInstance:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return TaskInstance(
+        dag="d",
+        run="r",
+        task=name,
+        map_index=-1,
+        label="",
+        state=state,
+        try_number=1,
+        seconds=seconds,
+        started_at=moment,
+    )
+
+
+def test_the_longest_work_comes_first() -> None:
+    told = list(pods.pods([task("score", 5.0), task("ingest", 3.0), task("ingest", 4.0), task("ingest", 80.0)]))
+    assert [" ".join(line.split()) for line in told] == [
+        "ingest 3 pods, 4.0 s in the middle, 1 min 20 s at most",
+        "score 1 pod, 5.0 s in the middle, 5.0 s at most",
+    ]
+
+
+def test_what_had_no_pod_is_left_out() -> None:
+    assert list(pods.pods([task("deploy", None), task("train", 1.0, state="skipped")])) == []
+
+
+class Receipts(Findings):
+    """Receipts of a package and a deploy step, with these results."""
+
+    def __init__(self, evidence: Evidence, package: dict[str, Any], deploy: dict[str, Any]) -> None:
+        super().__init__(evidence, [])
+        self._results = {StepName.PACKAGE: package, StepName.DEPLOY: deploy}
+
+    def receipts(self, step: StepName) -> list[Any]:
+        return [type("Receipt", (), {"results": self._results[step]})]
+
+
+@pytest.mark.parametrize(
+    ("package", "deploy", "expected"),
+    [
+        (
+            {"artifact": "r/m@sha256:1"}, {"bundle_by": "image volume"},
+            ["artifact r/m@sha256:1", "gets into its pods by image volume"],
+        ),
+        (
+            {}, {"bundle_by": "init container"},
+            ["artifact none: it was packaged without a registry", "gets into its pods by init container"],
+        ),
+    ],
+)  # fmt: skip
+def test_it_tells_from_where_the_model_is_served(
+    tmp_path: Path, package: dict[str, Any], deploy: dict[str, Any], expected: list[str]
+) -> None:
+    evidence = Evidence(objects=open_objects(f"file://{tmp_path}"), project="flights")
+    told = pods.served_from(Receipts(evidence, package, deploy))
+    assert [" ".join(line.split()) for line in told] == expected
