@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, PlatformError, TemporaryError, foreign
 from include.stores.objects import checked_key, digest_of
+from include.stores.patience import PATIENCE_SECONDS, patiently
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
-_ATTEMPTS = 4
 _CONFLICT_TRIES = 5
 _CONFLICT_WAIT_SECONDS = 0.2
 _GONE = {"404", "NoSuchKey", "NotFound"}
@@ -37,14 +37,14 @@ class S3Objects:
     """
     Objects below a prefix of a bucket; endpoint, region and credentials come from the usual ``AWS_…`` variables.
 
-    Every call is bounded: 5 s to connect, 20 s for an answer, 4 attempts.
+    Every call is bounded: it is tried again for 75 s, and a try may take 5 s to connect and 20 s for an answer.
     """
 
     bucket: str
     prefix: str
     connect_seconds: float = _CONNECT_SECONDS
     read_seconds: float = _READ_SECONDS
-    attempts: int = _ATTEMPTS
+    patience_seconds: float = PATIENCE_SECONDS
 
     @cached_property
     def _client(self) -> Any:
@@ -54,7 +54,7 @@ class S3Objects:
         config = Config(
             connect_timeout=self.connect_seconds,
             read_timeout=self.read_seconds,
-            retries={"total_max_attempts": self.attempts, "mode": "standard"},
+            retries={"total_max_attempts": 1, "mode": "standard"},
             s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},
         )
         return self._asked("opening the client", lambda: Session().client("s3", config=config))
@@ -79,23 +79,23 @@ class S3Objects:
         """True: created; False: there was one; None: another create was under way."""
         from botocore.exceptions import ClientError
 
+        tries = 0
+
         def put() -> bool | None:
+            nonlocal tries
+            tries += 1
             try:
                 self._client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
             except ClientError as error:
                 if _code(error) in _THERE_ALREADY:
-                    return self._was_ours(error, key, data)
+                    # A try before this one may have written it, and its answer was lost.
+                    return tries > 1 and self.get(key) == data
                 if _code(error) in _CONFLICT:
                     return None
                 raise
             return True
 
         return self._asked(f"creating {self._place(key)}", put)
-
-    def _was_ours(self, error: "ClientError", key: str, data: bytes) -> bool:
-        """Whether a create that found an object found its own, written by an attempt whose answer was lost."""
-        retried: int = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
-        return retried > 0 and self.get(key) == data
 
     def get(self, key: str) -> bytes:
         """
@@ -149,15 +149,18 @@ class S3Objects:
         return f"s3://{self.bucket}/{self._full(key)}"
 
     def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
-        """Ask S3, and turn every way in which it fails into an error of the tree."""
+        """Ask S3 patiently, and turn every way in which it fails into an error of the tree."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        try:
-            return ask()
-        except ClientError as error:
-            raise _told(doing, error) from error
-        except (BotoCoreError, ValueError) as error:
-            raise _untold(doing, error) from error
+        def once() -> Answer:
+            try:
+                return ask()
+            except ClientError as error:
+                raise _told(doing, error) from error
+            except (BotoCoreError, ValueError) as error:
+                raise _untold(doing, error) from error
+
+        return patiently(once, self.patience_seconds)
 
 
 def _code(error: "ClientError") -> str:
@@ -175,7 +178,7 @@ def _told(doing: str, error: "ClientError") -> PlatformError:
         message = f"S3 refused {doing}: {code}. Check the bucket and the AWS_… variables of this process."
         return ConfigurationError(message)
     status = answer.get("HTTPStatusCode", "no status")
-    message = f"S3 failed {doing}: {code} ({status}), after {answer.get('RetryAttempts', 0)} retries. {_ADVICE}"
+    message = f"S3 failed {doing}: {code} ({status}). {_ADVICE}"
     return TemporaryError(message)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.patience import PATIENCE_SECONDS, patiently
 
 if TYPE_CHECKING:
     from include.stores.protocols import RegistryStore
@@ -30,10 +31,14 @@ _QUIET = {
 }
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
-"""Seconds and tries of one request to a server that answered before; an installation may set its own."""
+"""
+Seconds and tries of one request to a server that answered before; an installation may set its own. A server that is
+away is waited for a little over a minute (0, 2, 4 … 32 s); one that takes each try and says nothing may hold up a
+request for less than five.
+"""
 
 
 def open_registry(uri: str) -> "RegistryStore":
@@ -51,7 +56,7 @@ def open_registry(uri: str) -> "RegistryStore":
     os.environ.update(_QUIET)
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
-    ask_health(parts)
+    patiently(lambda: ask_health(parts), PATIENCE_SECONDS)
     from include.stores.registry_mlflow import MlflowRegistry
 
     return MlflowRegistry(uri.rstrip("/"), shown(parts))

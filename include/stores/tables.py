@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError
+from include.stores.patience import PATIENCE_SECONDS
 from include.stores.tables_commit import Place, SealedFile, commit, live_files, table_columns
 from include.stores.tables_content import PARTITION_COLUMN, content_digest, plain
 from include.stores.tables_faults import mapped
@@ -40,8 +41,8 @@ _S3_OPTIONS = {
     "aws_conditional_put": "etag",
     "connect_timeout": "5s",
     "timeout": "30s",
-    "max_retries": "4",
-    "retry_timeout": "40s",
+    "max_retries": "1000",
+    "retry_timeout": f"{PATIENCE_SECONDS:.0f}s",
     "backoff_config.init_backoff": "200ms",
     "backoff_config.max_backoff": "5s",
 }

@@ -16,6 +16,7 @@ RACES = (
     "version already",
 )
 """Beginnings and parts of what deltalake says of a commit that another one overtook."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STACK = re.compile(r"\n\s*0: |\nHelp: ")
 _FULL = ("no space left", "file too large", "disk quota", "os error 28", "os error 27", "os error 122")
 _REFUSED = (
@@ -63,8 +64,8 @@ def _says(text: str, words: tuple[str, ...]) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What the library says, without the frames of its own stack that deltalake appends."""
-    text = _STACK.split(str(error), maxsplit=1)[0]
+    """What the library says, without colours and the frames of its own stack that deltalake appends."""
+    text = _COLOUR.sub("", _STACK.split(str(error), maxsplit=1)[0])
     return foreign(text.strip().rstrip(".:") or error)
 
 

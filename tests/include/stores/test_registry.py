@@ -3,12 +3,13 @@
 import socket
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
+from include.stores import registry as registry_module
 from include.stores.protocols import RegistryStore, RunStatus, UsedData
 from include.stores.registry import ask_health, open_registry, shown
 from include.stores.registry_memory import MemoryRegistry
@@ -170,7 +171,27 @@ def test_an_alias_moves_only_from_where_it_is_expected(registry: RegistryStore, 
         registry.move_alias(name, "champion", expected=2, to=9)
 
 
-def test_nobody_listening_is_temporary_and_said_at_once() -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that nobody waits for."""
+    monkeypatch.setattr(registry_module, "PATIENCE_SECONDS", 0.0)
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def away_at_first(parts: SplitResult) -> None:
+        asked.append(parts.geturl())
+        if len(asked) == 1:
+            message = "No answer."
+            raise TemporaryError(message)
+
+    monkeypatch.setattr(registry_module, "ask_health", away_at_first)
+    assert open_registry("http://127.0.0.1:5000")
+    assert asked == ["http://127.0.0.1:5000"] * 2
+
+
+def test_nobody_listening_is_temporary(impatient: None) -> None:
     port = free_port()
 
     with pytest.raises(TemporaryError, match=f"http://127.0.0.1:{port} does not answer.*MLFLOW_TRACKING_URI"):
@@ -190,7 +211,7 @@ def test_a_server_that_wants_to_know_who_asks_answers_all_the_same() -> None:
         ask_health(urlsplit(uri))
 
 
-def test_a_server_that_cannot_is_temporary() -> None:
+def test_a_server_that_cannot_is_temporary(impatient: None) -> None:
     with answering(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
         open_registry(uri)
 

@@ -307,6 +307,13 @@ def quick(s3: S3Server, tmp_path: Path) -> DeltaTables:
     return tables
 
 
+def test_an_s3_that_is_away_for_a_while_is_waited_for(s3: S3Server, tmp_path: Path) -> None:
+    uri = f"s3://{BUCKET}/{tmp_path.name}"
+    open_tables(uri).write(NAME, "2013-01", ROWS, stamp={})
+    s3.break_with(Fault("slow_down", times=6))
+    assert open_tables(uri).write(NAME, "2013-01", OTHER, stamp={}).version == 1
+
+
 @pytest.mark.parametrize("kind", ["slow_down", "hang"])
 def test_an_s3_that_does_not_answer_is_temporary(quick: DeltaTables, s3: S3Server, kind: str) -> None:
     s3.break_with(Fault(kind))

@@ -66,3 +66,7 @@ def test_no_foreign_error_passes(error: Exception) -> None:
 def test_a_bug_passes() -> None:
     with pytest.raises(ZeroDivisionError, match="zero"), mapped(DOING, damaged="Restore it."):
         _ = 1 // 0
+
+
+def test_colours_for_a_terminal_are_left_out() -> None:
+    assert reason(ValueError("Generic error \x1b[31m↳\x1b[0m no answer")) == "Generic error ↳ no answer"
