@@ -25,7 +25,7 @@ def up(state: State, console: Console) -> int:
     """Bring the platform up on the cluster and leave it running."""
     start = _start(console)
     with exclusive(state):
-        settings = lifecycle.settings_of(state)
+        settings = _left_running(state, start)
         if settings is None:
             console.say("Services:")
             with lifecycle.started(state, console, start, PORTS) as (settings, fleet):
@@ -38,7 +38,7 @@ def run(state: State, console: Console) -> int:
     """Bring it up, do the year's work in pods, stop what was started on this machine."""
     start = _start(console)
     with exclusive(state):
-        running = lifecycle.settings_of(state)
+        running = _left_running(state, start)
         if running:
             console.say("Services: using those that 'make cluster-up' left running.")
             return _job(running, start.given, lifecycle.left_running(state), console)
@@ -83,6 +83,11 @@ def _start(console: Console) -> ClusterStart:
     version = kubectl.server_version()
     console.say(f"Cluster: Kubernetes {version}, registry {given.registry}, S3 {given.s3_endpoint}")
     return ClusterStart(given, kubectl)
+
+
+def _left_running(state: State, start: ClusterStart) -> Settings | None:
+    """What ``make cluster-up`` left running, unless code or cluster have changed since."""
+    return lifecycle.settings_of(state) if start.is_current(state) else None
 
 
 def _job(settings: Settings, given: ClusterSettings, names: Sequence[str], console: Console) -> int:

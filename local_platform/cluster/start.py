@@ -1,9 +1,12 @@
 """Bringing the platform up on a cluster, and away from it."""
 
+import hashlib
 import importlib.metadata
+import json
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from local_platform import images, lifecycle
@@ -75,6 +78,18 @@ class ClusterStart:
             statsd=self._reachable_statsd(),
         )
         _start_airflow(settings, cluster, own, console)
+        _started(settings.state).write_text(self._digest())
+
+    def is_current(self, state: State) -> bool:
+        """Whether what was started last is of this code and this cluster."""
+        try:
+            return _started(state).read_text() == self._digest()
+        except OSError:
+            return False
+
+    def _digest(self) -> str:
+        told = json.dumps([asdict(self.given), images.context_digest(bundle()), str(bundle())])
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def _databases(self, settings: Settings, own: Fleet, secrets: Passwords, console: Console) -> Databases:
         url = self.given.postgres
@@ -144,6 +159,10 @@ def _is_migrated(state: State, change: Change) -> bool:
     mark = _mark(state)
     known = mark.exists() and mark.read_text() == importlib.metadata.version("apache-airflow")
     return known and bool(change("SELECT version_num FROM alembic_version"))
+
+
+def _started(state: State) -> Path:
+    return state.root / "started"
 
 
 def _mark(state: State) -> Path:

@@ -2,10 +2,12 @@ import importlib.metadata
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from local_platform import images
 from local_platform.cluster import manifests, start
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import ClusterSettings
@@ -66,3 +68,15 @@ def test_airflows_database_is_migrated_when_the_mark_and_the_database_say_so(tmp
     (state.airflow / "migrated").write_text(importlib.metadata.version("apache-airflow"))
     assert start._is_migrated(state, whole)
     assert not start._is_migrated(state, empty)
+
+
+def test_what_was_started_for_other_code_or_another_cluster_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, begun = State(tmp_path), ClusterStart(GIVEN, Kubectl("k"))
+    assert not begun.is_current(state)
+    (tmp_path / "started").write_text(begun._digest())
+    assert begun.is_current(state)
+    assert not ClusterStart(replace(GIVEN, s3_bucket="another"), Kubectl("k")).is_current(state)
+    monkeypatch.setattr(images, "context_digest", lambda _root: "another")
+    assert not begun.is_current(state)

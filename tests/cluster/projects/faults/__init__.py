@@ -1,0 +1,1 @@
+"""Parcels that misbehave: a project for tests on a cluster."""
