@@ -20,6 +20,7 @@ def install(bundle: Path, bucket: str) -> None:
     """Put the project into a bundle."""
     folder = bundle / "include" / "projects" / NAME
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "__init__.py").write_text('"""Parcels that misbehave."""\n')
     spec = folder / "project.yaml"
     spec.write_text(spec.read_text().replace("s3://BUCKET/", f"s3://{bucket}/"))
 

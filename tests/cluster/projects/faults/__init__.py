@@ -1,1 +1,0 @@
-"""Parcels that misbehave: a project for tests on a cluster."""
