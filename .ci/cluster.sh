@@ -1,15 +1,27 @@
 # shellcheck shell=bash
-# Brings up the cluster whose scripts lie in ../shared/cluster and tells the tests where it is; source it. Root is needed.
+# Sourced by .ci/run where ../shared/cluster lies beside the checkout: brings that cluster up, describes it to the tests
+# in KUBECONFIG and CLUSTER_..., and takes it down when the shell ends, unless it was up before. Needs root.
+root=${K8S_ROOT:-/opt/k8s}
 scripts=$(mktemp -d)
-cp -R ../shared/cluster/. "$scripts"   # what is there may be read-only, and the scripts write beside themselves
+cp -R ../shared/cluster/. "$scripts" # what lies there may be read-only
 chmod -R u+w "$scripts"
-end_cluster() { bash "$scripts/down.sh"; rm -rf "$scripts"; }
-trap end_cluster EXIT
+
+was_up=
+if "$root/bin/kubectl" --kubeconfig "$root/admin.kubeconfig" --request-timeout 5s get --raw /readyz &>/dev/null; then
+    was_up=yes
+fi
+
+take_down() {
+    [ -n "$was_up" ] || bash "$scripts/down.sh" || true
+    rm -rf "$scripts"
+}
+trap take_down EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 bash "$scripts/build.sh"
 bash "$scripts/images.sh"
 bash "$scripts/up.sh"
-root=${K8S_ROOT:-/opt/k8s}
 # shellcheck source=/dev/null
 . "$root/lab.env"
 
@@ -19,14 +31,12 @@ export CLUSTER_S3_ACCESS_KEY=$LAB_S3_ACCESS_KEY
 export CLUSTER_S3_SECRET_KEY=$LAB_S3_SECRET_KEY
 export CLUSTER_HOST_ADDRESS=$LAB_NODE_IP
 export CLUSTER_IMAGE_BASE=docker-archive:$root/images/python.tar
-
-# This cluster pulls from its own registry alone: the StatsD exporter is brought there as an image of one file.
 export CLUSTER_STATSD_IMAGE=$LAB_REGISTRY/ml/statsd-exporter:local
-if ! crane --insecure digest "$CLUSTER_STATSD_IMAGE" >/dev/null 2>&1; then
-    layer=$(mktemp --suffix=.tar)
-    tar -C "$root/bin" -cf "$layer" statsd_exporter
-    crane --insecure append --new_layer "$layer" --new_tag "$CLUSTER_STATSD_IMAGE" --platform linux/amd64
+
+# The cluster pulls from its own registry alone, so the exporter goes there, as an image of one file.
+if ! crane --insecure digest "$CLUSTER_STATSD_IMAGE" &>/dev/null; then
+    tar --mode=755 -C "$root/bin" -cf "$scripts/exporter.tar" statsd_exporter
+    crane --insecure append --oci-empty-base --new_layer "$scripts/exporter.tar" --new_tag "$CLUSTER_STATSD_IMAGE"
     crane --insecure mutate "$CLUSTER_STATSD_IMAGE" --tag "$CLUSTER_STATSD_IMAGE" --entrypoint /statsd_exporter \
-        --set-platform "linux/$(dpkg --print-architecture)" --user 65532
-    rm "$layer"
+        --user 65532 --set-platform "linux/$(dpkg --print-architecture)"
 fi
