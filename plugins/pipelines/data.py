@@ -14,7 +14,7 @@ from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_p
 
 def data_dag(spec: ProjectSpec) -> DAG:
     """One run a partition; partitions are independent, so any order and any number at once gives the same data."""
-    settings = dag_settings(spec, "data")
+    settings = dag_settings(spec, "data", spec.schedule.data)
     schedule = cron_intervals(spec, spec.schedule.data)
     steps = (StepName.INGEST, StepName.VALIDATE, StepName.PROFILE, StepName.FEATURES)
     params = {"partition": partition_param(spec), PARAM: resources_param(*steps)}

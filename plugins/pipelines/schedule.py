@@ -18,23 +18,18 @@ def cron_intervals(spec: ProjectSpec, cron: str | None) -> CronDataIntervalTimet
     return CronDataIntervalTimetable(cron, timezone=spec.timezone) if cron else None
 
 
-def dag_settings(spec: ProjectSpec, kind: str) -> dict[str, Any]:
+def dag_settings(spec: ProjectSpec, kind: str, cron: str | None) -> dict[str, Any]:
     """
-    What all DAGs of a project have: times, owner, tags, limits.
+    What all DAGs of a project have: first and last day, owner, tags, limits.
 
     :param kind: what the DAG is for; the second half of its id, and a tag.
+    :param cron: when it runs by itself.
     """
-    grain = Grain(spec.grain)
-    first = Partition(spec.start, grain)
-    # Airflow still starts a run whose interval begins at the end date.
-    last = Partition.ending_at(spec.end, grain) if spec.end is not None else None
     return {
+        **_days(spec, cron),
         "dag_id": f"{spec.name}_{kind}",
         "dag_display_name": f"{spec.title}: {kind}",
         "description": spec.description,
-        "start_date": first.bounds(spec.timezone)[0],
-        "end_date": last.bounds(spec.timezone)[0] if last is not None else None,
-        "catchup": spec.schedule.catch_up,
         "max_active_runs": spec.schedule.runs_at_once,
         "default_args": {"owner": spec.owner.team},
         "tags": {spec.name, kind},
@@ -63,6 +58,20 @@ def resources_param(*steps: StepName) -> Param:
     )
 
 
+def _days(spec: ProjectSpec, cron: str | None) -> dict[str, Any]:
+    """Only a DAG that runs by itself has a first and a last day: a run by hand outside of them would have no tasks."""
+    if not cron:
+        return {}
+    grain = Grain(spec.grain)
+    # Airflow still starts a run whose interval begins at the end date.
+    last = Partition.ending_at(spec.end, grain) if spec.end is not None else None
+    return {
+        "start_date": Partition(spec.start, grain).bounds(spec.timezone)[0],
+        "end_date": last.bounds(spec.timezone)[0] if last is not None else None,
+        "catchup": spec.schedule.catch_up,
+    }
+
+
 def partition_param(spec: ProjectSpec) -> Param:
     """The trigger form's field for a run without a data interval."""
     month = spec.grain == "month"
@@ -72,7 +81,7 @@ def partition_param(spec: ProjectSpec) -> Param:
         pattern=r"^\d{4}-\d{2}$" if month else r"^\d{4}-\d{2}-\d{2}$",
         title="Partition",
         description=(
-            f"The {spec.grain} to work on, like {'2013-03' if month else '2013-03-09'}. "
+            f"The {spec.grain} to work on, like {'2013-03' if month else '2013-03-09'}; then empty the logical date. "
             "Empty: the one of the run's data interval; a run that has none needs it."
         ),
     )

@@ -15,7 +15,7 @@ WINDOW_AT_MOST = 1_000
 
 def training_dag(spec: ProjectSpec) -> DAG:
     """One run a window; a model that does not pass its gates ends the run green, with the last steps skipped."""
-    settings = dag_settings(spec, "training")
+    settings = dag_settings(spec, "training", spec.schedule.training)
     schedule = cron_intervals(spec, spec.schedule.training)
     window = {"window": "{{ params.window }}"}
     promote = window | {"promote": "{{ params.promote }}"}
