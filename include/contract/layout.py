@@ -103,6 +103,26 @@ def memory_key(project: str, run: str, step: str, subject: str, attempt: int) ->
     return f"{memory_prefix(project, run, step, subject)}{attempt:03d}.json"
 
 
+def turns_prefix(project: str, model: str) -> str:
+    """Below it lie the turns at a model's versions and aliases."""
+    return f"turns/{project}/{model}/"
+
+
+def turn_key(prefix: str, number: int) -> str:
+    """
+    One turn.
+
+    :param prefix: of :func:`turns_prefix`.
+    :param number: from 1.
+    """
+    return f"{prefix}{number:06d}.json"
+
+
+def turn_over_key(prefix: str, number: int) -> str:
+    """Says that a turn is over."""
+    return f"{prefix}{number:06d}-over.json"
+
+
 def report_key(project: str, step: str, subject: str, identity: str, name: str) -> str:
     """A report that a step wrote: HTML, Markdown, JSON or an image."""
     return f"reports/{project}/{step}/{subject}/{identity}/{name}"

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from include.contract.layout import bundle_prefix
+from include.contract.layout import bundle_prefix, turns_prefix
 from include.contract.receipt import Json, ModelState, ObjectState, State, canonical_json
 from include.errors import DataRejectedError
 from include.steps.context import Plan, StepContext, Work
@@ -41,6 +41,7 @@ from include.stores.serving_versions import (
     sealed_version,
     version_tags,
 )
+from include.stores.turns import turn
 
 ARTIFACTS = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "golden/golden.json"}
 """Where the train step keeps each file of a bundle among the run's artifacts."""
@@ -150,16 +151,14 @@ def _seal(
 
 
 def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> ModelVersion:
-    """The one version of this bundle: an earlier try may have registered it already."""
-    registry, name = context.stores.registry, bundle.manifest.model
-    identifying = identifying_tags(context.spec.name, bundle.digest)
-    known = list(registry.versions(name, identifying))
-    if known:
-        return _tagged(registry, known[0], tags)
-    source = context.stores.objects.url(bundle_prefix(context.spec.name, bundle.digest) + MANIFEST)
-    registry.register(name, bundle.manifest.run_id, source, tags)
-    # A twin of this step may have looked and registered in the same moment: the older version counts for both.
-    return next(iter(registry.versions(name, identifying)))
+    """The one version of this bundle: an earlier try or a twin of this step may have registered it already."""
+    registry, objects, name = context.stores.registry, context.stores.objects, bundle.manifest.model
+    with turn(objects, turns_prefix(context.spec.name, name)):
+        known = list(registry.versions(name, identifying_tags(context.spec.name, bundle.digest)))
+        if known:
+            return _tagged(registry, known[0], tags)
+        source = objects.url(bundle_prefix(context.spec.name, bundle.digest) + MANIFEST)
+        return registry.register(name, bundle.manifest.run_id, source, tags)
 
 
 def _tagged(registry: RegistryStore, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:

@@ -204,6 +204,7 @@ class MlflowRegistry:
         Let an alias name another version, if it still names the expected one.
 
         MLflow cannot compare and set: two movers in the same few milliseconds may both succeed, and the last one wins.
+        Those of the platform take turns (``include.stores.turns``).
         """
         current = self.alias(model, alias)
         if (current.version if current else None) != expected:

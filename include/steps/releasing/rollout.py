@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from include.contract.layout import turns_prefix
 from include.errors import DataRejectedError, PlatformError, TemporaryError
 from include.steps.events import EventLog
 from include.stores.from_env import Stores
@@ -13,6 +14,7 @@ from include.stores.serving_control import ModelRecord
 from include.stores.serving_http import ServedAnswer
 from include.stores.serving_settings import Placement, ServingSettings
 from include.stores.serving_versions import CHAMPION, SealedVersion
+from include.stores.turns import turn
 
 PATIENCE_SECONDS = 90.0
 """How long a server may take to answer at all."""
@@ -95,7 +97,9 @@ class Rollout:
     def _move_alias(self, expected: int | None) -> None:
         registry, version = self.stores.registry, self.version
         if expected != version.version:
-            registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
+            # The registry may compare and then set, with another deployment in between: one after the other.
+            with turn(self.stores.objects, turns_prefix(version.project, version.model)):
+                registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
         now = registry.alias(version.model, CHAMPION)
         if now is None or now.version != version.version:
             found = "none" if now is None else now.version

@@ -17,6 +17,11 @@ def test_every_key_is_one_that_a_store_takes_whatever_the_run_is_called(run: str
     keys = [
         layout.receipt_key("flights", "ingest", "2013-03/weather", "ab12", 1),
         layout.outcome_key("flights", run, "train", "2013-03", attempt=1, ending=0),
+        layout.lease_key(layout.leases_prefix("flights", run, "ingest", "2013-03/weather"), 1),
+        layout.renewal_key(layout.leases_prefix("flights", run, "train", "2013-03"), 1, 2),
+        layout.revocation_key(layout.leases_prefix("flights", run, "train", "2013-03"), 3, 1),
+        layout.turn_key(layout.turns_prefix("flights", "departure_delay"), 1),
+        layout.turn_over_key(layout.turns_prefix("flights", "departure_delay"), 1),
         layout.report_key("flights", "validate", "2013-03", "ab12.0", "report.html"),
         layout.bundle_prefix("flights", "sha256:ab12") + "manifest.json",
         layout.ledger_key("flights", "departure_delay", 7),

@@ -1,5 +1,8 @@
 import json
 import pickle
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,12 @@ from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
+from include.steps import package
 from include.stores.artifacts_memory import MemoryArtifacts
 from include.stores.model_files import BUNDLE_FILES, MANIFEST, Bundle
+from include.stores.protocols import ModelVersion
 from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving_versions import sealed_bundle, sealed_version
+from include.stores.serving_versions import sealed_bundle, sealed_version, version_tags
 from tests.release_world import ReleaseWorld
 from tests.training_world import PROJECT
 
@@ -90,6 +95,27 @@ def test_another_run_of_the_same_training_has_the_same_version(judged: ReleaseWo
 
 
 @pytest.mark.usefixtures("unproved")
+@pytest.mark.usefixtures("unproved")
+def test_twins_that_package_in_the_same_moment_register_one_version(
+    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = MemoryRegistry.register
+
+    def slowly(self: MemoryRegistry, model: str, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
+        threading.Event().wait(0.3)  # long enough for a twin to have looked for versions and found none
+        return register(self, model, run_id, source, tags)
+
+    monkeypatch.setattr(MemoryRegistry, "register", slowly)
+    bundle = sealed_bundle(judged.objects, PROJECT, judged.packaged().digest)
+    judged.registry._versions.clear()  # type: ignore[attr-defined]
+    tags = version_tags(PROJECT, bundle.digest, "2024-05", "evidence.json")
+    context = judged.context(StepName.PACKAGE)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _twin: package._register(context, bundle, tags), range(3)))
+    assert [version.version for version in found] == [1, 1, 1]
+    assert versions(judged) == [1]
+
+
 def test_version_that_is_gone_from_the_registry_is_registered_again(judged: ReleaseWorld) -> None:
     judged.packaged()
     registry = judged.registry

@@ -1,11 +1,21 @@
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.releasing.rollout import patient_answer, record_of_version
+from include.steps.events import EventLog
+from include.steps.releasing.rollout import Rollout, patient_answer, record_of_version
+from include.stores.from_env import Stores
+from include.stores.memory import MemoryObjects
 from include.stores.model_files import GoldenTable
+from include.stores.registry_memory import MemoryRegistry
 from include.stores.serving_http import ServedAnswer
 from include.stores.serving_memory import PUBLIC_URL, MemoryServing
-from include.stores.serving_versions import SealedVersion
+from include.stores.serving_versions import CHAMPION, SealedVersion
 
 ROWS = GoldenTable(columns=["a"], data=[[1]])
 
@@ -50,3 +60,44 @@ def test_version_is_named_as_the_server_names_it() -> None:
     version = SealedVersion(model="m", version=3, run_id="r", project="p", digest="d", partition="2013-09")
     found = record_of_version(version)
     assert (found.project, found.model, found.version, found.digest) == ("p", "m", 3, "d")
+
+
+class MlflowLike(MemoryRegistry):
+    """Compares, and sets a while later, as MLflow's client does."""
+
+    def move_alias(self, model: str, alias: str, *, expected: int | None, to: int) -> None:
+        current = self.alias(model, alias)
+        if (current.version if current else None) != expected:
+            message = f"Alias '{alias}' names another version: somebody moved it in the meantime."
+            raise TemporaryError(message)
+        threading.Event().wait(0.05)
+        self._aliases[model, alias] = to
+
+
+def _rollout(registry: MlflowLike, objects: MemoryObjects, version: int) -> Rollout:
+    stores = Stores(environment={})
+    stores.__dict__.update(registry=registry, objects=objects)
+    sealed = SealedVersion(model="m", version=version, run_id="r", project="p", digest="d", partition="2013-09")
+    nothing: Any = None
+    return Rollout(stores=stores, events=EventLog(io.StringIO()), version=sealed, settings=nothing, placement=nothing)
+
+
+def test_of_two_that_move_the_champion_in_the_same_moment_one_does(tmp_path: Path) -> None:
+    registry, objects = MlflowLike(), MemoryObjects()
+    run = registry.start_run("m", "run", {})
+    (tmp_path / "model").mkdir()
+    registry.log_model(run, tmp_path / "model")
+    numbers = [registry.register("m", run, "here", {}).version for _ in range(4)]
+
+    def move(version: int) -> int:
+        try:
+            _rollout(registry, objects, version)._move_alias(None)
+        except TemporaryError:
+            return 0
+        return version
+
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        moved = [version for version in pool.map(move, numbers) if version]
+    champion = registry.alias("m", CHAMPION)
+    assert champion is not None
+    assert moved == [champion.version]
