@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from include.contract.receipt import Outcome
 from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
 from local_platform.airflow_api import AirflowApi, TaskInstance
@@ -16,18 +17,31 @@ def blocks(api: AirflowApi, done: Done, evidence: Evidence) -> Blocks:
     """Blocks of the summary: how long pods took, and from where the served model comes."""
     tasks = [task for dag, runs in done.runs.items() for task in api.tasks(dag, [run.run for run in runs])]
     findings = Findings(evidence, all_runs(done))
-    return {"Pods": pods(tasks), "Served from": served_from(findings)}
+    return {"Pods": pods(tasks, findings.outcomes), "Served from": served_from(findings)}
 
 
-def pods(tasks: Sequence[TaskInstance]) -> Iterator[str]:
-    """How long tasks took from their start to their end: one pod each, its way to a node and its image included."""
-    by_step: dict[str, list[float]] = {}
+def pods(tasks: Sequence[TaskInstance], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """How long pods worked, and how long their tasks took: with the wait for room, the image and the way to a node."""
+    whole, work = _seconds_by_step(tasks), _work_by_step(outcomes)
+    for step, values in sorted(whole.items(), key=lambda item: -sum(item[1])):
+        count = f"{len(values)} pod{'s' if len(values) > 1 else ''}"
+        worked = f"worked {seconds(median(work[step]))} and " if work.get(step) else ""
+        yield f"{step:<20} {count:>8}, half of them {worked}took {seconds(median(values))} or less"
+
+
+def _seconds_by_step(tasks: Sequence[TaskInstance]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
     for task in tasks:
         if task.state == "success" and task.seconds is not None:
-            by_step.setdefault(task.task, []).append(task.seconds)
-    for step, values in sorted(by_step.items(), key=lambda item: -sum(item[1])):
-        count = f"{len(values)} pod{'s' if len(values) > 1 else ''}"
-        yield f"{step:<20} {count:>8}, {seconds(median(values))} in the middle, {seconds(max(values))} at most"
+            found.setdefault(task.task, []).append(task.seconds)
+    return found
+
+
+def _work_by_step(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.step, []).append(outcome.seconds)
+    return found
 
 
 def served_from(findings: Findings) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,15 +16,15 @@ from typing import Any
 import pytest
 
 from include.stores.from_env import Stores
-from local_platform import cli, fleet, lifecycle
+from local_platform import cli, fleet, lifecycle, processes
 from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
-from local_platform.cluster import environment, passwords
+from local_platform.cluster import environment, manifests, passwords
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import S3_BUCKET, ClusterSettings
 from local_platform.images import snapshot
 from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE, State
 from local_platform.services import Settings
-from tests.cluster import fault_project
+from tests.cluster import buckets, fault_project
 
 UP_SECONDS, DOWN_SECONDS, RUN_SECONDS = 1800.0, 600.0, 900.0
 POLL_SECONDS = 0.5
@@ -72,12 +71,7 @@ class ClusterPlatform:
     @cached_property
     def s3(self) -> Any:
         """boto3's client for the bucket ``given.s3_bucket``."""
-        import boto3
-
-        return boto3.client(
-            "s3", endpoint_url=self.given.s3_endpoint, region_name=self.given.s3_region,
-            aws_access_key_id=self.given.s3_access_key, aws_secret_access_key=self.given.s3_secret_key,
-        )  # fmt: skip
+        return buckets.client(self.given)
 
     def store_environment(self) -> dict[str, str]:
         """What a process on this machine needs to reach the stores; with secrets."""
@@ -144,16 +138,20 @@ def running() -> Iterator[ClusterPlatform]:
             yield platform
         finally:
             command("cluster-down", platform.variables, DOWN_SECONDS)
-            _remove(platform.s3, bucket)
-            shutil.rmtree(root / "cluster" / "postgres", ignore_errors=True)
+            _call("tests.cluster.buckets", variables=platform.variables, seconds=DOWN_SECONDS)
+            _require_nothing_left(platform)
+
+
+def _require_nothing_left(platform: ClusterPlatform) -> None:
+    """Fail unless ``cluster-down`` took everything away: namespaces, and processes of this machine."""
+    there = {one["metadata"]["name"] for one in platform.kubectl.get("namespaces")["items"]}
+    assert not there & set(manifests.NAMESPACES)
+    assert processes.strays(f"{STATE_VARIABLE}={platform.state.root}", [], REPOSITORY) == []
 
 
 def command(word: str, variables: Mapping[str, str], seconds: float) -> str:
     """One of the cluster commands, as make calls it; fails the test if it does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "local_platform.cli", word], cwd=REPOSITORY, env=dict(variables), check=False, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
-    )  # fmt: skip
+    done = _call("local_platform.cli", word, variables=variables, seconds=seconds)
     if done.returncode:
         logs = State(Path(variables[STATE_VARIABLE]) / "cluster").logs
         ends = "\n".join(f"{log.name}:\n{fleet.tail(log)}" for log in sorted(logs.glob("*.log")))
@@ -161,11 +159,11 @@ def command(word: str, variables: Mapping[str, str], seconds: float) -> str:
     return done.stdout
 
 
-def _remove(client: Any, bucket: str) -> None:
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for one in page.get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=one["Key"])
-    client.delete_bucket(Bucket=bucket)
+def _call(*words: str, variables: Mapping[str, str], seconds: float) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=REPOSITORY, env=dict(variables), check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
+    )  # fmt: skip
 
 
 def _until(holds: Any, seconds: float, what: str, explain: Any = str) -> None:

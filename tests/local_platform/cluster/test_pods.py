@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from include.contract.receipt import Outcome, OutcomeStatus
 from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
 from include.stores.objects import open_objects
@@ -27,16 +28,25 @@ def task(name: str, seconds: float | None, state: str = "success") -> TaskInstan
     )
 
 
+def outcome(step: str, seconds: float) -> Outcome:
+    return Outcome(
+        status=OutcomeStatus.DONE, exit_code=0, step=step, project="flights", subject="2013-01", run="r", attempt=1,
+        seconds=seconds,
+    )  # fmt: skip
+
+
 def test_the_longest_work_comes_first() -> None:
-    told = list(pods.pods([task("score", 5.0), task("ingest", 3.0), task("ingest", 4.0), task("ingest", 80.0)]))
+    tasks = [task("score", 5.0), task("ingest", 3.0), task("ingest", 4.0), task("ingest", 80.0)]
+    outcomes = [outcome("ingest", 1.0), outcome("ingest", 1.5), outcome("ingest", 2.0)]
+    told = list(pods.pods(tasks, outcomes))
     assert [" ".join(line.split()) for line in told] == [
-        "ingest 3 pods, 4.0 s in the middle, 1 min 20 s at most",
-        "score 1 pod, 5.0 s in the middle, 5.0 s at most",
+        "ingest 3 pods, half of them worked 1.5 s and took 4.0 s or less",
+        "score 1 pod, half of them took 5.0 s or less",
     ]
 
 
 def test_what_had_no_pod_is_left_out() -> None:
-    assert list(pods.pods([task("deploy", None), task("train", 1.0, state="skipped")])) == []
+    assert list(pods.pods([task("deploy", None), task("train", 1.0, state="skipped")], [])) == []
 
 
 class Receipts(Findings):
