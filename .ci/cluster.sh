@@ -3,25 +3,25 @@
 # in KUBECONFIG and CLUSTER_..., and takes it down when the shell ends, unless it was up before. Needs root.
 root=${K8S_ROOT:-/opt/k8s}
 scripts=$(mktemp -d)
-cp -R ../shared/cluster/. "$scripts" # what lies there may be read-only
-chmod -R u+w "$scripts"
 
-was_up=
-if "$root/bin/kubectl" --kubeconfig "$root/admin.kubeconfig" --request-timeout 5s get --raw /readyz &>/dev/null; then
-    was_up=yes
+if ! "$root/bin/kubectl" --kubeconfig "$root/admin.kubeconfig" --request-timeout 5s get --raw /readyz &>/dev/null; then
+    cp -R ../shared/cluster/. "$scripts" # what lies there may be read-only
+    chmod -R u+w "$scripts"
 fi
 
 take_down() {
-    [ -n "$was_up" ] || bash "$scripts/down.sh" || true
+    [ ! -e "$scripts/down.sh" ] || bash "$scripts/down.sh" || true
     rm -rf "$scripts"
 }
 trap take_down EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-bash "$scripts/build.sh"
-bash "$scripts/images.sh"
-bash "$scripts/up.sh"
+if [ -e "$scripts/up.sh" ]; then
+    bash "$scripts/build.sh"
+    bash "$scripts/images.sh"
+    bash "$scripts/up.sh"
+fi
 # shellcheck source=/dev/null
 . "$root/lab.env"
 
