@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, TemporaryError
-from include.stores.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from include.stores.protocols import ObjectStore
@@ -26,12 +25,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-def open_objects(uri: str, *, patience_seconds: float = PATIENCE_SECONDS) -> "ObjectStore":
+def open_objects(uri: str) -> "ObjectStore":
     """
     Open a store of objects.
 
     :param uri: ``file:///folder``, created when it is first written to, or ``s3://bucket/prefix``.
-    :param patience_seconds: how long S3 may be away before a call fails.
     :raises ConfigurationError: if the URI is neither.
     """
     parts = urlsplit(uri)
@@ -40,7 +38,7 @@ def open_objects(uri: str, *, patience_seconds: float = PATIENCE_SECONDS) -> "Ob
     if parts.scheme == "s3" and parts.netloc:
         from include.stores.objects_s3 import S3Objects
 
-        return S3Objects(parts.netloc, parts.path.strip("/"), patience_seconds=patience_seconds)
+        return S3Objects(parts.netloc, parts.path.strip("/"))
     message = f"'{uri}' is no place for objects; write file:///folder or s3://bucket/prefix."
     raise ConfigurationError(message)
 

@@ -1,5 +1,6 @@
 """The object store, for a task that reads receipts; imported libraries stay out of DAG parsing."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
@@ -8,6 +9,9 @@ from include.contract.command import StepCommand
 
 if TYPE_CHECKING:
     from include.stores.protocols import ObjectStore
+
+CALL_OFF_SECONDS = 3.0
+"""How long the store may be away when a try is called off: Airflow gives a task that is to end 5 s in all."""
 
 
 class ObjectStoreHook(BaseHook):
@@ -27,8 +31,12 @@ class ObjectStoreHook(BaseHook):
         """
         End the right of one try of a step to publish, wherever it may still be at work.
 
-        :raises TemporaryError: if the store does not answer.
+        :raises TemporaryError: if the store does not answer soon.
         """
         from include.stores.leases import revoke
+        from include.stores.objects_s3 import S3Objects
 
-        revoke(self.get_conn(), command)
+        objects = self.get_conn()
+        revoke(
+            replace(objects, patience_seconds=CALL_OFF_SECONDS) if isinstance(objects, S3Objects) else objects, command
+        )

@@ -5,7 +5,8 @@ import pytest
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
-from plugins.hooks.stores import ObjectStoreHook
+from include.stores.objects_s3 import S3Objects
+from plugins.hooks.stores import CALL_OFF_SECONDS, ObjectStoreHook
 
 
 def test_the_store_that_the_environment_names_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -20,6 +21,15 @@ def test_a_try_that_was_called_off_may_not_publish(monkeypatch: pytest.MonkeyPat
     command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r", attempt=2)
     ObjectStoreHook().call_off(command)
     assert [path.name for path in (tmp_path / "leases").rglob("*.json")] == ["revoked-002-001.json"]
+
+
+def test_a_task_that_is_to_end_does_not_wait_long_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_OBJECTS_URI", "s3://bucket/objects")
+    used: list[object] = []
+    monkeypatch.setattr("include.stores.leases.revoke", lambda objects, _command: used.append(objects))
+    command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r")
+    ObjectStoreHook().call_off(command)
+    assert used == [S3Objects("bucket", "objects", patience_seconds=CALL_OFF_SECONDS)]
 
 
 def test_no_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
