@@ -9,7 +9,7 @@ from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
 from plugins.operators.pod_errors import AlreadyThereError, UnreachableError, translated
-from plugins.operators.pod_name import TASK, is_same_try
+from plugins.operators.pod_name import TASK, age_key, is_same_try
 from plugins.operators.pod_spec import CONTAINER
 from plugins.operators.pod_state import state_of
 
@@ -90,7 +90,7 @@ class PodApi:
         :return: names of the pods that were deleted.
         """
         siblings = self.select(f"{TASK}={pod.metadata.labels[TASK]}")
-        older = [one for one in siblings if one.metadata.name != pod.metadata.name and not state_of(one).has_ended]
+        older = [one for one in siblings if age_key(one) < age_key(pod) and not state_of(one).has_ended]
         for one in older:
             self.delete(one)
         return [one.metadata.name for one in older]

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 PREFIX = "ml-platform.org/"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -85,6 +86,17 @@ def try_of(pod: str) -> int:
     """Number of the try in a pod's name; 0 for a name that has none."""
     number = pod.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
+
+
+def age_key(pod: Any) -> tuple[str, int]:
+    """
+    Orders the pods of one task by the time at which Airflow began their tries.
+
+    Neither the try's number nor the pod's age would do: a run that was deleted and made again begins with try 1,
+    and a launcher that was held up makes its pod after its successor's. Airflow's ids of tries are UUIDs of version 7,
+    which sort by time.
+    """
+    return (pod.metadata.annotations or {}).get(TASK_INSTANCE, ""), try_of(pod.metadata.name)
 
 
 def is_same_try(wanted: Mapping[str, str], found: Mapping[str, str] | None) -> bool:

@@ -77,11 +77,12 @@ def doomed_of(pods: Iterable[Any], states: States, *, now: datetime) -> list[Doo
         was not yet there is not among them.
     """
     known = list(pods)
-    newest: dict[str, int] = defaultdict(int)
+    newest: dict[str, Any] = {}
     runs: dict[str, set[str]] = defaultdict(set)
     for pod in known:
         stem = pod.metadata.labels[pod_name.TASK]
-        newest[stem] = max(newest[stem], pod_name.try_of(pod.metadata.name))
+        if stem not in newest or pod_name.age_key(pod) > pod_name.age_key(newest[stem]):
+            newest[stem] = pod
         told = pod.metadata.annotations or {}
         if pod_name.DAG_ID in told:
             runs[told[pod_name.DAG_ID]].add(told.get(pod_name.RUN_ID, ""))
@@ -91,19 +92,19 @@ def doomed_of(pods: Iterable[Any], states: States, *, now: datetime) -> list[Doo
 
 
 def _judged(
-    pod: Any, newest: int, found: Mapping[str, Mapping[str, Mapping[str, Any]]], now: datetime
+    pod: Any, newest: Any, found: Mapping[str, Mapping[str, Mapping[str, Any]]], now: datetime
 ) -> Doomed | None:
     told = pod.metadata.annotations or {}
     task, index = told.get(pod_name.TASK_ID, ""), told.get(pod_name.MAP_INDEX, "-1")
     tasks = found.get(told.get(pod_name.DAG_ID, ""), {}).get(told.get(pod_name.RUN_ID, ""), {})
     state = str(tasks.get(task if index == "-1" else f"{task}_{index}"))
-    is_newest = pod_name.try_of(pod.metadata.name) == newest
+    is_newest = pod is newest
     if state in LIVE and is_newest:
         return None
     if state_of(pod).has_ended:
         age = now - _ended_at(pod)
         return Doomed(pod, f"it ended {age} ago", is_at_work=False) if age > KEPT else None
-    why = f"its task is {state}" if is_newest else f"try {newest} of its task has a pod of its own"
+    why = f"its task is {state}" if is_newest else f"its task has a newer one, {newest.metadata.name}"
     return Doomed(pod, "Airflow knows no such task" if state == "None" else why, is_at_work=True)
 
 

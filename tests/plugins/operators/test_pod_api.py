@@ -89,6 +89,16 @@ def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: Fak
     assert len(cluster.pods) == 3
 
 
+def test_a_launcher_that_comes_late_does_not_end_its_successors_pod(api: PodApi, cluster: FakeCluster) -> None:
+    cluster.put(pod(try_number=2, task_instance="id-2"), running())
+    assert api.delete_older_tries(pod(try_number=1, task_instance="id-1")) == []
+
+
+def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_try(api: PodApi, cluster: FakeCluster) -> None:
+    left = cluster.put(pod(try_number=3, task_instance="id-1"), running())
+    assert api.delete_older_tries(pod(try_number=1, task_instance="id-2")) == [left.metadata.name]
+
+
 def test_the_log_of_a_pod_that_has_none_is_empty(api: PodApi, cluster: FakeCluster) -> None:
     cluster.client.read_namespaced_pod_log.side_effect = refused(400, "BadRequest", "container is waiting to start")
     assert api.log("p", None) == b""

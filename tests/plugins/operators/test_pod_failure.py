@@ -49,6 +49,14 @@ def test_what_will_never_start_is_told_with_the_last_event() -> None:
     assert "ErrImagePull: not found. Event: Failed: manifest unknown." in str(error)
 
 
+def test_of_a_long_message_both_ends_are_told() -> None:
+    state = PodState(stage=Stage.WAITING, reason="ErrImagePull", message=f"rpc error {'x' * 900} not found.")
+    told = str(hopeless(COMMAND, "p", state, []))
+    assert "ErrImagePull: rpc error" in told
+    assert "xxx not found. Trying again" in told
+    assert len(told) < 800
+
+
 def test_who_waited_too_long_is_told_for_what() -> None:
     error = waited_too_long(COMMAND, "p", "Unschedulable: no memory", LIMIT)
     assert isinstance(error, PermanentError)

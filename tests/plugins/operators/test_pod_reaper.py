@@ -47,9 +47,14 @@ def test_a_pod_of_a_task_that_airflow_does_not_know_goes() -> None:
 
 def test_a_pod_of_an_earlier_try_goes_though_its_task_lives() -> None:
     pods = [made(running(), try_number=number) for number in (1, 2, 10)]
-    assert doomed(pods, train="running") == {
-        pod.metadata.name: "try 10 of its task has a pod of its own" for pod in pods[:2]
-    }
+    newer = f"its task has a newer one, {pods[2].metadata.name}"
+    assert doomed(pods, train="running") == {pod.metadata.name: newer for pod in pods[:2]}
+
+
+def test_a_run_that_was_deleted_and_made_again_has_the_newer_pod_though_its_try_is_lower() -> None:
+    before = made(running(), try_number=3, task_instance="id-1")
+    again = made(running(), try_number=1, task_instance="id-2")
+    assert list(doomed([again, before], train="running")) == [before.metadata.name]
 
 
 def test_a_mapped_task_is_found_by_its_index() -> None:

@@ -1,0 +1,272 @@
+"""A real Airflow on this machine, whose steps are pods of the cluster: for tests of the operators."""
+
+import dataclasses
+import io
+import json
+import os
+import secrets
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+from kubernetes import client, config
+from kubernetes.client import models as k8s
+
+from local_platform import credentials, ports, services
+from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.console import Console
+from local_platform.fleet import Fleet
+from local_platform.locations import State
+from plugins.operators.pod_name import RUN_ID, SELECTOR
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 240.0
+DAG = "flights_scoring"
+TASK = "score"
+CANARY = "canary-in-a-secret"
+
+
+def setting(name: str) -> str:
+    """A setting of the cluster; a test that needs it fails without it."""
+    value = os.environ.get(name, "")
+    assert value, f"{name} is not set: the cluster tests need it."
+    return value
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """What the condition gives once it is something."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"Waited {seconds:g} s for {what} in vain."
+        time.sleep(0.25)
+    return found
+
+
+@dataclass(frozen=True)
+class World:
+    """Airflow, a namespace for its pods, a bucket for its data."""
+
+    api: AirflowApi
+    url: str
+    namespace: str
+    variables: dict[str, str]
+    parts: dict[str, services.Service]
+    """Airflow's processes, by name."""
+    fleet: Fleet
+    logs: Path
+
+    @cached_property
+    def core(self) -> client.CoreV1Api:
+        """The cluster, with the rights of whoever runs the tests."""
+        return client.CoreV1Api()
+
+    def start(self, behaviour: str, **conf: Any) -> DagRun:
+        """A run of one task whose pod does what the run's name says."""
+        # Little CPU, so that a test does not wait for what else the cluster has to do.
+        asked = {"score": {"cpu": 0.05, **conf.pop("resources", {}).get("score", {})}}
+        given = {"partition": "2013-09", "resources": asked, **conf}
+        return self.api.trigger(DAG, f"{behaviour}__{secrets.token_hex(4)}", given)
+
+    def task(self, run: DagRun) -> TaskInstance:
+        """The run's task as it is now."""
+        [found] = self.api.tasks(DAG, [run.run])
+        return found
+
+    def wait(self, run: DagRun, *states: str, seconds: float = SECONDS) -> TaskInstance:
+        """Wait until the task is in one of some states."""
+        wait_until(lambda: self.task(run).state in states, f"{run.run} to be {states}, not {self.task(run)}", seconds)
+        return self.task(run)
+
+    def ended(self, run: DagRun, state: str) -> TaskInstance:
+        """The task once its run has ended as it should."""
+        wait_until(lambda: self.api.run(DAG, run.run).has_ended, f"{run.run} to end")
+        assert self.api.run(DAG, run.run).state == state, self.log(run)
+        return self.task(run)
+
+    def pods(self, run: DagRun) -> list[k8s.V1Pod]:
+        """Pods of one run."""
+        found = self.core.list_namespaced_pod(self.namespace, label_selector=SELECTOR).items
+        return [pod for pod in found if (pod.metadata.annotations or {}).get(RUN_ID) == run.run]
+
+    def pod(self, run: DagRun, phase: str, *, attempt: int = 1) -> k8s.V1Pod:
+        """The pod of a try once it is in a phase."""
+
+        def found() -> k8s.V1Pod | None:
+            return next(
+                (
+                    pod
+                    for pod in self.pods(run)
+                    if pod.metadata.name.endswith(f"-{attempt}") and pod.status.phase == phase
+                ),
+                None,
+            )
+
+        return wait_until(found, f"the pod of {run.run}, try {attempt}, to be {phase}")
+
+    def log(self, run: DagRun, attempt: int | None = None) -> list[str]:
+        """Lines of the task's log, as level and text."""
+        lines = []
+        for path in sorted((self.logs / f"dag_id={run.dag}" / f"run_id={run.run}").rglob("*.log")):
+            if ".trigger." in path.name or attempt not in {None, int(path.stem.partition("=")[2] or 0)}:
+                continue
+            lines += [json.loads(line) for line in path.read_text().splitlines()]
+        return [f"{line['level']}: {line['event']} {line.get('error_detail', '')}" for line in lines]
+
+    def mark_failed(self, run: DagRun) -> None:
+        """What a person does who has seen enough."""
+        self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}/taskInstances/{TASK}", {"new_state": "failed"})
+
+    def restart(self, service: str) -> None:
+        """End a part of Airflow and start it again."""
+        guard = self.fleet._guards.pop(service)
+        assert guard.stdin
+        guard.stdin.close()  # its guard ends it
+        guard.wait(60)
+        self.fleet.start(self.parts[service])
+        self.fleet.wait([self.parts[service]])
+
+    def outcomes(self, run: DagRun) -> list[dict[str, Any]]:
+        """How the run's tries ended, as the steps wrote it down."""
+        prefix = f"objects/runs/flights/{run.run}/"
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [json.loads(self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()) for one in found]
+
+    def everything_stored(self) -> dict[str, bytes]:
+        """All objects of the bucket."""
+        found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {one["Key"]: self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read() for one in found}
+
+    @property
+    def bucket(self) -> str:
+        """Its bucket."""
+        return self.namespace
+
+    @cached_property
+    def s3(self) -> Any:
+        """Its store."""
+        return _s3()
+
+
+def _s3() -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=setting("CLUSTER_S3_ENDPOINT"),
+        aws_access_key_id=setting("CLUSTER_S3_ACCESS_KEY"),
+        aws_secret_access_key=setting("CLUSTER_S3_SECRET_KEY"),
+        region_name="us-east-1",
+    )
+
+
+@contextmanager
+def airflow_world(folder: Path, image: str) -> Iterator[World]:
+    """Bring all of it up, and take it away again."""
+    config.load_kube_config()
+    name = f"pods-{secrets.token_hex(4)}"
+    with _namespace(name), _bucket(name):
+        state = State(folder / "state")
+        for place in (state.airflow, state.data):
+            place.mkdir(parents=True)
+        settings = services.Settings(state, ports.choose(state.ports, {}), credentials.provide(state.secrets))
+        fleet = Fleet(state, Console(io.StringIO()))
+        try:
+            parts = _start(fleet, settings, _variables(name, image))
+            variables = dict(parts["airflow-scheduler"].variables)
+            api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
+            for dag in (DAG, "platform_maintenance"):
+                wait_until(partial(api.has_dag, dag), f"the DAG {dag}")
+            api.pause("platform_maintenance")
+            api.unpause(DAG)
+            yield World(api, settings.ports.airflow_url, name, variables, parts, fleet, state.airflow / "logs")
+        finally:
+            fleet.stop()
+
+
+def _variables(name: str, image: str) -> dict[str, str]:
+    bundle = {
+        "name": "ml-platform",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(ROOT)},
+    }
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": setting("KUBECONFIG")}}
+    return {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection),
+        "ML_EXECUTION": "kubernetes",
+        "ML_STEP_IMAGE": image,
+        "ML_ANY_CODE": "1",
+        "ML_POD_NAMESPACE": name,
+        "ML_TABLES_URI": f"s3://{name}/tables",
+        "ML_OBJECTS_URI": f"s3://{name}/objects",
+        "AWS_ENDPOINT_URL": setting("CLUSTER_S3_ENDPOINT"),
+        "AWS_ACCESS_KEY_ID": setting("CLUSTER_S3_ACCESS_KEY"),
+        "AWS_SECRET_ACCESS_KEY": setting("CLUSTER_S3_SECRET_KEY"),
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _start(fleet: Fleet, settings: services.Settings, more: dict[str, str]) -> dict[str, services.Service]:
+    migration = services.migration(settings)
+    if migration:
+        fleet.complete(migration)
+    needed = [dataclasses.replace(one, variables={**one.variables, **more}) for one in services.airflow(settings)]
+    variables = dict(needed[0].variables)
+    triggerer = services.Service(
+        name="airflow-triggerer",
+        words=(str(services.BIN / "airflow"), "triggerer", "--skip-serve-logs"),
+        variables=variables,
+        is_ready=lambda: _triggerer_beats(settings.ports.airflow_url),
+    )
+    needed.append(triggerer)
+    for service in needed:
+        fleet.start(service)
+    fleet.wait(needed)
+    return {one.name: one for one in needed}
+
+
+def _triggerer_beats(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=30) as answer:
+            return bool(json.load(answer)["triggerer"]["status"] == "healthy")
+    except OSError:
+        return False
+
+
+@contextmanager
+def _namespace(name: str) -> Iterator[None]:
+    core = client.CoreV1Api()
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core.create_namespace(k8s.V1Namespace(metadata=k8s.V1ObjectMeta(name=name, labels=labels)))
+    try:
+        for account in ("ml-step", "ml-deploy"):
+            core.create_namespaced_service_account(name, k8s.V1ServiceAccount(metadata=k8s.V1ObjectMeta(name=account)))
+        s3 = {
+            "AWS_ACCESS_KEY_ID": setting("CLUSTER_S3_ACCESS_KEY"),
+            "AWS_SECRET_ACCESS_KEY": setting("CLUSTER_S3_SECRET_KEY"),
+        }
+        mlflow = {"MLFLOW_TRACKING_USERNAME": "steps", "MLFLOW_TRACKING_PASSWORD": CANARY}
+        for secret, values in (("ml-connection-s3", s3), ("ml-connection-mlflow", mlflow)):
+            body = k8s.V1Secret(metadata=k8s.V1ObjectMeta(name=secret), string_data=values)
+            core.create_namespaced_secret(name, body)
+        yield
+    finally:
+        core.delete_namespace(name)
+
+
+@contextmanager
+def _bucket(name: str) -> Iterator[None]:
+    s3 = _s3()
+    s3.create_bucket(Bucket=name)
+    try:
+        yield
+    finally:
+        while found := s3.list_objects_v2(Bucket=name).get("Contents"):
+            s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": one["Key"]} for one in found]})
+        s3.delete_bucket(Bucket=name)

@@ -1,0 +1,159 @@
+"""
+A step image whose steps do what the run's name says: one layer over the real one, pushed through the registry's API.
+
+The runtime in it is the real one, of this checkout: receipts, leases, deadline, last words. ``long-then-done__7`` is a
+run whose first try goes on until it is ended, and whose second one is done.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+STEPS = ("ingest", "validate", "profile", "features", "train", "evaluate", "package", "deploy", "score")
+BEHAVIOUR = '''
+import atexit
+import resource
+import time
+
+from include import errors
+from include.steps.context import Plan, Work
+
+
+def plan(context):
+    command = context.command
+    identity = {"run": command.run, "attempt": command.attempt}
+    return Plan(inputs=(), parameters=identity, work=lambda _: work(context))
+
+
+def work(context):
+    tries = context.command.run.partition("__")[0].split("-then-")
+    chosen = tries[min(context.command.attempt, len(tries)) - 1]
+    if chosen == "rejected":
+        raise errors.DataRejectedError("Column dep_time is missing.")
+    if chosen == "temporary":
+        raise errors.TemporaryError("The store does not answer.")
+    if chosen == "skip":
+        raise errors.NothingToDoError("The gates were not passed.")
+    if chosen in {"lines", "long", "killed"}:
+        for number in range({"lines": 60, "long": 4000, "killed": 10}[chosen]):
+            context.events.emit("worked", number=number)
+            time.sleep(0.0 if chosen == "killed" else 0.5)
+    if chosen == "killed":
+        be_killed()
+    if chosen == "killedafter":
+        atexit.register(be_killed)
+    if chosen == "greedy":
+        held = bytearray(400 << 20)
+        held[:: 4096] = b"1" * len(held[:: 4096])
+        context.events.emit("held", megabytes=len(held) >> 20)
+    if chosen == "disk":
+        with open("/tmp/full", "wb") as file:
+            for _ in range(64):
+                file.write(b"1" * (1 << 20))
+                file.flush()
+        time.sleep(120)
+    return Work(outputs=(), row_counts={"rows": 3}, results={"chosen": chosen})
+
+
+def be_killed():
+    """The kernel kills a process that used up its time; nobody else in the container can kill its first process."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1, int(used) + 1))
+    while True:
+        pass
+'''
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository of a registry."""
+
+    url: str
+    """``http://10.0.0.1:5000/v2/team/step``."""
+
+    def get(self, what: str, accept: str = "*/*") -> bytes:
+        """A blob or a manifest."""
+        with self._call("GET", what, headers={"Accept": accept}) as answer:
+            found: bytes = answer.read()
+        return found
+
+    def put_blob(self, data: bytes) -> dict[str, Any]:
+        """Upload a blob that may be there already."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        with self._call("POST", "blobs/uploads/", data=b"") as answer:
+            place = answer.headers["Location"]
+        place = place if "://" in place else f"{urlsplit(self.url).scheme}://{urlsplit(self.url).netloc}{place}"
+        asked = urllib.request.Request(
+            f"{place}{'&' if '?' in place else '?'}digest={digest}", data=data, method="PUT",
+            headers={"Content-Type": "application/octet-stream"},
+        )  # fmt: skip
+        urllib.request.urlopen(asked, timeout=60).close()
+        return {"digest": digest, "size": len(data)}
+
+    def put_manifest(self, manifest: dict[str, Any]) -> str:
+        """Upload a manifest; its digest."""
+        data = json.dumps(manifest).encode()
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        self._call("PUT", f"manifests/{digest}", data=data, headers={"Content-Type": manifest["mediaType"]}).close()
+        return digest
+
+    def _call(self, method: str, what: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
+        asked = urllib.request.Request(f"{self.url}/{what}", data=data, method=method, headers=headers or {})
+        return urllib.request.urlopen(asked, timeout=60)
+
+
+def stand_in(reference: str, scheme: str) -> str:
+    """
+    Push an image over another one, with this checkout's runtime and steps that do what their run's name says.
+
+    :param reference: the step image by digest, ``10.0.0.1:5000/team/step@sha256:…``.
+    :param scheme: of the registry: http or https.
+    :return: the new image by digest, in the same repository.
+    """
+    name, _, digest = reference.partition("@")
+    host, _, path = name.partition("/")
+    repository = Repository(f"{scheme}://{host}/v2/{path}")
+    manifest = json.loads(repository.get(f"manifests/{digest}", ", ".join(MANIFESTS)))
+    config = json.loads(repository.get(f"blobs/{manifest['config']['digest']}"))
+    layer = _layer()
+    config["rootfs"]["diff_ids"].append(f"sha256:{hashlib.sha256(layer).hexdigest()}")
+    config.get("history", []).append({"created_by": "steps of a test"})
+    kind = manifest["layers"][-1]["mediaType"]
+    manifest["config"] |= repository.put_blob(json.dumps(config).encode())
+    manifest["layers"].append({"mediaType": kind, **repository.put_blob(gzip.compress(layer, mtime=0))})
+    manifest.setdefault("mediaType", MANIFESTS[0])
+    return f"{name}@{repository.put_manifest(manifest)}"
+
+
+def _layer() -> bytes:
+    """``/app/include`` anew: what lies there in the image, compiled, would be taken without a look at the source."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        add = partial(_add, archive)
+        add("app/include/.wh..wh..opq", b"")
+        for path in sorted((ROOT / "include").rglob("*")):
+            below = path.relative_to(ROOT)
+            if path.is_file() and "__pycache__" not in below.parts:
+                is_step = below.parent == Path("include/steps") and below.stem in STEPS
+                add(f"app/{below}", BEHAVIOUR.encode() if is_step else path.read_bytes())
+    return data.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), 0o644
+    archive.addfile(entry, io.BytesIO(data))
