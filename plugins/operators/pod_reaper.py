@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from include.contract import settings
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
+from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators import pod_name
 from plugins.operators.pod_api import PodApi
@@ -62,11 +63,21 @@ class PodReaperOperator(BaseOperator):
         doomed = doomed_of(pods, _states, now=datetime.now(UTC))
         for one in doomed:
             if one.is_at_work:
-                _call_off(one.pod)
+                self._call_off(one.pod)
             api.delete(one.pod)
             self.log.warning("Deleted pod %s/%s: %s.", namespace, one.pod.metadata.name, one.why)
         self.log.info("Looked at %d pods of steps in %s, deleted %d.", len(pods), namespace, len(doomed))
         return {"deleted": [one.pod.metadata.name for one in doomed]}
+
+    def _call_off(self, pod: Any) -> None:
+        """End the step's right to publish before its pod: its node may be out of reach."""
+        command = _command_of(pod)
+        if command is None:
+            return
+        try:
+            ObjectStoreHook().call_off(command)
+        except TemporaryError as error:
+            self.log.warning("Pod %s is deleted, but its step was not called off: %s", pod.metadata.name, error)
 
 
 def doomed_of(pods: Iterable[Any], states: States, *, now: datetime) -> list[Doomed]:
@@ -122,13 +133,13 @@ def _states(dag: str, runs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     return RuntimeTaskInstance.get_task_states(dag_id=dag, run_ids=list(runs))
 
 
-def _call_off(pod: Any) -> None:
-    """End the step's right to publish before its pod: its node may be out of reach."""
+def _command_of(pod: Any) -> StepCommand | None:
+    """What the step in a pod was asked for, as far as its right to publish goes; None if the pod does not say it."""
     labels, told = pod.metadata.labels, pod.metadata.annotations or {}
     partition, _, source = told.get(pod_name.SUBJECT, "").partition("/")
     if not partition or pod_name.RUN_ID not in told:
-        return
-    command = StepCommand(
+        return None
+    return StepCommand(
         step=StepName(labels[pod_name.STEP]),
         project=labels[pod_name.PROJECT],
         partition=partition,
@@ -136,4 +147,3 @@ def _call_off(pod: Any) -> None:
         attempt=pod_name.try_of(pod.metadata.name),
         options=(("source", source),) if source else (),
     )
-    ObjectStoreHook().call_off(command)

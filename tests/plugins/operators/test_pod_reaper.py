@@ -8,6 +8,7 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from kubernetes.client import models as k8s
 
+from include.errors import TemporaryError
 from include.spec.resources import ResourceSpec
 from include.stores.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
@@ -99,3 +100,19 @@ def test_only_pods_of_steps_are_looked_at_and_what_worked_is_called_off(monkeypa
     assert told == {"deleted": [orphan.metadata.name]}
     assert sorted(cluster.pods) == sorted(pod.metadata.name for pod in (alive, stranger, server))
     assert objects.list("leases/") == ["leases/flights/manual__1/ingest/2013-09/weather/revoked-003-001.json"]
+
+
+def test_a_store_that_is_away_saves_no_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise TemporaryError("S3 does not answer.")
+
+    cluster = FakeCluster()
+    monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
+    monkeypatch.setattr(ObjectStoreHook, "call_off", away)
+    orphan = cluster.put(made(running()))
+    with (
+        patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=cluster.client),
+        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value={}),
+    ):
+        PodReaperOperator(task_id="reap").execute({})
+    assert cluster.deleted == [orphan.metadata.name]
