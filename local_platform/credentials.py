@@ -42,16 +42,18 @@ def password() -> str:
 
 
 def kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
-    """What a file keeps; fresh values, written into it, where there is none that has them all."""
+    """What a file keeps; fresh values, written into it, of what it lacks: a database may know the others."""
     try:
         known = json.loads(path.read_text())
     except (OSError, ValueError):
         known = {}
-    if isinstance(known, dict) and fresh.keys() <= known.keys():
-        return {name: str(value) for name, value in known.items()}
+    known = {name: str(value) for name, value in known.items()} if isinstance(known, dict) else {}
+    if fresh.keys() <= known.keys():
+        return known
+    whole = fresh | known
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(fresh, file)
+        json.dump(whole, file)
     partial.replace(path)
-    return fresh
+    return whole

@@ -26,6 +26,13 @@ def test_a_torn_file_is_made_anew(tmp_path: Path) -> None:
     assert set(credentials.provide(tmp_path).keys) == {"fernet", "jwt", "session"}
 
 
+def test_what_a_file_lacks_is_added_and_the_rest_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text('{"old": "known to a database"}')
+    assert credentials.kept(path, {"old": "fresh", "new": "fresh"}) == {"old": "known to a database", "new": "fresh"}
+    assert credentials.kept(path, {"old": "another", "new": "another"})["new"] == "fresh"
+
+
 def test_secrets_do_not_show_in_a_representation(tmp_path: Path) -> None:
     made = credentials.provide(tmp_path)
     assert made.passwords["admin"] not in repr(made)
