@@ -1,0 +1,84 @@
+"""
+Back to an earlier version by hand: traffic, alias and ledger move together.
+
+A rollback is a promotion like any other: the old version is started again where it does not run, answers its golden
+rows, gets the traffic, becomes champion, and the ledger says who wanted it and why. Killed anywhere, it is run again.
+"""
+
+import socket
+from dataclasses import dataclass
+
+from include.errors import ConfigurationError, DataRejectedError
+from include.spec.project import ProjectSpec
+from include.steps.events import EventLog
+from include.steps.releasing.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion, LedgerWho
+from include.steps.releasing.promotion import Promoted, Promotion, promote
+from include.stores.from_env import Stores
+from include.stores.serving_versions import SealedVersion, sealed_version
+
+_ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a person wants."""
+
+    who: str
+    why: str
+    to: int | None = None
+    """The version to go back to; None for the champion before this one."""
+
+
+def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, wish: Wish) -> Promoted:
+    """
+    Make an earlier champion champion again.
+
+    :raises ConfigurationError: if it is not clear which; the message says what to ask for.
+    :raises PlatformError: if it fails; traffic and champion are then where they were, and the ledger says why.
+    """
+    if not wish.why.strip():
+        raise ConfigurationError("A rollback needs a reason: --why 'what is wrong with the champion'.")
+    ledger = Ledger(stores.objects, spec.name, spec.model.name)
+    promotions = [entry for entry in ledger.entries() if entry.note.event is LedgerEvent.PROMOTED]
+    target = _target(spec.model.name, promotions, wish.to)
+    version = _version(stores, spec.model.name, target)
+    promotion = Promotion(
+        version=version,
+        spec=spec.serving,
+        who=LedgerWho(run=_ROLLBACK, attempt=1, host=socket.gethostname(), person=wish.who),
+        why=wish.why,
+        evidence={_ROLLBACK: True},
+    )
+    promoted = promote(stores, events, promotion)
+    events.emit("rolled back", version=version.version, url=promoted.rolled_out.public_url, who=wish.who, why=wish.why)
+    return promoted
+
+
+def _target(model: str, promotions: list[LedgerEntry], to: int | None) -> LedgerVersion:
+    known = {entry.note.after.version: entry.note.after for entry in promotions}
+    if to is not None:
+        if to not in known:
+            versions = ", ".join(map(str, sorted(known))) or "none"
+            raise ConfigurationError(f"Version {to} of model '{model}' was never champion; these were: {versions}.")
+        return known[to]
+    last = promotions[-1].note if promotions else None
+    if last is None or last.before is None:
+        raise ConfigurationError(
+            f"Model '{model}' has had no champion before this one: there is nothing to go back to."
+        )
+    if last.evidence.get(_ROLLBACK):
+        message = f"Version {last.after.version} of model '{model}' is champion by a rollback already"
+        raise ConfigurationError(f"{message}; name the version to go to with --to.")
+    return last.before
+
+
+def _version(stores: Stores, model: str, target: LedgerVersion) -> SealedVersion:
+    found = stores.registry.version(model, target.version)
+    if found is None:
+        message = f"Version {target.version} of model '{model}' is not in the registry any more."
+        raise DataRejectedError(f"{message} Choose another with --to.")
+    version = sealed_version(found)
+    if version.digest != target.digest:
+        message = f"Version {target.version} of model '{model}' is of bundle {version.digest}, the ledger says "
+        raise DataRejectedError(f"{message}{target.digest}: its tags were changed. Choose another with --to.")
+    return version
