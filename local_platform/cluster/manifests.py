@@ -129,16 +129,21 @@ def require_ours(kubectl: Kubectl, installation: str) -> None:
 
 
 def apply(kubectl: Kubectl, overlay: Overlay, secrets: list[dict[str, Any]], installation: str) -> None:
-    """Apply all of it: namespaces, then what pods refer to, then the rest."""
+    """
+    Apply all of it: namespaces, then what pods refer to, then the rest.
+
+    The token comes last: the cluster deletes one whose account is not there yet.
+    """
     overlay.write()
     kubectl.call(*APPLY, "--filename", str(overlay.folder / "base" / "namespaces.yaml"))
     kubectl.call("annotate", "--overwrite", "namespace", *NAMESPACES, f"{INSTALLATION}={installation}")
     kubectl.apply(*secrets)
     kubectl.call(*APPLY, "--kustomize", str(overlay.folder))
+    kubectl.apply(token())
 
 
 def secrets(settings: ClusterSettings, databases: Databases, passwords: Passwords) -> list[dict[str, Any]]:
-    """The Secrets: one for each connection of a step, MLflow's own, and the token with which Airflow starts pods."""
+    """The Secrets: one for each connection of a step, and MLflow's own."""
     keys = {"AWS_ACCESS_KEY_ID": settings.s3_access_key, "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key}
     mlflow = {
         "backend-store-uri": databases.url(MLFLOW),
@@ -147,14 +152,18 @@ def secrets(settings: ClusterSettings, databases: Databases, passwords: Password
         "basic_auth.ini": _basic_auth(databases.url(MLFLOW_AUTH)),
     }
     login = {"MLFLOW_TRACKING_USERNAME": MLFLOW_STEPS, "MLFLOW_TRACKING_PASSWORD": passwords.mlflow_steps}
-    token = _secret(PLATFORM, AIRFLOW_TOKEN, {}) | {"type": "kubernetes.io/service-account-token"}
-    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": AIRFLOW_ACCOUNT}
     return [
         *(_secret(namespace, "ml-connection-s3", keys) for namespace in NAMESPACES),
         _secret(PLATFORM, "ml-mlflow", mlflow),
         _secret(STEPS, "ml-connection-mlflow", login),
-        token,
     ]
+
+
+def token() -> dict[str, Any]:
+    """A Secret into which the cluster writes the token with which Airflow starts pods."""
+    made = _secret(PLATFORM, AIRFLOW_TOKEN, {}) | {"type": "kubernetes.io/service-account-token"}
+    made["metadata"]["annotations"] = {"kubernetes.io/service-account.name": AIRFLOW_ACCOUNT}
+    return made
 
 
 def digest_of(objects: list[dict[str, Any]]) -> str:

@@ -95,7 +95,7 @@ class TestSecrets:
     def test_there_is_one_for_each_connection_and_no_step_gets_mlflows(self, tmp_path: Path) -> None:
         found = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in secrets(tmp_path)}
         assert found == {
-            ("ml-platform", "ml-airflow-token"), ("ml-platform", "ml-mlflow"), ("ml-platform", "ml-connection-s3"),
+            ("ml-platform", "ml-mlflow"), ("ml-platform", "ml-connection-s3"),
             ("ml-steps", "ml-connection-s3"), ("ml-steps", "ml-connection-mlflow"), ("ml-serving", "ml-connection-s3"),
         }  # fmt: skip
 
@@ -114,6 +114,16 @@ class TestSecrets:
         first = manifests.digest_of(secrets(tmp_path))
         assert first == manifests.digest_of(secrets(tmp_path))
         assert first != manifests.digest_of(secrets(tmp_path / "other"))
+
+
+def test_the_token_is_asked_for_when_its_account_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubectl").write_text('#!/bin/sh\necho "$@" >> "$0.calls"\ngrep -o ml-airflow-token >> "$0.calls"\n')
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    manifests.apply(Kubectl("k"), overlay(tmp_path), secrets(tmp_path), "ours")
+    calls = (tmp_path / "kubectl.calls").read_text().splitlines()
+    last = max(number for number, call in enumerate(calls) if "--kustomize" in call)
+    assert next(number for number, call in enumerate(calls) if call == "ml-airflow-token") > last
 
 
 class TestWhose:
