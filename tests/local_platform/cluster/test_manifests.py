@@ -117,7 +117,9 @@ class TestSecrets:
 
 
 def test_the_token_is_asked_for_when_its_account_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "kubectl").write_text('#!/bin/sh\necho "$@" >> "$0.calls"\ngrep -o ml-airflow-token >> "$0.calls"\n')
+    (tmp_path / "kubectl").write_text(
+        '#!/bin/sh\necho "$@" >> "$0.calls"\ngrep -o ml-airflow-token >> "$0.calls"\ntrue\n'
+    )
     (tmp_path / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     manifests.apply(Kubectl("k"), overlay(tmp_path), secrets(tmp_path), "ours")
