@@ -36,6 +36,7 @@ _ANSWERS = {
     "conflict": ("409 Conflict", _CONFLICT),
     "denied": ("403 Forbidden", _DENIED),
 }
+_DONE_ALL_THE_SAME = {"lost": "slow_down", "own_conflict": "conflict"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ class Fault:
     """What happens to requests instead of, or after, what should."""
 
     kind: str
-    """``slow_down``, ``conflict``, ``denied``; ``hang``: no answer for 30 s; ``lost``: done, but answered with 503."""
+    """
+    ``slow_down``, ``conflict``, ``denied``; ``hang``: no answer for 30 s; ``lost`` and ``own_conflict``: done, but
+    answered with 503 or 409.
+    """
     method: str = ""
     path: str = ""
     """A part of the path; empty for any."""
@@ -121,9 +125,9 @@ class FaultyApp:
         with self._lock:
             self._requests.append(f"{method} {path}")
             kind = self._kind(method, path)
-            if kind in {"", "lost"}:
+            if kind in {"", *_DONE_ALL_THE_SAME}:
                 answer = list(self._app(environ, start if not kind else _silent))
-                return answer if not kind else _answer(start, *_ANSWERS["slow_down"])
+                return answer if not kind else _answer(start, *_ANSWERS[_DONE_ALL_THE_SAME[kind]])
         if kind == "hang":
             time.sleep(30)
             return _answer(start, "200 OK", b"")

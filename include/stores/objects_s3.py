@@ -66,8 +66,8 @@ class S3Objects:
         :return: False if there was one already; it is left alone.
         :raises TemporaryError: if S3 does not answer.
         """
-        for _ in range(_CONFLICT_TRIES):
-            made = self._create_once(key, data)
+        for number in range(_CONFLICT_TRIES):
+            made = self._create_once(key, data, tries=number)
             if made is not None:
                 return made
             # Another create of this key was under way, and S3 does not say how it ended.
@@ -75,11 +75,9 @@ class S3Objects:
         message = f"Creating {self._place(key)} met another writer {_CONFLICT_TRIES} times. Run it again."
         raise TemporaryError(message)
 
-    def _create_once(self, key: str, data: bytes) -> bool | None:
+    def _create_once(self, key: str, data: bytes, *, tries: int) -> bool | None:
         """True: created; False: there was one; None: another create was under way."""
         from botocore.exceptions import ClientError
-
-        tries = 0
 
         def put() -> bool | None:
             nonlocal tries

@@ -182,7 +182,7 @@ def test_reading_needs_no_lease(bench: Bench) -> None:
     assert bench.stores.tables.partitions("shop/raw/a") == []
     assert bench.stores.objects.list("") == []
     assert bench.stores.registry.alias("shop", "champion") is None
-    assert bench.stores.serving.status() == "status"  # type: ignore[comparison-overlap]
+    assert bench.stores.serving.status("shop", "shop") == "status"  # type: ignore[comparison-overlap]
 
 
 def test_what_nobody_sees_yet_is_written_after_a_look_of_a_moment_ago(bench: Bench) -> None:

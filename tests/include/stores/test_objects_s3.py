@@ -95,6 +95,13 @@ def test_a_create_that_meets_another_under_way_is_tried_again(quick: S3Objects, 
     assert len(s3.requests()) == 3
 
 
+def test_a_create_that_met_itself_under_way_is_known_as_ours(quick: S3Objects, s3: S3Server) -> None:
+    s3.break_with(Fault("own_conflict", method="PUT", times=1))
+    assert quick.create("a", b"ours")
+    s3.break_with(Fault("own_conflict", method="PUT", times=1))
+    assert not quick.create("a", b"theirs")
+
+
 def test_a_create_that_meets_others_for_ever_is_temporary(quick: S3Objects, s3: S3Server) -> None:
     s3.break_with(Fault("conflict", method="PUT"))
     with pytest.raises(TemporaryError, match="met another writer 5 times"):
