@@ -111,7 +111,8 @@ class KubernetesServing:
         if state.active != record.version:
             older = state.previous if state.previous != record.version else state.older
             self._switch(state, to=record.version, previous=state.active, older=older)
-        self._follow(names_of(record), record.version)
+        else:
+            self._follow(state.names, record.version)
         return self.status(record.project, record.model)
 
     def discard(self, record: ModelRecord) -> None:
@@ -132,7 +133,6 @@ class KubernetesServing:
         else:
             self._wait_until_ready(state.names, target)
             self._switch(state, to=target, previous=state.older, older=None)
-            self._follow(state.names, target)
         self.cluster.delete(DEPLOYMENT, state.names.of_version(record.version))
         return self.status(record.project, record.model)
 
@@ -201,6 +201,7 @@ class KubernetesServing:
         self._point(state, to=to, previous=previous, older=older)
         try:
             self._wait_for_traffic(state.names, to)
+            self._follow(state.names, to)
         except PlatformError:
             now = read_state(self.cluster, state.names)
             if state.active is not None:

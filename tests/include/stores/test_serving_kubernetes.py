@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.cluster_api import AUTOSCALER, BUDGET, DEPLOYMENT, POLICY, SERVICE, Cluster, ConflictError
+from include.stores.cluster_api import (
+    AUTOSCALER,
+    BUDGET,
+    DEPLOYMENT,
+    POLICY,
+    SERVICE,
+    Cluster,
+    ConflictError,
+    Kind,
+    Manifest,
+)
 from include.stores.model_files import Bundle
 from include.stores.serving import record_of
 from include.stores.serving_control import ModelRecord
@@ -149,6 +159,25 @@ def test_traffic_that_does_not_arrive_is_pointed_back(cluster: FakeCluster) -> N
     assert members(serving) == [1, None, 2]
     serving.discard(record)
     assert members(serving) == [1, None, None]
+
+
+def test_switch_after_which_the_cluster_refuses_is_taken_back(
+    serving: KubernetesServing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(serving, 1)
+    record = started(serving, 2)
+    apply = FakeCluster.apply
+
+    def refuse(self: FakeCluster, kind: Kind, manifest: Manifest) -> Manifest:
+        if kind is AUTOSCALER:
+            raise ConfigurationError("may not make autoscalers")
+        return apply(self, kind, manifest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeCluster, "apply", refuse)
+        with pytest.raises(ConfigurationError, match="may not make autoscalers"):
+            serving.activate(record)
+    assert members(serving) == [1, None, 2]
 
 
 def test_first_traffic_that_does_not_arrive_is_taken_away(cluster: FakeCluster) -> None:
