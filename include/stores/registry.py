@@ -57,9 +57,10 @@ def open_registry(uri: str) -> "RegistryStore":
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     patiently(lambda: ask_health(parts), PATIENCE_SECONDS)
+    from include.stores.registry_http import RegistryServer
     from include.stores.registry_mlflow import MlflowRegistry
 
-    return MlflowRegistry(uri.rstrip("/"), shown(parts))
+    return MlflowRegistry(RegistryServer(uri.rstrip("/"), shown(parts)))
 
 
 def shown(parts: SplitResult) -> str:

@@ -20,21 +20,32 @@ def mapped(server: str, what: str) -> Iterator[None]:
     :param server: its address, for messages.
     :param what: what was being done, as the end of "MLflow could not …".
     """
+    try:
+        yield
+    except PlatformError:
+        raise
+    except Exception as error:
+        found = _foreign_error(error, f"MLflow at {server} could not {what}")
+        if found is None:
+            raise
+        raise found from error
+
+
+def _foreign_error(error: Exception, failed: str) -> PlatformError | None:
+    """What one of MLflow's, its HTTP library's or the system's errors becomes; None for a bug."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
-    try:
-        yield
-    except MlflowException as error:
-        raise translated(error, error.error_code, f"MLflow at {server} could not {what}") from error
-    except RequestException as error:
-        status = error.response.status_code if error.response is not None else None
-        raise _by_status(status, error, f"MLflow at {server} could not {what}") from error
-    except (OSError, EOFError) as error:
-        raise TemporaryError(f"MLflow at {server} could not {what}: {foreign(error)}") from error
+    if isinstance(error, MlflowException):
+        return translated(error, error.error_code, failed)
+    if isinstance(error, RequestException):
+        return by_status(error.response.status_code if error.response is not None else None, error, failed)
+    if isinstance(error, OSError | EOFError):
+        return TemporaryError(f"{failed}: {foreign(error)}")
+    return None
 
 
-def translated(error: Exception, code: str, failed: str) -> PlatformError:
+def translated(error: Exception | str, code: str, failed: str) -> PlatformError:
     """The error of the tree for one of MLflow's codes; whatever is not known to be permanent may pass."""
     text = f"{failed}: {foreign(error)}"
     if code in GONE:
@@ -46,7 +57,8 @@ def translated(error: Exception, code: str, failed: str) -> PlatformError:
     return TemporaryError(text)
 
 
-def _by_status(status: int | None, error: Exception, failed: str) -> PlatformError:
+def by_status(status: int | None, error: Exception | str, failed: str) -> PlatformError:
+    """The error of the tree for an answer's status; None where there was no answer."""
     text = f"{failed}: {foreign(error)}"
     if status is None or status >= _FIRST_SERVER_ERROR or status == _BUSY:
         return TemporaryError(text)

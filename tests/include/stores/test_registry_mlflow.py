@@ -81,7 +81,7 @@ def test_data_is_shown_with_table_version_and_digest(mlflow_server: MlflowServer
 def test_more_runs_than_one_page_are_found(
     mlflow_server: MlflowServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.stores.registry_mlflow._PAGE", 2)
+    monkeypatch.setattr("include.stores.registry_reading._PAGE", 2)
     registry = open_registry(mlflow_server.uri)
     started = [registry.start_run(name, "run", {"key": "k"}) for _ in range(5)]
     registry.end_run(started[3], RunStatus.FINISHED)
