@@ -198,3 +198,43 @@ def context(try_number: int = 1, resources: dict[str, Any] | None = None, **more
         dag_id="flights_training", task_id="train", map_index=-1, try_number=try_number, id=f"id-{try_number}"
     )
     return {"run_id": "manual__1", "ti": instance, "params": {"resources": resources or {}}, "outlet_events": {}} | more
+
+
+class Lines:
+    """Stands for the task's log."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+
+    def log(self, level: int, event: str) -> None:
+        self.lines.append((level, event))
+
+    def info(self, event: str, *values: object) -> None:
+        self.lines.append((20, event % values))
+
+    def warning(self, event: str, *values: object) -> None:
+        if "outside of the Task Runner" not in event:
+            self.lines.append((30, event % values))
+
+    def debug(self, event: str, *values: object) -> None:
+        """Nobody reads it."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for _, text in self.lines]
+
+
+class Clock:
+    """Time that passes only where somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds

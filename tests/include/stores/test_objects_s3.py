@@ -12,7 +12,7 @@ from tests.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
 @pytest.fixture
 def quick(request: pytest.FixtureRequest, s3: S3Server) -> S3Objects:
     """A store that gives up soon."""
-    return S3Objects(BUCKET, request.node.name, connect_seconds=1, read_seconds=1, patience_seconds=2)
+    return S3Objects(BUCKET, request.node.name, connect_seconds=1, read_seconds=1, patience_seconds=3)
 
 
 def test_a_bucket_without_a_prefix_is_a_store(s3: S3Server) -> None:

@@ -23,7 +23,9 @@ from tests.pod_world import (
     COMMAND,
     NAMESPACE,
     SETTINGS,
+    Clock,
     FakeCluster,
+    Lines,
     context,
     ended,
     keep_outcome,
@@ -36,46 +38,6 @@ from tests.pod_world import (
 )
 
 AWAY = MaxRetryError(None, "/api", ConnectionRefusedError("refused"))  # type: ignore[arg-type]
-
-
-class Lines:
-    """Stands for the task's log."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, str]] = []
-
-    def log(self, level: int, event: str) -> None:
-        self.lines.append((level, event))
-
-    def info(self, event: str, *values: object) -> None:
-        self.lines.append((20, event % values))
-
-    def warning(self, event: str, *values: object) -> None:
-        if "outside of the Task Runner" not in event:
-            self.lines.append((30, event % values))
-
-    def debug(self, event: str, *values: object) -> None:
-        """Nobody reads it."""
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for _, text in self.lines]
-
-
-class Clock:
-    """Time that passes only where somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Task(PodStepOperator):
