@@ -1,8 +1,8 @@
 """
 Kill ``make run`` with -9 at ten random moments, run it to its end, and look at what is left.
 
-``.state/venv/bin/python tests/local_platform/kill_ten_times.py [SEED]``; takes half an hour. State lies in a temporary
-folder. Exit code 1: something was left behind, or the last run did not end well.
+``.state/venv/bin/python tests/local_platform/kill_ten_times.py [SEED [KILLS]]``; takes half an hour. State lies in a
+temporary folder. Exit code 1: something was left behind, or the last run did not end well.
 """
 
 import os
@@ -22,18 +22,18 @@ sys.path.insert(0, str(REPOSITORY))
 from local_platform import processes  # noqa: E402 (the repository is found first)
 from local_platform.locations import STATE_VARIABLE  # noqa: E402
 
-KILLS = 10
+SEED, KILLS = 7, 10
 MOMENTS_SECONDS = (1, 180)
 CLEANUP_SECONDS = 45.0
 
 
-def main(seed: int) -> int:
+def main(seed: int = SEED, kills: int = KILLS) -> int:
     """Kill, look, run, look."""
     chance = random.Random(seed)  # noqa: S311 (moments, not secrets)
     root = Path(tempfile.mkdtemp(prefix="killed-")) / "state"
     environment = os.environ | {STATE_VARIABLE: str(root)}
     wrong = 0
-    for number in range(1, KILLS + 1):
+    for number in range(1, kills + 1):
         moment = chance.uniform(*MOMENTS_SECONDS)
         call = subprocess.Popen(
             ["make", "run"], cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
@@ -60,4 +60,4 @@ def _left(root: Path) -> list[processes.Process]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 7))
+    sys.exit(main(*map(int, sys.argv[1:])))
