@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from include.stores.from_env import Stores
 from local_platform import job, lifecycle, ports
-from local_platform.cluster import environment, manifests, pods
+from local_platform.cluster import environment, manifests, ownership, pods
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.passwords import MLFLOW_STEPS
 from local_platform.cluster.passwords import provide as provide_passwords
@@ -18,7 +18,7 @@ from local_platform.locations import State
 from local_platform.services import Settings
 
 PORTS = (*ports.NAMES, "postgres")
-DELETE_SECONDS = 300.0
+DELETE_SECONDS, AIR_SECONDS = 300.0, 30.0
 
 
 def up(state: State, console: Console) -> int:
@@ -59,15 +59,17 @@ def down(state: State, console: Console) -> int:
     kubectl = Kubectl.find(given.kubeconfig)
     with exclusive(state):
         lifecycle.down(state, console)
-        manifests.require_ours(kubectl, provide_passwords(state.secrets).installation)
+        ours = ownership.owned(kubectl, manifests.NAMESPACES, provide_passwords(state.secrets).installation)
         begun = time.monotonic()
-        console.draw([f"  deleting namespaces {', '.join(manifests.NAMESPACES)} …"])
-        kubectl.call(
-            "delete", "namespace", *manifests.NAMESPACES, "--ignore-not-found", "--wait",
-            f"--timeout={DELETE_SECONDS:.0f}s", timeout_seconds=DELETE_SECONDS + 30,
-        )  # fmt: skip
+        if ours:
+            console.draw([f"  deleting namespaces {', '.join(ours)} …"])
+            kubectl.call(
+                "delete", "namespace", *ours, "--ignore-not-found", "--wait", f"--timeout={DELETE_SECONDS:.0f}s",
+                timeout_seconds=DELETE_SECONDS + AIR_SECONDS,
+            )  # fmt: skip
         console.draw([])
-    console.say(f"namespaces {', '.join(manifests.NAMESPACES)} are gone after {seconds(time.monotonic() - begun)}")
+    gone = f"namespaces {', '.join(ours)} are gone after {seconds(time.monotonic() - begun)}"
+    console.say(gone if ours else "nothing of ours was in the cluster")
     console.say(
         f"Kept: bucket {given.s3_bucket}, what {given.registry} holds, and {state.root} with databases and passwords."
     )

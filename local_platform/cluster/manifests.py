@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from local_platform.cluster.databases import MLFLOW, MLFLOW_AUTH, Databases
-from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.kubectl import APPLY, Kubectl
+from local_platform.cluster.ownership import INSTALLATION, marked
 from local_platform.cluster.passwords import MLFLOW_STEPS, Passwords
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.locations import REPOSITORY
@@ -26,8 +28,6 @@ BASE = REPOSITORY / "helm-values" / "cluster" / "base"
 PLATFORM, STEPS, SERVING = "ml-platform", "ml-steps", "ml-serving"
 NAMESPACES = (PLATFORM, STEPS, SERVING)
 MANAGED = {"app.kubernetes.io/managed-by": "ml-platform"}
-INSTALLATION = "ml-platform.org/installation"
-"""Annotation of the namespaces: whose they are."""
 SECRETS = "ml-platform.org/secrets"
 """Annotation of MLflow's pods: a digest of what they read at their start."""
 SETTINGS = "ml-settings"
@@ -52,6 +52,8 @@ class Overlay:
     """References by the names that the base gives images."""
     ports: tuple[int, ...]
     """Ports of S3, the registry and PostgreSQL, which the network policies let through."""
+    installation: str
+    """Whose the namespaces are."""
     secrets_digest: str = ""
     """MLflow reads Secrets and settings at its start, so it starts anew when this changes."""
 
@@ -71,6 +73,7 @@ class Overlay:
         }
         listed = [{"protocol": "TCP", "port": port} for port in sorted({*self.ports, HTTPS})]
         patch = [{"op": "replace", "path": "/spec/egress/0/ports", "value": listed}]
+        mark = [{"op": "add", "path": "/metadata/annotations", "value": {INSTALLATION: self.installation}}]
         changed = {"spec": {"template": {"metadata": {"annotations": {SECRETS: self._digest()}}}}}
         return {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -81,6 +84,7 @@ class Overlay:
             "images": [_image(name, reference) for name, reference in sorted(self.images.items())],
             "patches": [
                 {"target": {"kind": "NetworkPolicy", "name": STORES_POLICY}, "patch": json.dumps(patch)},
+                {"target": {"kind": "Namespace"}, "patch": json.dumps(mark)},
                 {"target": {"kind": "Deployment", "name": MLFLOW_NAME}, "patch": json.dumps(_named(changed))},
             ],
         }
@@ -109,34 +113,18 @@ def port_of(place: str) -> int:
     return parts.port or (80 if parts.scheme == "http" else HTTPS)
 
 
-def require_ours(kubectl: Kubectl, installation: str) -> None:
-    """
-    Look whether the cluster's namespaces are this installation's, or nobody's.
-
-    :raises ClusterError: if they are another one's.
-    """
-    for name in NAMESPACES:
-        found = kubectl.get("namespace", name).get("metadata", {})
-        owner = found.get("annotations", {}).get(INSTALLATION)
-        if found.get("deletionTimestamp"):
-            raise ClusterError(
-                f"Namespace {name} is being deleted. Wait until 'kubectl get namespaces' shows it no more."
-            )
-        if owner and owner != installation:
-            advice = "End that one first: 'make cluster-down' where it was started, or 'kubectl delete namespace'"
-            message = f"Namespace {name} belongs to another installation of the platform ({owner})"
-            raise ClusterError(f"{message}, and a cluster has room for one. {advice} {' '.join(NAMESPACES)}.")
+def namespaces(installation: str, base: Path = BASE) -> list[dict[str, Any]]:
+    """The namespaces of the base, marked as an installation's."""
+    return marked(list(yaml.safe_load_all((base / "namespaces.yaml").read_text())), installation)
 
 
-def apply(kubectl: Kubectl, overlay: Overlay, secrets: list[dict[str, Any]], installation: str) -> None:
+def apply(kubectl: Kubectl, overlay: Overlay, secrets: list[dict[str, Any]]) -> None:
     """
-    Apply all of it: namespaces, then what pods refer to, then the rest.
+    Apply what goes into the namespaces: what pods refer to, then the rest.
 
     The token comes last: the cluster deletes one whose account is not there yet.
     """
     overlay.write()
-    kubectl.call(*APPLY, "--filename", str(overlay.folder / "base" / "namespaces.yaml"))
-    kubectl.call("annotate", "--overwrite", "namespace", *NAMESPACES, f"{INSTALLATION}={installation}")
     kubectl.apply(*secrets)
     kubectl.call(*APPLY, "--kustomize", str(overlay.folder))
     kubectl.apply(token())

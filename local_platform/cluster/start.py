@@ -17,6 +17,7 @@ from local_platform.cluster import (
     environment,
     manifests,
     mlflow_users,
+    ownership,
     passwords,
     services,
     workloads,
@@ -56,15 +57,23 @@ class ClusterStart:
         :raises PlatformStartError: if something on this machine does not become ready.
         """
         secrets = passwords.provide(settings.state.secrets)
-        manifests.require_ours(self._kubectl, secrets.installation)
+        ownership.owned(self._kubectl, manifests.NAMESPACES, secrets.installation)
         registry = Registry.parse(self.given.registry)
         references = images.provide(registry, TARGETS, console, self.given.image_base, bundle())
         if bucket.provide(self.given):
             console.say(f"  bucket {self.given.s3_bucket} made")
+        ownership.claim(self._kubectl, manifests.namespaces(secrets.installation), secrets.installation)
         places = self._databases(settings, own, secrets, console)
         listed = manifests.secrets(self.given, places, secrets)
-        overlay = self._overlay(settings, references, places, manifests.digest_of(listed))
-        manifests.apply(self._kubectl, overlay, listed, secrets.installation)
+        overlay = Overlay(
+            folder=settings.state.root / "manifests",
+            settings=environment.overrides(self.given),
+            images=self._pulled(references),
+            ports=manifests.store_ports(self.given, places),
+            installation=secrets.installation,
+            secrets_digest=manifests.digest_of(listed),
+        )
+        manifests.apply(self._kubectl, overlay, listed)
         workloads.wait(self._kubectl, manifests.PLATFORM, [manifests.MLFLOW_NAME, manifests.STATSD_NAME], console)
         self._ways(settings, own)
         mlflow_users.provide(settings.ports.mlflow_url, secrets)
@@ -107,19 +116,10 @@ class ClusterStart:
         databases.provide(url, secrets.databases)
         return Databases(address, own_address, secrets.databases)
 
-    def _overlay(
-        self, settings: Settings, references: Mapping[str, str], places: Databases, secrets_digest: str
-    ) -> Overlay:
-        pulled = {"mlflow": references["mlflow"]}
-        if self.given.statsd_image:
-            pulled[manifests.STATSD_IMAGE] = self.given.statsd_image
-        return Overlay(
-            folder=settings.state.root / "manifests",
-            settings=environment.overrides(self.given),
-            images=pulled,
-            ports=manifests.store_ports(self.given, places),
-            secrets_digest=secrets_digest,
-        )
+    def _pulled(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Images of what runs in the cluster beside the steps, by their names in the base."""
+        exporter = {manifests.STATSD_IMAGE: self.given.statsd_image} if self.given.statsd_image else {}
+        return {"mlflow": references["mlflow"], **exporter}
 
     def _ways(self, settings: Settings, own: Fleet) -> None:
         ways = [services.mlflow_way(settings, self._kubectl), services.model_way(settings, self._kubectl)]

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from local_platform.cluster import commands, manifests, passwords
+from local_platform.cluster import commands, passwords
 from local_platform.cluster.errors import ClusterError
+from local_platform.cluster.ownership import INSTALLATION
 from local_platform.cluster.settings import REQUIRED
 from local_platform.console import Console
 from local_platform.locations import State
@@ -35,8 +36,15 @@ def test_without_a_cluster_nothing_begins(command: str, tmp_path: Path, monkeypa
     assert not (tmp_path / "state").exists()
 
 
+def answering(folder: Path, installation: str) -> None:
+    """Let all namespaces be there, and an installation's."""
+    answer = f'{{"metadata": {{"annotations": {{"{INSTALLATION}": "{installation}"}}}}}}'
+    (folder / "kubectl").write_text(f"{KUBECTL}[ $1 = get ] && echo '{answer}'\ntrue\n")
+
+
 def test_down_removes_the_namespaces_and_says_what_is_kept(described: Path) -> None:
     state, stream = State(described / "state"), io.StringIO()
+    answering(described, passwords.provide(state.secrets).installation)
     assert commands.down(state, Console(stream)) == 0
     calls = (described / "kubectl.calls").read_text()
     assert "delete namespace ml-platform ml-steps ml-serving --ignore-not-found --wait" in calls
@@ -46,9 +54,15 @@ def test_down_removes_the_namespaces_and_says_what_is_kept(described: Path) -> N
     assert f"Kept: bucket ml-platform, what http://10.0.0.1:5000/ml holds, and {state.root}" in said
 
 
+def test_down_on_a_cluster_with_nothing_of_ours_deletes_nothing(described: Path) -> None:
+    stream = io.StringIO()
+    assert commands.down(State(described / "state"), Console(stream)) == 0
+    assert "nothing of ours was in the cluster" in stream.getvalue()
+    assert "delete" not in (described / "kubectl.calls").read_text()
+
+
 def test_down_leaves_the_namespaces_of_another_installation_alone(described: Path) -> None:
-    answer = f'{{"metadata": {{"annotations": {{"{manifests.INSTALLATION}": "theirs"}}}}}}'
-    (described / "kubectl").write_text(f"{KUBECTL}[ $1 = get ] && echo '{answer}'\ntrue\n")
+    answering(described, "theirs")
     with pytest.raises(ClusterError, match="belongs to another installation"):
         commands.down(State(described / "state"), Console(io.StringIO()))
     assert "delete" not in (described / "kubectl.calls").read_text()

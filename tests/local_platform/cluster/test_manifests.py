@@ -1,5 +1,4 @@
 import base64
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ import yaml
 
 from local_platform.cluster import manifests, passwords
 from local_platform.cluster.databases import Databases
-from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.manifests import Overlay, base_settings, port_of
+from local_platform.cluster.ownership import INSTALLATION
 from local_platform.cluster.settings import ClusterSettings
 
 MLFLOW = f"10.0.0.1:5000/ml/ml-platform/mlflow@sha256:{'a' * 64}"
@@ -26,7 +25,7 @@ PLACES = Databases("10.0.0.1:20001", "127.0.0.1:20001", {"airflow": "a", "mlflow
 def overlay(folder: Path, digest: str = "1") -> Overlay:
     images = {"mlflow": MLFLOW, "prom/statsd-exporter": STATSD}
     ports = manifests.store_ports(GIVEN, PLACES)
-    return Overlay(folder / "manifests", {"ML_TABLES_URI": "s3://ours/tables"}, images, ports, digest)
+    return Overlay(folder / "manifests", {"ML_TABLES_URI": "s3://ours/tables"}, images, ports, "ours", digest)
 
 
 def secrets(folder: Path) -> list[dict[str, Any]]:
@@ -52,6 +51,7 @@ def test_the_overlay_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     assert settings["ML_TABLES_URI"] == "s3://ours/tables"
     assert settings["ML_POD_NAMESPACE"] == "ml-steps"
     for namespace in manifests.NAMESPACES:
+        assert found["Namespace", "", namespace]["metadata"]["annotations"] == {INSTALLATION: "ours"}
         (rule,) = found["NetworkPolicy", namespace, "stores"]["spec"]["egress"]
         assert [one["port"] for one in rule["ports"]] == [443, 5000, 7070, 20001]
     assert {one["metadata"]["labels"]["app.kubernetes.io/managed-by"] for one in found.values()} == {"ml-platform"}
@@ -67,6 +67,14 @@ def test_what_lay_there_before_is_gone(tmp_path: Path) -> None:
     (tmp_path / "manifests" / "old.yaml").touch()
     overlay(tmp_path).write()
     assert sorted(path.name for path in (tmp_path / "manifests").iterdir()) == ["base", "kustomization.yaml"]
+
+
+def test_the_namespaces_are_those_of_the_base_and_marked() -> None:
+    made = manifests.namespaces("ours")
+    assert [one["metadata"]["name"] for one in made] == list(manifests.NAMESPACES)
+    for one in made:
+        assert one["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert one["metadata"]["annotations"] == {INSTALLATION: "ours"}
 
 
 def test_the_settings_of_the_base_are_read() -> None:
@@ -122,36 +130,7 @@ def test_the_token_is_asked_for_when_its_account_is_there(tmp_path: Path, monkey
     )
     (tmp_path / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    manifests.apply(Kubectl("k"), overlay(tmp_path), secrets(tmp_path), "ours")
+    manifests.apply(Kubectl("k"), overlay(tmp_path), secrets(tmp_path))
     calls = (tmp_path / "kubectl.calls").read_text().splitlines()
     last = max(number for number, call in enumerate(calls) if "--kustomize" in call)
     assert next(number for number, call in enumerate(calls) if call == "ml-airflow-token") > last
-
-
-class TestWhose:
-    @pytest.fixture
-    def kubectl(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
-        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-        return Kubectl("k")
-
-    def answer(self, folder: Path, metadata: dict[str, Any] | None) -> None:
-        text = "" if metadata is None else json.dumps({"metadata": metadata})
-        (folder / "kubectl").write_text(f"#!/bin/sh\necho '{text}'\n")
-        (folder / "kubectl").chmod(0o755)
-
-    @pytest.mark.parametrize("metadata", [None, {}, {"annotations": {manifests.INSTALLATION: "ours"}}])
-    def test_nobodys_and_ours_will_do(self, kubectl: Kubectl, tmp_path: Path, metadata: dict[str, Any] | None) -> None:
-        self.answer(tmp_path, metadata)
-        manifests.require_ours(kubectl, "ours")
-
-    def test_anothers_are_left_alone(self, kubectl: Kubectl, tmp_path: Path) -> None:
-        self.answer(tmp_path, {"annotations": {manifests.INSTALLATION: "theirs"}})
-        with pytest.raises(
-            ClusterError, match=r"belongs to another installation of the platform \(theirs\).*cluster-down"
-        ):
-            manifests.require_ours(kubectl, "ours")
-
-    def test_what_is_going_away_is_waited_for_by_the_person(self, kubectl: Kubectl, tmp_path: Path) -> None:
-        self.answer(tmp_path, {"deletionTimestamp": "2026-01-01T00:00:00Z"})
-        with pytest.raises(ClusterError, match="Namespace ml-platform is being deleted"):
-            manifests.require_ours(kubectl, "ours")
