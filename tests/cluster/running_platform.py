@@ -137,8 +137,10 @@ def running() -> Iterator[ClusterPlatform]:
             command("cluster-up", platform.variables, UP_SECONDS)
             yield platform
         finally:
-            command("cluster-down", platform.variables, DOWN_SECONDS)
-            _call("tests.cluster.buckets", variables=platform.variables, seconds=DOWN_SECONDS)
+            try:
+                command("cluster-down", platform.variables, DOWN_SECONDS)
+            finally:
+                _call("tests.cluster.buckets", variables=platform.variables, seconds=DOWN_SECONDS)
             _require_nothing_left(platform)
 
 
