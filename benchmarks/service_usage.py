@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,21 @@ def cpu_of(state_folder: Path) -> float:
     return sum(sum(map(int, fields[11:15])) for _, fields in processes_of(state_folder)) / HERTZ
 
 
+def memory_of(state_folder: Path, names: Sequence[str]) -> float:
+    """Proportional memory of some services and all that they started, in MiB."""
+    named = sessions(state_folder)
+    return sum(_memory(place) for place, fields in processes_of(state_folder) if named.get(int(fields[3])) in names)
+
+
+def _memory(place: Path) -> float:
+    """Proportional memory of one process, in MiB; nothing of one that has ended."""
+    try:
+        lines = (place / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
 @contextmanager
 def peak_memory(state_folder: Path) -> Iterator[list[float]]:
     """Largest proportional memory of all services and steps together, in MiB, sampled."""
@@ -43,14 +58,7 @@ def peak_memory(state_folder: Path) -> Iterator[list[float]]:
 
     def sample() -> None:
         while not is_over.wait(SAMPLE_SECONDS):
-            total = 0
-            for place, _ in processes_of(state_folder):
-                try:
-                    lines = (place / "smaps_rollup").read_text().splitlines()
-                except OSError:
-                    continue
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            peak[0] = max(peak[0], total / 1024)
+            peak[0] = max(peak[0], sum(_memory(place) for place, _ in processes_of(state_folder)))
 
     sampler = threading.Thread(target=sample)
     sampler.start()
