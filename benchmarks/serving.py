@@ -1,15 +1,17 @@
 """
-Serving, measured side by side on one machine: ours, thirty lines of FastAPI, and ``mlflow models serve``.
+Serving, measured side by side on one machine: ours, thirty lines of FastAPI, ``mlflow models serve``, and MLServer.
 
 ``python benchmarks/serving.py`` trains one model (gradient boosting over 25 columns, five of them strings), starts one
 server after the other on loopback, and asks each for one row at a time from one client, and from 16 clients at once.
-The requests of all three are the same bytes. MLServer is not measured: it is not among the locked dependencies.
+The requests of all are the same bytes. ``--mlserver`` measures MLServer too: uv puts it into an environment of its own
+in a temporary folder, because it wants other versions than the platform's.
 """
 
 import argparse
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +20,10 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,9 @@ TEXTS = [f"text_{number}" for number in range(5)]
 CLIENTS = 16
 START_SECONDS = 240
 ANSWER_SECONDS = 120
+MLSERVER = ("mlserver==1.7.1", "mlserver-mlflow==1.7.1")
+SHARED = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+"""What all servers have in the same version: the time of a prediction is in there."""
 PLAIN_APP = """
 import json, sys
 import pandas as pd, skops.io
@@ -77,6 +83,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequential", type=int, default=300, help="requests of one client (default: 300)")
     parser.add_argument("--concurrent", type=int, default=1600, help="requests of 16 clients together (default: 1600)")
+    parser.add_argument(
+        "--mlserver", action="store_true", help="install MLServer in a temporary folder, measure it too"
+    )
     parser.add_argument("--json", type=Path, help="write the numbers to this file too")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
@@ -88,6 +97,8 @@ def main() -> int:
             "FastAPI, 30 lines": lambda port: plain(folder, port),
             "mlflow models serve": lambda port: mlflow_serve(folder, port),
         }
+        if given.mlserver:
+            servers["MLServer"] = mlserver(folder)
         results = []
         for label, command in servers.items():
             print(f"measuring {label} ...", flush=True)
@@ -123,8 +134,9 @@ def trained_model() -> "tuple[Pipeline, pd.DataFrame]":
 def make_model(folder: Path) -> bytes:
     """Train the model, write it in both forms; the body of a request for one row."""
     import mlflow.sklearn
+    import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
     from include.stores.model_files import (
         GOLDEN,
@@ -154,7 +166,10 @@ def make_model(folder: Path) -> bytes:
         mlflow.sklearn.save_model(
             model,
             str(folder / "mlflow"),
-            signature=ModelSignature(inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()])),
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
+                outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2))]),  # MLServer loads no model without
+            ),
             serialization_format="skops",
             skops_trusted_types=list(TRUSTED_TYPES),
             pyfunc_predict_fn="predict_proba",
@@ -177,6 +192,32 @@ def mlflow_serve(folder: Path, port: int) -> Sequence[str]:
     """MLflow's own server in the same environment."""
     options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     return [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / "mlflow"), *options]
+
+
+def mlserver(folder: Path) -> "Callable[[int], Sequence[str]]":
+    """MLServer in an environment of its own, without batching or workers: neither is for MLflow's ``/invocations``."""
+    uv = ROOT / ".state" / "installer" / "bin" / "uv"
+    program = str(uv) if uv.exists() else shutil.which("uv")
+    if program is None:
+        raise SystemExit("--mlserver needs uv: no .state/installer ('make check' makes it), and none on PATH.")
+    print("installing MLServer ...", flush=True)
+    python = folder / "mlserver-venv" / "bin" / "python"
+    pins = [*MLSERVER, *(f"{name}=={version(name)}" for name in SHARED)]
+    subprocess.run([program, "venv", "--quiet", "--python", sys.executable, str(python.parent.parent)], check=True)
+    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *pins], check=True)
+    models = folder / "mlserver"
+    models.mkdir()
+    model = {"name": "benchmark", "implementation": "mlserver_mlflow.MLflowRuntime"}
+    model_settings = {**model, "parameters": {"uri": str(folder / "mlflow")}}
+    (models / "model-settings.json").write_text(json.dumps(model_settings), encoding="utf-8")
+
+    def command(port: int) -> Sequence[str]:
+        ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
+        settings = {"host": "127.0.0.1", "parallel_workers": 0, "debug": False, **ports}
+        (models / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        return [str(python.parent / "mlserver"), "start", str(models)]
+
+    return command
 
 
 def measure(label: str, command: Any, body: bytes, folder: Path, counts: tuple[int, int]) -> Result:
@@ -206,9 +247,7 @@ def measure(label: str, command: Any, body: bytes, folder: Path, counts: tuple[i
 @contextmanager
 def running(command: Any, folder: Path) -> "Iterator[tuple[subprocess.Popen[bytes], int]]":
     """A server that answers; it and all that it started are gone afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     # MLflow calls uvicorn by its name.
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     path = f"{ROOT}{os.pathsep}{folder}"
@@ -224,6 +263,13 @@ def running(command: Any, folder: Path) -> "Iterator[tuple[subprocess.Popen[byte
         yield process, port
     finally:
         end_group(process)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
@@ -326,7 +372,6 @@ def show(results: Sequence[Result]) -> None:
             f"{result.memory_mb:7.0f} MB"
         )
     print("\nOne worker process and one thread of OpenMP each; ratios to the thirty lines of FastAPI in the same run.")
-    print("MLServer is not measured: it is not among the locked dependencies.")
 
 
 if __name__ == "__main__":
