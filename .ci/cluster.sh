@@ -3,21 +3,23 @@
 # in KUBECONFIG and CLUSTER_..., and takes it down when the shell ends, unless it was up before. Needs root.
 root=${K8S_ROOT:-/opt/k8s}
 scripts=$(mktemp -d)
+cp -R ../shared/cluster/. "$scripts" # what lies there may be read-only
+chmod -R u+w "$scripts"
 
-if ! "$root/bin/kubectl" --kubeconfig "$root/admin.kubeconfig" --request-timeout 5s get --raw /readyz &>/dev/null; then
-    cp -R ../shared/cluster/. "$scripts" # what lies there may be read-only
-    chmod -R u+w "$scripts"
+was_up=
+if "$root/bin/kubectl" --kubeconfig "$root/admin.kubeconfig" --request-timeout 5s get --raw /readyz &>/dev/null; then
+    was_up=yes
 fi
 
 take_down() {
-    [ ! -e "$scripts/down.sh" ] || bash "$scripts/down.sh" || true
+    [ -n "$was_up" ] || bash "$scripts/down.sh" || true
     rm -rf "$scripts"
 }
 trap take_down EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if [ -e "$scripts/up.sh" ]; then
+if [ -z "$was_up" ]; then
     bash "$scripts/build.sh"
     bash "$scripts/images.sh"
     bash "$scripts/up.sh"
@@ -32,6 +34,7 @@ export CLUSTER_S3_SECRET_KEY=$LAB_S3_SECRET_KEY
 export CLUSTER_HOST_ADDRESS=$LAB_NODE_IP
 export CLUSTER_IMAGE_BASE=docker-archive:$root/images/python.tar
 export CLUSTER_STATSD_IMAGE=$LAB_REGISTRY/ml/statsd-exporter:local
+export CLUSTER_RESTART="bash $PWD/.ci/restart.sh $scripts"
 
 # The cluster pulls from its own registry alone, so the exporter goes there, as an image of one file.
 if ! crane --insecure digest "$CLUSTER_STATSD_IMAGE" &>/dev/null; then

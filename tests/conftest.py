@@ -47,6 +47,11 @@ TOOLS = {
     ),
     "kubeconform": Tool(("kubeconform",), "go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"),
     "postgresql": Tool(("postgres", "pg_ctl"), "apt-get install postgresql", folders="usr/lib/postgresql/*/bin"),
+    "restart": Tool(
+        ("kubectl",),
+        "set CLUSTER_RESTART to a command that starts anew what its last word names: containerd or kube-apiserver",
+        ("CLUSTER_RESTART",),
+    ),
 }
 
 _not_run: dict[str, int] = {}

@@ -69,8 +69,8 @@ def test_a_program_may_lie_beside_the_path(suite: Path) -> None:
 
 def test_a_tool_that_nobody_knows_is_a_mistake(suite: Path) -> None:
     assert (
-        "REQUIRE names brouser; known are browser, cluster, kubeconform, postgresql."
+        "REQUIRE names brouser; known are browser, cluster, kubeconform, postgresql, restart."
         in run(suite, required="brouser").stderr
     )
     (suite / "test_two.py").write_text("import pytest\n\n@pytest.mark.needs('fax')\ndef test_page(): pass\n")
-    assert "test_page needs fax; known are browser, cluster, kubeconform, postgresql." in run(suite).stderr
+    assert "test_page needs fax; known are browser, cluster, kubeconform, postgresql, restart." in run(suite).stderr

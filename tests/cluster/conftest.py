@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import running_platform
+from tests.cluster import releases, running_platform
+from tests.cluster.releases import Released
 from tests.cluster.running_platform import ClusterPlatform
 
 TIMEOUT_SECONDS = 3600
@@ -26,6 +27,12 @@ def cluster_platform() -> Iterator[ClusterPlatform]:
     """The platform as ``make cluster-up`` brings it up, with the project ``faults`` beside the repository's own."""
     with running_platform.running() as platform:
         yield platform
+
+
+@pytest.fixture(scope="session")
+def released(cluster_platform: ClusterPlatform) -> Released:
+    """The model of the project ``faults``, trained and served twice."""
+    return releases.release(cluster_platform)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,17 +1,19 @@
 """The platform on the cluster that the environment describes, for a session of tests: brought up, asked, taken away."""
 
+import json
 import os
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,14 +22,20 @@ from local_platform import cli, fleet, lifecycle, processes
 from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.cluster import environment, manifests, passwords
 from local_platform.cluster.kubectl import Kubectl
-from local_platform.cluster.settings import S3_BUCKET, ClusterSettings
+from local_platform.cluster.settings import HOST_ADDRESS, S3_BUCKET, S3_ENDPOINT, ClusterSettings
 from local_platform.images import snapshot
 from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE, State
+from local_platform.ports import LOOPBACK
 from local_platform.services import Settings
-from tests.cluster import buckets, fault_project
+from tests.cluster import buckets, cut_way, fault_project
+from tests.cluster.cut_way import Way
 
 UP_SECONDS, DOWN_SECONDS, RUN_SECONDS = 1800.0, 600.0, 900.0
 POLL_SECONDS = 0.5
+OURS = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,clusterroles,clusterrolebindings"
+"""Kinds of what the platform may leave in a cluster."""
+NOT_OTHERS = (*manifests.NAMESPACES, "default", "kube-system", "")
+"""Where nothing may be left; tests that run at the same time have namespaces of their own."""
 SHOWN_CHARACTERS = 4000
 
 
@@ -41,6 +49,10 @@ class ClusterPlatform:
     """What Airflow runs: a copy of the repository's, with the project ``faults``."""
     variables: Mapping[str, str] = field(repr=False)
     """The environment that describes the cluster and this installation."""
+    s3_way: Way
+    """All who use S3 go this way where it is without TLS: pods, Airflow, and the test."""
+    api_way: Way
+    """Airflow alone goes this way to the API server."""
 
     @cached_property
     def given(self) -> ClusterSettings:
@@ -92,14 +104,19 @@ class ClusterPlatform:
 
     def start(self, dag: str, **conf: object) -> DagRun:
         """Start a run by hand, ``start("faults_data", partition="2024-01-05")``; waits until Airflow knows the DAG."""
-        _until(lambda: self.airflow.has_dag(dag), 120.0, f"Airflow to read {dag}")
+        until(lambda: self.airflow.has_dag(dag), 120.0, f"Airflow to read {dag}")
         self.airflow.unpause(dag)
         return self.airflow.trigger(dag, f"test__{secrets.token_hex(6)}", conf)
 
     def wait(self, run: DagRun, seconds: float = RUN_SECONDS) -> DagRun:
         """The run once it ended; fails the test, with tasks and logs, if it does not."""
-        _until(lambda: self.airflow.run(run.dag, run.run).has_ended, seconds, f"{run.dag} {run.run}", self.told)
+        until(lambda: self.airflow.run(run.dag, run.run).has_ended, seconds, f"{run.dag} {run.run}", self.told)
         return self.airflow.run(run.dag, run.run)
+
+    def clear_failed(self, run: DagRun) -> None:
+        """Let tasks of a run that failed run again, and those after them, as a person does."""
+        body = {"dry_run": False, "dag_run_id": run.run, "only_failed": True, "reset_dag_runs": True}
+        self.airflow._call("POST", f"/dags/{run.dag}/clearTaskInstances", body)
 
     def tasks(self, run: DagRun) -> dict[str, TaskInstance]:
         """Task instances of a run by task, mapped ones by ``task[index]``."""
@@ -125,16 +142,23 @@ class ClusterPlatform:
 @contextmanager
 def running() -> Iterator[ClusterPlatform]:
     """The platform, brought up with a copy of the bundle that has the project ``faults``, and a bucket of its own."""
-    with tempfile.TemporaryDirectory(prefix="cluster-of-tests-") as name, snapshot(REPOSITORY) as bundle:
+    with (
+        tempfile.TemporaryDirectory(prefix="cluster-of-tests-") as name,
+        snapshot(REPOSITORY) as bundle,
+        _ways() as (s3_way, api_way),
+    ):
         root = Path(name)
         root.chmod(0o711)  # PostgreSQL runs as another user
         bucket = f"ml-tests-{secrets.token_hex(4)}"
         fault_project.install(bundle, bucket)
         own = {STATE_VARIABLE: str(root), BUNDLE_VARIABLE: str(bundle), S3_BUCKET: bucket}
+        if os.environ[S3_ENDPOINT].startswith("http:") and os.environ.get(HOST_ADDRESS):
+            own[S3_ENDPOINT] = f"http://{s3_way.address}"  # under TLS, S3 would have another name than its certificate
         kept = {one: value for one, value in os.environ.items() if not one.startswith(cli.FOREIGN)}
-        platform = ClusterPlatform(State(root / "cluster"), bundle, kept | own)
+        platform = ClusterPlatform(State(root / "cluster"), bundle, kept | own, s3_way, api_way)
         try:
             command("cluster-up", platform.variables, UP_SECONDS)
+            _lead(platform.state.secrets / "airflow.kubeconfig", api_way)
             yield platform
         finally:
             try:
@@ -144,10 +168,36 @@ def running() -> Iterator[ClusterPlatform]:
             _require_nothing_left(platform)
 
 
+@contextmanager
+def _ways() -> Iterator[tuple[Way, Way]]:
+    """Ways to S3 and to the API server that a test can cut."""
+    given = ClusterSettings.from_environment(os.environ)
+    config = json.loads(Kubectl(given.kubeconfig).call("config", "view", "--minify", "--output", "json"))
+    servers = [urlsplit(url) for url in (given.s3_endpoint, config["clusters"][0]["cluster"]["server"])]
+    s3, api = (f"{one.hostname}:{one.port or (80 if one.scheme == 'http' else 443)}" for one in servers)
+    with cut_way.opened(given.host_address or LOOPBACK, s3) as s3_way, cut_way.opened(LOOPBACK, api) as api_way:
+        yield s3_way, api_way
+
+
+def _lead(kubeconfig: Path, way: Way) -> None:
+    """Have a kubeconfig lead to the API server by a way; who the server is, is still checked."""
+    config = json.loads(kubeconfig.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    cluster |= {"tls-server-name": urlsplit(cluster["server"]).hostname, "server": f"https://{way.address}"}
+    kubeconfig.write_text(json.dumps(config))
+
+
 def _require_nothing_left(platform: ClusterPlatform) -> None:
-    """Fail unless ``cluster-down`` took everything away: namespaces, and processes of this machine."""
+    """Fail unless ``cluster-down`` took all away: namespaces, what else is labelled, processes of this machine."""
     there = {one["metadata"]["name"] for one in platform.kubectl.get("namespaces")["items"]}
     assert not there & set(manifests.NAMESPACES)
+    labelled = (
+        "--all-namespaces",
+        "--selector",
+        ",".join(f"{name}={value}" for name, value in manifests.MANAGED.items()),
+    )
+    left = [(one["kind"], one["metadata"]) for one in platform.kubectl.get(OURS, *labelled)["items"]]
+    assert [(kind, meta["name"]) for kind, meta in left if meta.get("namespace", "") in NOT_OTHERS] == []
     assert processes.strays(f"{STATE_VARIABLE}={platform.state.root}", [], REPOSITORY) == []
 
 
@@ -168,7 +218,8 @@ def _call(*words: str, variables: Mapping[str, str], seconds: float) -> "subproc
     )  # fmt: skip
 
 
-def _until(holds: Any, seconds: float, what: str, explain: Any = str) -> None:
+def until(holds: Callable[[], object], seconds: float, what: str, explain: Callable[[], str] = str) -> None:
+    """Wait for something; fails the test, with what ``explain`` says, if it does not come in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -1,0 +1,89 @@
+"""The life of the model of the project ``faults``, once for a session: collected, trained twice, served, scored."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local_platform import served_model
+from local_platform.airflow_api import DagRun
+from local_platform.cluster.manifests import SERVING
+from local_platform.cluster.services import FORWARD, SERVING_PORT
+from local_platform.cluster.settings import KUBECONFIG
+from local_platform.locations import REPOSITORY
+from local_platform.ports import LOOPBACK
+from local_platform.served_model import Identity
+from tests.cluster import fault_project
+from tests.cluster.running_platform import ClusterPlatform
+
+DAYS = tuple(f"2024-01-0{day}" for day in range(1, 6))
+FIRST, SECOND, UNUSED = "2024-01-04", "2024-01-05", "2024-01-06"
+"""Windows of three days each, by the day by which they have ended; the third one is left for others to train on."""
+SCORED = "2024-01-05"
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Released:
+    """What was done."""
+
+    runs: list[DagRun]
+    first: Identity
+    """Who answered through the traffic Service once the first model was deployed."""
+    second: Identity
+    """The same after the second one."""
+    deployments: list[set[str]]
+    """Names of the Deployments after each."""
+
+
+def release(platform: ClusterPlatform) -> Released:
+    """Collect five days, train and deploy twice, score a day."""
+    for day in DAYS:
+        platform.put_day(day)
+    runs = done(platform, *[platform.start(f"{fault_project.NAME}_data", partition=day) for day in DAYS])
+    runs += _trained(platform, FIRST)
+    with way(platform) as url:
+        first, deployments = served_model.identify(url, PATIENCE_SECONDS), [_deployments(platform)]
+    runs += _trained(platform, SECOND)
+    with way(platform) as url:
+        second = served_model.identify(url, PATIENCE_SECONDS)
+    deployments.append(_deployments(platform))
+    runs += done(platform, platform.start(f"{fault_project.NAME}_scoring", partition=SCORED))
+    return Released(runs, first, second, deployments)
+
+
+def done(platform: ClusterPlatform, *runs: DagRun) -> list[DagRun]:
+    """Runs once they ended; each must have ended well."""
+    ended = [platform.wait(run) for run in runs]
+    assert {run.state for run in ended} == {"success"}, platform.told()
+    return ended
+
+
+@contextmanager
+def way(platform: ClusterPlatform) -> Iterator[str]:
+    """The URL of the traffic Service of the project's model, forwarded to a port of this machine."""
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--namespace", SERVING, "--service", "fault-parcels", "--port", str(port), "--target", str(SERVING_PORT)]
+    with subprocess.Popen(
+        [sys.executable, "-m", FORWARD, *words], cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**platform.variables, KUBECONFIG: platform.given.kubeconfig},
+    ) as process:  # fmt: skip
+        try:
+            yield f"http://{LOOPBACK}:{port}"
+        finally:
+            process.terminate()
+
+
+def _trained(platform: ClusterPlatform, as_of: str) -> list[DagRun]:
+    run = platform.start(f"{fault_project.NAME}_training", as_of=as_of)
+    ended = done(platform, run)
+    assert {task.state for task in platform.tasks(run).values()} == {"success"}, platform.tasks(run)
+    return ended
+
+
+def _deployments(platform: ClusterPlatform) -> set[str]:
+    found = platform.kubectl.get("deployments", "--namespace", SERVING)["items"]
+    return {one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith("fault-parcels")}

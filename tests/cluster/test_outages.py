@@ -1,0 +1,113 @@
+"""
+What a run depends on goes away for a minute, or is started again, in the middle of the run.
+
+The run ends well; or it fails, says what was away, and ends well once it is cleared. Nothing is published twice, or
+torn.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from include.steps.evidence import Evidence
+from include.stores.from_env import Stores
+from local_platform import failure
+from local_platform.airflow_api import DagRun
+from local_platform.cluster.manifests import STEPS
+from plugins.operators.pod_name import RUN_ID
+from tests.cluster import fault_project, published, running_platform
+from tests.cluster.running_platform import ClusterPlatform
+
+pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
+
+DAG = f"{fault_project.NAME}_data"
+BUSY_SECONDS = 20
+"""How long the feature function works: the outage begins meanwhile, and lasts longer."""
+START_SECONDS = 240.0
+RESTART_SECONDS = 180.0
+
+
+@pytest.fixture
+def stores(cluster_platform: ClusterPlatform, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    return cluster_platform.stores(monkeypatch)
+
+
+def busy(platform: ClusterPlatform, partition: str) -> DagRun:
+    """A run whose features step is in the middle of its work."""
+    platform.put_day(partition, f"sleep {BUSY_SECONDS}")
+    run = platform.start(DAG, partition=partition)
+    running_platform.until(lambda: _works(platform, run), START_SECONDS, "its work to begin", platform.told)
+    return run
+
+
+def _works(platform: ClusterPlatform, run: DagRun) -> bool:
+    names = _begun(platform, run, "features")
+    return any("faults: sleep" in platform.kubectl.call("logs", name, "--namespace", STEPS) for name in names)
+
+
+def _begun(platform: ClusterPlatform, run: DagRun, step: str) -> list[str]:
+    """Pods of a step of a run that do not wait any more."""
+    pods = platform.pods(f"ml-platform.org/project={fault_project.NAME}", f"ml-platform.org/step={step}")
+    ours = [one for one in pods if one["metadata"]["annotations"].get(RUN_ID) == run.run]
+    return [one["metadata"]["name"] for one in ours if one["status"]["phase"] != "Pending"]
+
+
+def end_well(platform: ClusterPlatform, stores: Stores, run: DagRun, reason: str) -> None:
+    """
+    Wait for a run; if it failed, look whether it says why, and clear what failed.
+
+    :param reason: pattern of what it must say then.
+    """
+    ended = platform.wait(run)
+    if ended.state == "failed":
+        said = failure.explain(platform.airflow, platform.state, Evidence(stores.objects, fault_project.NAME), [ended])
+        assert re.search(reason, said), said
+        platform.clear_failed(ended)
+        ended = platform.wait(run)
+    assert ended.state == "success", platform.told()
+
+
+def restart(component: str) -> None:
+    done = subprocess.run(
+        [*os.environ["CLUSTER_RESTART"].split(), component], check=False, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=RESTART_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_s3_is_away_for_a_minute(cluster_platform: ClusterPlatform, stores: Stores, tmp_path: Path) -> None:
+    if not cluster_platform.given.s3_endpoint.endswith(cluster_platform.s3_way.address):
+        pytest.skip("S3 is reached by TLS, or CLUSTER_HOST_ADDRESS is not set: this machine cannot stand in its way.")
+    run = busy(cluster_platform, "2024-02-01")
+    with cluster_platform.s3_way.cut():
+        pass
+    end_well(cluster_platform, stores, run, r"S3|did not answer|does not answer")
+    published.require_once(cluster_platform, stores, "2024-02-01")
+    published.require_undisturbed(cluster_platform, stores, "2024-02-01", tmp_path)
+
+
+def test_airflow_does_not_reach_the_api_server_for_a_minute(
+    cluster_platform: ClusterPlatform, stores: Stores, tmp_path: Path
+) -> None:
+    """The pod works on and ends while Airflow cannot see it."""
+    run = busy(cluster_platform, "2024-02-02")
+    with cluster_platform.api_way.cut():
+        pass
+    end_well(cluster_platform, stores, run, r"API|did not answer|does not answer")
+    published.require_once(cluster_platform, stores, "2024-02-02")
+    published.require_undisturbed(cluster_platform, stores, "2024-02-02", tmp_path)
+
+
+@pytest.mark.needs("restart")
+@pytest.mark.parametrize(("component", "partition"), [("containerd", "2024-02-03"), ("kube-apiserver", "2024-02-04")])
+def test_a_part_of_the_cluster_is_started_again(
+    cluster_platform: ClusterPlatform, stores: Stores, tmp_path: Path, component: str, partition: str
+) -> None:
+    run = busy(cluster_platform, partition)
+    restart(component)
+    end_well(cluster_platform, stores, run, r"pod|API|did not answer")
+    published.require_once(cluster_platform, stores, partition)
+    published.require_undisturbed(cluster_platform, stores, partition, tmp_path)

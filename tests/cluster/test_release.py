@@ -1,0 +1,83 @@
+"""A model of the project ``faults`` on the cluster, from its files to its answers, and the one that replaces it."""
+
+import re
+
+import pytest
+
+from include.contract.layout import Layer, table_name
+from include.contract.step_names import StepName
+from include.steps.evidence import Evidence
+from include.stores.from_env import Stores
+from local_platform import served_model
+from local_platform.cluster.manifests import SERVING
+from plugins.operators.pod_name import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
+from tests.cluster import fault_project, published, releases
+from tests.cluster.releases import Released
+from tests.cluster.running_platform import ClusterPlatform
+
+pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
+
+ROWS = 3
+
+
+@pytest.fixture
+def stores(cluster_platform: ClusterPlatform, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    return cluster_platform.stores(monkeypatch)
+
+
+def test_the_model_answers_through_the_traffic_service(
+    cluster_platform: ClusterPlatform, released: Released, stores: Stores
+) -> None:
+    spec = published.spec(cluster_platform)
+    with releases.way(cluster_platform) as url:
+        identity = served_model.identify(url, releases.PATIENCE_SECONDS)
+        answers = served_model.ask(url, identity, stores, spec, partition=releases.SCORED, count=ROWS)
+    assert len({answer.probability for answer in answers}) == ROWS
+    assert all(0.0 < answer.probability < 1.0 for answer in answers)
+
+
+def test_the_second_training_replaces_the_first(cluster_platform: ClusterPlatform, released: Released) -> None:
+    assert (released.first.model, released.first.version) == ("fault_parcels", "1")
+    assert (released.second.model, released.second.version) == ("fault_parcels", "2")
+    assert released.first.digest != released.second.digest
+    assert released.deployments[0] == {"fault-parcels-v1"}
+    assert "fault-parcels-v2" in released.deployments[1]
+
+
+def test_the_packaged_model_is_an_artifact_that_the_pods_mount(
+    cluster_platform: ClusterPlatform, released: Released, stores: Stores
+) -> None:
+    evidence = Evidence(stores.objects, fault_project.NAME)
+    run = next(one for one in reversed(released.runs) if one.dag.endswith("_training"))
+    last = releases.DAYS[releases.DAYS.index(releases.SCORED) - 1]
+    packaged, deployed = (evidence.of_run(step, run.run, last) for step in (StepName.PACKAGE, StepName.DEPLOY))
+    assert packaged is not None
+    assert deployed is not None
+    artifact = str(packaged.results["artifact"])
+    place = cluster_platform.given.registry.removeprefix("http://")
+    assert re.fullmatch(rf"{re.escape(place)}/ml-platform/models/faults/fault_parcels@sha256:[0-9a-f]{{64}}", artifact)
+    found = cluster_platform.kubectl.get("deployment", "fault-parcels-v2", "--namespace", SERVING)
+    mounted = [one["image"]["reference"] for one in found["spec"]["template"]["spec"]["volumes"] if "image" in one]
+    assert mounted == ([artifact] if deployed.results["bundle_by"] == "image volume" else [])
+
+
+def test_a_day_is_scored(cluster_platform: ClusterPlatform, released: Released, stores: Stores) -> None:
+    predictions = table_name(fault_project.NAME, Layer.PREDICTIONS, "parcels")
+    state = stores.tables.state(predictions, releases.SCORED)
+    assert state is not None
+    assert state.row_count == fault_project.ROWS
+
+
+def test_pods_of_steps_are_gone_once_they_are_done(cluster_platform: ClusterPlatform, released: Released) -> None:
+    """But for pods of earlier tries, which stay for people to look at."""
+    last = {
+        (task.run, task.task, str(task.map_index), str(task.try_number))
+        for run in released.runs
+        for task in cluster_platform.tasks(run).values()
+    }
+    left = [one["metadata"] for one in cluster_platform.pods(f"ml-platform.org/project={fault_project.NAME}")]
+    told = {
+        one["name"]: tuple(one["annotations"][name] for name in (RUN_ID, TASK_ID, MAP_INDEX, TRY_NUMBER))
+        for one in left
+    }
+    assert [name for name, task in told.items() if task in last] == []
