@@ -8,17 +8,24 @@ torn.
 import os
 import re
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
 from include.stores.from_env import Stores
+from include.stores.protocols import RunStatus
 from local_platform import failure
 from local_platform.airflow_api import DagRun
-from local_platform.cluster.manifests import STEPS
+from local_platform.cluster.manifests import MLFLOW_NAME, PLATFORM, STEPS
 from plugins.operators.pod_name import RUN_ID
-from tests.cluster import fault_project, published, running_platform
+from tests.cluster import fault_project, published, releases, running_platform
+from tests.cluster.cut_way import OUTAGE_SECONDS
+from tests.cluster.releases import Released
 from tests.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
@@ -70,6 +77,16 @@ def end_well(platform: ClusterPlatform, stores: Stores, run: DagRun, reason: str
     assert ended.state == "success", platform.told()
 
 
+@contextmanager
+def without_mlflow(platform: ClusterPlatform) -> Iterator[None]:
+    scale = ("scale", "deployment", MLFLOW_NAME, "--namespace", PLATFORM, "--replicas")
+    platform.kubectl.call(*scale, "0")
+    try:
+        yield
+    finally:
+        platform.kubectl.call(*scale, "1")
+
+
 def restart(component: str) -> None:
     done = subprocess.run(
         [*os.environ["CLUSTER_RESTART"].split(), component], check=False, text=True, stdout=subprocess.PIPE,
@@ -99,6 +116,24 @@ def test_airflow_does_not_reach_the_api_server_for_a_minute(
     end_well(cluster_platform, stores, run, r"API|did not answer|does not answer")
     published.require_once(cluster_platform, stores, "2024-02-02")
     published.require_undisturbed(cluster_platform, stores, "2024-02-02", tmp_path)
+
+
+def test_mlflow_is_away_for_a_minute(cluster_platform: ClusterPlatform, released: Released, stores: Stores) -> None:
+    before = finished(stores)
+    run = cluster_platform.start(f"{fault_project.NAME}_training", as_of=releases.UNUSED, promote="no")
+    running_platform.until(lambda: _begun(cluster_platform, run, "train"), START_SECONDS, "the training to begin")
+    with without_mlflow(cluster_platform):
+        time.sleep(OUTAGE_SECONDS)
+    end_well(cluster_platform, stores, run, r"MLflow|did not answer|does not answer")
+    evidence = Evidence(stores.objects, fault_project.NAME)
+    for step in (StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE):
+        assert len(list(evidence.receipts(step, releases.DAYS[-1]))) == 1, step
+    assert finished(stores) == before + 1
+
+
+def finished(stores: Stores) -> int:
+    """How many runs of MLflow in the project's experiment are complete."""
+    return sum(one.status is RunStatus.FINISHED for one in stores.registry.runs(fault_project.NAME, {}))
 
 
 @pytest.mark.needs("restart")

@@ -47,9 +47,10 @@ def test_a_planted_secret_is_found(
 
 def planted_everywhere(platform: ClusterPlatform, stores: Stores, canary: str) -> list[str]:
     """Put a word into one place of each kind; returns beginnings of their names."""
-    (platform.state.airflow / "logs" / f"{secrets.token_hex(4)}.log").write_text(json.dumps({"event": f"say {canary}"}))
-    platform.airflow._call("POST", "/variables", {"key": "canary", "value": "none", "description": canary})
-    stores.objects.create("reports/canary.json", json.dumps({"login": f"me:{canary}"}).encode())
+    name = f"canary-{secrets.token_hex(4)}"
+    (platform.state.airflow / "logs" / f"{name}.log").write_text(json.dumps({"event": f"say {canary}"}))
+    platform.airflow._call("POST", "/variables", {"key": name, "value": "none", "description": canary})
+    stores.objects.create(f"reports/{name}.json", json.dumps({"login": f"me:{canary}"}).encode())
     stores.tables.write("canary/raw/rows", "2024-01-01", pa.table({"number": [1], "word": [canary]}), stamp={})
     experiment = stores.registry.start_run("canary", "canary", {"platform.canary": canary})
     stores.registry.end_run(experiment, RunStatus.FINISHED)
