@@ -7,7 +7,12 @@ import pytest
 from tests.cluster import running_platform
 from tests.cluster.running_platform import ClusterPlatform
 
-pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql"), pytest.mark.e2e]
+pytestmark = [
+    pytest.mark.needs("cluster"),
+    pytest.mark.needs("postgresql"),
+    pytest.mark.needs("whole-year"),
+    pytest.mark.e2e,
+]
 
 RUN_SECONDS = 2400.0
 
