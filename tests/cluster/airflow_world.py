@@ -118,6 +118,10 @@ class World:
             lines += [json.loads(line) for line in path.read_text().splitlines()]
         return [f"{line['level']}: {line['event']} {line.get('error_detail', '')}" for line in lines]
 
+    def is_watched(self, run: DagRun) -> bool:
+        """Whether the triggerer has begun to watch the pod of the run's sleeping task."""
+        return any((self.logs / f"dag_id={run.dag}" / f"run_id={run.run}").rglob("*.trigger.*"))
+
     def mark_failed(self, run: DagRun) -> None:
         """What a person does who has seen enough."""
         self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}/taskInstances/{TASK}", {"new_state": "failed"})

@@ -72,6 +72,7 @@ def test_a_task_that_is_marked_failed_while_it_sleeps_leaves_no_pod_and_publishe
     run = world.start("long")
     world.pod(run, "Running")
     world.wait(run, "deferred")
+    wait_until(lambda: world.is_watched(run), "the triggerer to watch the pod")
     world.mark_failed(run)
     wait_until(lambda: gone(world, run), "the pod to go", GONE_SECONDS)
     assert not [outcome for outcome in world.outcomes(run) if outcome.get("receipt")]
@@ -104,6 +105,7 @@ def test_a_step_that_is_killed_before_its_receipt_failed_and_its_last_lines_are_
     assert task.try_number == 2
     assert numbers(world, run, 1) == list(range(10))
     assert any("was ended by SIGKILL before it left a receipt" in line for line in world.log(run, 1))
+    wait_until(lambda: len(world.pods(run)) < 2, "the pod that did its work to go")
     assert len(world.pods(run)) == 1, "the pod that failed stays for people to look at"
 
 
