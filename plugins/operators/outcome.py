@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from include.contract.command import StepCommand
 from include.contract.layout import attempt_prefix
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
-from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, TemporaryError, foreign
+from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, PermanentError, TemporaryError, foreign
 
 PERMANENT = frozenset({DataRejectedError.exit_code, ConfigurationError.exit_code})
 """Exit codes of a step that would end the same way again."""
@@ -46,7 +46,8 @@ def conclude(
     :param exit_code: of its process; negative for the signal that ended it; None if nobody saw it, and then the
         outcome alone speaks.
     :param said: the step's own last error message, for an end without an outcome.
-    :param ended_by: what to raise for an end without an outcome, where more is known of it than the exit code.
+    :param ended_by: what to raise for an end without an outcome, where more is known of it than the exit code; if it is
+        permanent, it outranks an outcome that only says to try again.
     :return: the reference to its receipt.
     :raises AirflowSkipException: if it had nothing to do.
     :raises AirflowFailException: if doing it again would give the same.
@@ -57,6 +58,8 @@ def conclude(
         return _reference(outcome, outcome.receipt, documents)
     if outcome is None or exit_code not in {outcome.exit_code, None}:
         raise ended_by or _without_outcome(command, exit_code, said)
+    if isinstance(ended_by, PermanentError) and outcome.exit_code == TemporaryError.exit_code:
+        raise ended_by  # the step knows that it was told to end, and not why
     if outcome.status is OutcomeStatus.SKIPPED:
         raise AirflowSkipException(outcome.message)
     raise _failure(outcome.exit_code, outcome.message)

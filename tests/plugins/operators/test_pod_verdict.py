@@ -56,6 +56,21 @@ def test_a_failure_that_the_step_wrote_down_counts_though_nobody_saw_the_pod_end
         judged(GONE, objects)
 
 
+def test_why_the_cluster_told_a_step_to_end_outranks_that_it_was_told(objects: MemoryObjects) -> None:
+    keep_outcome(objects, OutcomeStatus.FAILED, 75, message="The step was told to end (SIGTERM).")
+    full = PodState(
+        stage=Stage.ENDED,
+        reason="Evicted",
+        exit_code=75,
+        message='Usage of EmptyDir volume "tmp" exceeds the limit "16Mi".',
+    )
+    with pytest.raises(PermanentError, match="wrote more to disk than it may"):
+        judged(full, objects)
+    elsewhere = PodState(stage=Stage.ENDED, reason="Evicted", exit_code=75, message="The node was low on memory.")
+    with pytest.raises(TemporaryError, match="was told to end"):
+        judged(elsewhere, objects)
+
+
 def test_nothing_to_do_is_a_skip(objects: MemoryObjects) -> None:
     keep_outcome(objects, OutcomeStatus.SKIPPED, 99, message="The gates were not passed.")
     with pytest.raises(AirflowSkipException, match="gates"):
