@@ -85,5 +85,5 @@ def _trained(platform: ClusterPlatform, as_of: str) -> list[DagRun]:
 
 
 def _deployments(platform: ClusterPlatform) -> set[str]:
-    found = platform.kubectl.get("deployments", "--namespace", SERVING)["items"]
+    found = platform.kubectl.get("deployments", "--namespace", SERVING).get("items", [])
     return {one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith("fault-parcels")}

@@ -196,7 +196,7 @@ def _require_nothing_left(platform: ClusterPlatform) -> None:
         "--selector",
         ",".join(f"{name}={value}" for name, value in manifests.MANAGED.items()),
     )
-    left = [(one["kind"], one["metadata"]) for one in platform.kubectl.get(OURS, *labelled)["items"]]
+    left = [(one["kind"], one["metadata"]) for one in platform.kubectl.get(OURS, *labelled).get("items", [])]
     assert [(kind, meta["name"]) for kind, meta in left if meta.get("namespace", "") in NOT_OTHERS] == []
     assert processes.strays(f"{STATE_VARIABLE}={platform.state.root}", [], REPOSITORY) == []
 

@@ -102,7 +102,7 @@ def _cluster(platform: ClusterPlatform) -> Iterator[tuple[str, bytes]]:
 
 def _logs_of_pods(platform: ClusterPlatform) -> Iterator[tuple[str, bytes]]:
     for namespace in manifests.NAMESPACES:
-        for pod in platform.kubectl.get("pods", "--namespace", namespace)["items"]:
+        for pod in platform.kubectl.get("pods", "--namespace", namespace).get("items", []):
             name = pod["metadata"]["name"]
             words = ["kubectl", "logs", name, "--namespace", namespace, "--all-containers"]
             done = subprocess.run(words, env=platform.kubectl.environment, check=False, capture_output=True)

@@ -25,7 +25,7 @@ from include.stores.serving_kubernetes import KubernetesServing
 from include.stores.serving_manifests import IMAGE_VOLUME, INIT_CONTAINER
 from include.stores.serving_settings import Placement, ServingSettings
 from local_platform.console import Console
-from local_platform.images import BASE, Engine, Registry, build, snapshot
+from local_platform.images import Registry, provide
 from local_platform.locations import REPOSITORY
 from tests.cluster.cluster_kit import make_secret, namespace, running, s3_environment, setting, wait_for
 from tests.serving_bundles import bundle, contradicting, split_body
@@ -77,11 +77,8 @@ def images() -> dict[str, str]:
     given = {target: os.environ.get(f"CLUSTER_{target.upper()}_IMAGE", "") for target in BUILT}
     if all(given.values()):
         return given
-    with pytest.MonkeyPatch.context() as patched, snapshot() as context:
-        if base := os.environ.get("CLUSTER_IMAGE_BASE"):
-            patched.setenv(BASE, base)
-        made = build(Engine.find(context), Registry.parse(setting("CLUSTER_REGISTRY")), BUILT, Console())
-    return {image.target: image.reference for image in made}
+    base = os.environ.get("CLUSTER_IMAGE_BASE", "")
+    return provide(Registry.parse(setting("CLUSTER_REGISTRY")), BUILT, Console(), base)
 
 
 @pytest.fixture(scope="module")
