@@ -131,18 +131,41 @@ def trained_model() -> "tuple[Pipeline, pd.DataFrame]":
     return Pipeline([("prepare", prepare), ("trees", trees)]).fit(frame, target), frame
 
 
-def make_model(folder: Path) -> bytes:
-    """Train the model, write it in both forms; the body of a request for one row."""
+def save_for_mlflow(model: Any, kinds: Mapping[str, str], folder: Path) -> None:
+    """
+    Write the model in MLflow's format.
+
+    :param kinds: MLflow's type of each column.
+    """
     import mlflow.sklearn
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
+    from include.stores.model_files import TRUSTED_TYPES
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
+                outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2))]),  # MLServer loads no model without
+            ),
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED_TYPES),
+            pyfunc_predict_fn="predict_proba",
+            pip_requirements=["scikit-learn"],
+        )
+
+
+def make_model(folder: Path) -> bytes:
+    """Train the model, write it in both forms; the body of a request for one row."""
     from include.stores.model_files import (
         GOLDEN,
         MLMODEL,
         MODEL,
-        TRUSTED_TYPES,
         Golden,
         GoldenTable,
         dump_model,
@@ -161,20 +184,7 @@ def make_model(folder: Path) -> bytes:
     write_bundle(seal_bundle({**description, "inputs": inputs}, contents), folder / "bundle")
     (folder / "model.skops").write_bytes(content)
     (folder / "plain_app.py").write_text(PLAIN_APP, encoding="utf-8")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.sklearn.save_model(
-            model,
-            str(folder / "mlflow"),
-            signature=ModelSignature(
-                inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
-                outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2))]),  # MLServer loads no model without
-            ),
-            serialization_format="skops",
-            skops_trusted_types=list(TRUSTED_TYPES),
-            pyfunc_predict_fn="predict_proba",
-            pip_requirements=["scikit-learn"],
-        )
+    save_for_mlflow(model, kinds, folder / "mlflow")
     return json.dumps({"dataframe_split": {"columns": rows.columns, "data": rows.data[:1]}}).encode()
 
 
