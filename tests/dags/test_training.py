@@ -67,9 +67,9 @@ def test_a_worker_that_is_killed_leaves_nothing_running(airflow: "Airflow") -> N
     run = airflow.start("flights_data", {"partition": "2013-08"})
     wait_until(lambda: airflow.states(run)["features"] == "running", "features to run", 150)
     pids = airflow.bundle.pids("features")
-    task_process = _title_holds("airflow worker --", _ti(airflow, run.run, "features"))
-    os.kill(_parent(task_process), signal.SIGKILL)
-    wait_until(lambda: all_gone([*pids, task_process]), "the step to end with its worker")
+    worker, task = _worker_and_task(_ti(airflow, run.run, "features"))
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: all_gone([*pids, task]), "the step to end with its worker")
     airflow.bundle.behave("features", "done")
 
 
@@ -78,15 +78,18 @@ def _ti(airflow: "Airflow", run: str, task: str) -> str:
     return found
 
 
-def _title_holds(*words: str) -> int:
+def _worker_and_task(ti: str) -> tuple[int, int]:
+    """The executor's worker and its child, the task: both bear the title, and the scheduler above them must live."""
+    named = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             title = (place / "cmdline").read_text()
+            if "airflow worker --" in title and ti in title:
+                named[int(place.name)] = _parent(int(place.name))
         except OSError:
             continue
-        if all(word in title for word in words):
-            return int(place.name)
-    raise LookupError(words)
+    ((task, worker),) = [(pid, parent) for pid, parent in named.items() if parent in named]
+    return worker, task
 
 
 def _parent(pid: int) -> int:
