@@ -8,13 +8,13 @@ rows, gets the traffic, becomes champion, and the ledger says who wanted it and 
 import socket
 from dataclasses import dataclass
 
-from include.errors import ConfigurationError, DataRejectedError
+from include.errors import ConfigurationError
 from include.spec.project import ProjectSpec
 from include.steps.events import EventLog
 from include.steps.releasing.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion, LedgerWho
 from include.steps.releasing.promotion import Promoted, Promotion, promote
 from include.stores.from_env import Stores
-from include.stores.serving_versions import SealedVersion, sealed_version
+from include.stores.serving_versions import version_of_bundle
 
 _ROLLBACK = "rollback"
 
@@ -41,7 +41,9 @@ def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, wish: Wish) ->
     ledger = Ledger(stores.objects, spec.name, spec.model.name)
     promotions = [entry for entry in ledger.entries() if entry.note.event is LedgerEvent.PROMOTED]
     target = _target(spec.model.name, promotions, wish.to)
-    version = _version(stores, spec.model.name, target)
+    version = version_of_bundle(
+        stores.registry, spec.model.name, target.version, target.digest, advice="Choose another with --to."
+    )
     promotion = Promotion(
         version=version,
         spec=spec.serving,
@@ -70,15 +72,3 @@ def _target(model: str, promotions: list[LedgerEntry], to: int | None) -> Ledger
         message = f"Version {last.after.version} of model '{model}' is champion by a rollback already"
         raise ConfigurationError(f"{message}; name the version to go to with --to.")
     return last.before
-
-
-def _version(stores: Stores, model: str, target: LedgerVersion) -> SealedVersion:
-    found = stores.registry.version(model, target.version)
-    if found is None:
-        message = f"Version {target.version} of model '{model}' is not in the registry any more."
-        raise DataRejectedError(f"{message} Choose another with --to.")
-    version = sealed_version(found)
-    if version.digest != target.digest:
-        message = f"Version {target.version} of model '{model}' is of bundle {version.digest}, the ledger says "
-        raise DataRejectedError(f"{message}{target.digest}: its tags were changed. Choose another with --to.")
-    return version

@@ -23,7 +23,7 @@ from include.steps.releasing.ledger import LedgerWho
 from include.steps.releasing.promotion import Promotion, placement, promote, serving_settings
 from include.steps.releasing.rollout import patient_answer, record_of_version
 from include.stores.model_files import PARITY_TOLERANCE, largest_difference
-from include.stores.serving_versions import SealedVersion, champion, sealed_version
+from include.stores.serving_versions import SealedVersion, champion, version_of_bundle
 
 _OPTION = "promote"
 
@@ -38,7 +38,9 @@ def plan(context: StepContext) -> Plan:
     if context.options.get(_OPTION, "yes") == "no":
         raise NothingToDoError(f"Run '{context.command.run}' is not to promote its model (--promote no).")
     package, state = _packaged(context)
-    version = _version(context, state)
+    version = version_of_bundle(
+        context.stores.registry, state.name, state.version or 0, state.digest, advice="Run the package step again."
+    )
     _refuse_going_back(context, version)
     spec = context.spec.serving
     share = placement(spec, version).model_dump(mode="json")
@@ -85,18 +87,6 @@ def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
         message = f"Run '{command.run}' has no packaged model for {command.subject}"
         raise DataRejectedError(f"{message}; run the package step first with the same --run and --partition.")
     return receipt, states[0]
-
-
-def _version(context: StepContext, state: ModelState) -> SealedVersion:
-    found = context.stores.registry.version(state.name, state.version or 0)
-    if found is None:
-        message = f"Version {state.version} of model '{state.name}' is not in the registry any more."
-        raise DataRejectedError(f"{message} Run the package step again.")
-    version = sealed_version(found)
-    if version.digest != state.digest:
-        message = f"Version {state.version} of model '{state.name}' is of bundle {version.digest}, not {state.digest}."
-        raise DataRejectedError(f"{message} Its tags were changed; train again with another --run.")
-    return version
 
 
 def _refuse_going_back(context: StepContext, version: SealedVersion) -> None:

@@ -95,6 +95,24 @@ def sealed_version(found: ModelVersion) -> SealedVersion:
     )
 
 
+def version_of_bundle(registry: RegistryStore, model: str, version: int, digest: str, *, advice: str) -> SealedVersion:
+    """
+    A version by its number, if it is still of the bundle that somebody wrote down.
+
+    :param digest: of that bundle.
+    :param advice: what to do if it is not; ends the error's message.
+    :raises DataRejectedError: if it is gone, is not sealed, or names another bundle.
+    """
+    found = registry.version(model, version)
+    if found is None:
+        raise DataRejectedError(f"Version {version} of model '{model}' is not in the registry any more. {advice}")
+    sealed = sealed_version(found)
+    if sealed.digest != digest:
+        message = f"Version {version} of model '{model}' is of bundle {sealed.digest}, not {digest}: its tags were "
+        raise DataRejectedError(f"{message}changed. {advice}")
+    return sealed
+
+
 def champion(registry: RegistryStore, model: str) -> SealedVersion | None:
     """
     The version that is served according to the registry; None if there is none yet.

@@ -11,6 +11,7 @@ from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.steps.releasing.ledger import LedgerEvent, LedgerVersion
 from include.stores.model_files import GoldenTable
 from include.stores.registry import open_registry
+from include.stores.registry_memory import MemoryRegistry
 from include.stores.serving import LocalServing
 from include.stores.serving_http import ServedAnswer
 from include.stores.serving_memory import PUBLIC_URL, MemoryServing
@@ -212,11 +213,21 @@ def test_version_whose_tags_were_changed_is_not_deployed(packaged: ReleaseWorld)
     tags = version.tags
     assert isinstance(tags, dict)
     tags["platform.bundle"] = "sha256:other"
-    with pytest.raises(DataRejectedError, match="is of bundle sha256:other"):
+    with pytest.raises(DataRejectedError, match=r"is of bundle sha256:other, not .* Run the package step again"):
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
     del tags["platform.sealed"]
     with pytest.raises(DataRejectedError, match=r"is not sealed: it has no tag platform\.sealed"):
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
+
+
+def test_package_step_gives_a_version_whose_tags_were_changed_a_successor(packaged: ReleaseWorld) -> None:
+    """As the message of the deploy step says."""
+    registry = packaged.registry
+    assert isinstance(registry, MemoryRegistry)
+    registry.set_tags(packaged.model, 1, {"platform.bundle": "sha256:other"})
+    packaged.done(StepName.PACKAGE, "2024-04", run="old", attempt=2)
+    packaged.done(StepName.DEPLOY, "2024-04", run="old", attempt=2)
+    assert (packaged.champion(), packaged.active()) == (2, 2)
 
 
 class Restarting(MemoryServing):

@@ -14,6 +14,7 @@ from include.stores.serving_versions import (
     identifying_tags,
     sealed_bundle,
     sealed_version,
+    version_of_bundle,
     version_tags,
 )
 from tests.serving_bundles import bundle
@@ -38,12 +39,27 @@ def test_version_that_lacks_a_tag_is_not_sealed(name: str) -> None:
         sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=tags))
 
 
-def test_champion_is_the_version_that_the_alias_names(tmp_path: Path) -> None:
+def registered(tmp_path: Path) -> MemoryRegistry:
+    """A registry with version 1 of model ``delay``."""
     registry = MemoryRegistry()
-    assert champion(registry, "delay") is None
     run_id = registry.start_run("flights", "x", {})
     registry.log_model(run_id, tmp_path)
     registry.register("delay", run_id, "file:///bundle", TAGS)
+    return registry
+
+
+def test_version_by_its_number_is_of_the_bundle_that_was_written_down(tmp_path: Path) -> None:
+    registry = registered(tmp_path)
+    assert version_of_bundle(registry, "delay", 1, "sha256:0", advice="-").version == 1
+    with pytest.raises(DataRejectedError, match=r"'delay' is of bundle sha256:0, not sha256:1: .* changed\. Do this\."):
+        version_of_bundle(registry, "delay", 1, "sha256:1", advice="Do this.")
+    with pytest.raises(DataRejectedError, match=r"Version 7 .* is not in the registry any more\. Do this\."):
+        version_of_bundle(registry, "delay", 7, "sha256:0", advice="Do this.")
+
+
+def test_champion_is_the_version_that_the_alias_names(tmp_path: Path) -> None:
+    registry = registered(tmp_path)
+    assert champion(registry, "delay") is None
     registry.move_alias("delay", CHAMPION, expected=None, to=1)
     found = champion(registry, "delay")
     assert found is not None
