@@ -31,9 +31,13 @@ def processes_of(state_folder: Path) -> list[tuple[Path, list[str]]]:
     return found
 
 
-def cpu_of(state_folder: Path) -> float:
-    """Seconds of CPU that services and steps have used, ended children included."""
-    return sum(sum(map(int, fields[11:15])) for _, fields in processes_of(state_folder)) / HERTZ
+def cpu_by_service(state_folder: Path) -> dict[str, float]:
+    """Seconds of CPU by service, ended children included; steps that run count for the server that forked them."""
+    named, used = sessions(state_folder), dict[str, float]()
+    for _, fields in processes_of(state_folder):
+        name = named.get(int(fields[3])) or named[int(fields[1])]
+        used[name] = used.get(name, 0.0) + sum(map(int, fields[11:15])) / HERTZ
+    return used
 
 
 def memory_of(state_folder: Path, names: Sequence[str]) -> float:

@@ -32,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.service_usage import cpu_of, peak_memory  # noqa: E402 (the repository is on the path only now)
+from benchmarks.service_usage import cpu_by_service, peak_memory  # noqa: E402 (the repository is on the path only now)
 
 PROJECT = "flights"
 COPIED = ("include", "plugins", "dags", "local_platform", "benchmarks", ".airflowignore", "pyproject.toml")
@@ -54,6 +54,8 @@ class Figures:
     """Mean wait between the end of a task's predecessors and its start."""
     step_seconds: float = 0.0
     """Sum of the steps' own seconds."""
+    services: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds of CPU by service; those of the steps are the fork server's, those of task processes the scheduler's."""
 
 
 def months(count: int) -> list[str]:
@@ -150,7 +152,7 @@ class AirflowPass:
         begin, end = first.bounds(zone)[0], last.bounds(zone)[0]
         limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
         earlier = self.api.runs(self.dags[0], **limits)
-        cpu, began = cpu_of(self.folder), time.monotonic()
+        before, began = cpu_by_service(self.folder), time.monotonic()
         with peak_memory(self.folder) as peak:
             for run in earlier:
                 self.api.clear(run)
@@ -168,7 +170,9 @@ class AirflowPass:
         failed = [f"{task.run} {task.task} {task.label}" for task in tasks if task.state not in {"success", "skipped"}]
         if failed:
             sys.exit(f"{name}: not all tasks ended well: {', '.join(failed[:5])}")
-        figures = Figures(wall, cpu_of(self.folder) - cpu, peak[0], len(tasks))
+        after = cpu_by_service(self.folder)
+        used = {name: after[name] - before.get(name, 0.0) for name in sorted(after)}
+        figures = Figures(wall, sum(used.values()), peak[0], len(tasks), services=used)
         self._orchestration(figures, tasks)
         return figures
 
@@ -297,6 +301,9 @@ def table(plain: Figures | None, first: Figures, second: Figures) -> None:
     for label, field in rows.items():
         values = [getattr(figures, field) if figures else None for figures in (plain, first, second)]
         print(f"{label:<28}" + "".join("         -" if value is None else f"{value:>10.2f}" for value in values))
+    for service in first.services:
+        used = "".join(f"{figures.services.get(service, 0.0):>10.2f}" for figures in (first, second))
+        print(f"{f'  CPU of {service}, s':<28}{'':>10}{used}")
     each = (figures.wall_seconds / figures.steps for figures in (first, second))
     print(f"{'wall, s a step':<28}{'':>10}" + "".join(f"{value:>10.2f}" for value in each))
     if plain:
@@ -311,6 +318,7 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=12, help="how many months, from January (default: 12)")
     parser.add_argument("--data-only", action="store_true", help="leave the training out")
     parser.add_argument("--only", choices=["bare", "airflow"], help="measure one side")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary folder: databases and logs")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -348,7 +356,10 @@ def in_copy(given: argparse.Namespace) -> None:
         words += ["--data-only"] if given.data_only else []
         subprocess.run(words, cwd=repository, check=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if given.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def preload(root: Path) -> None:
         return
     # Stamped before anything is imported: a file that changes while it is read is then seen as changed.
     _stamps.update((path, _stamp(path)) for package in PACKAGES for path in (root / package).rglob("*.py"))
+    import_module("plugins.supervising").see_ends_at_once()
     get_listener_manager()  # kept: a task otherwise looks for plugins again
     for name in MODULES:
         import_module(name)

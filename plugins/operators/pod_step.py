@@ -34,11 +34,11 @@ PATIENCE_SECONDS = 20.0
 """How long a task watches its pod itself before it goes to sleep: most steps are done by then, and end sooner so."""
 LOG_SECONDS = 1.0
 """How often it asks for the log meanwhile."""
-TRIGGER_POLL_SECONDS = 5.0
+TRIGGER_POLL_SECONDS = 2.0
 """
 How often the trigger looks at the pod, and so how soon at the earliest it wakes the task. Airflow 3.3 takes a task for
-lost that wakes before the scheduler has read that it fell asleep, and that costs a try; on a busy machine the scheduler
-is seconds behind.
+lost that wakes before the scheduler has read that it fell asleep, and that costs a try: workers tell the scheduler at
+once (``plugins/supervising.py``), and it reads what they tell several times a second.
 """
 AWAY_AT_MOST = timedelta(minutes=15)
 """How long the API server or the object store may be away before the task gives up."""
