@@ -83,7 +83,7 @@ def airflow_environment(state: State, ports: Ports, credentials: Credentials) ->
         "dag_processor.parsing_processes": "1",
         "dag_processor.min_file_process_interval": "60",
         "logging.base_log_folder": str(state.airflow / "logs"),
-        "scheduler.scheduler_idle_sleep_time": "0.1",
+        "scheduler.scheduler_idle_sleep_time": "0.25",
         "scheduler.orphaned_tasks_check_interval": "15",
         "scheduler.task_instance_heartbeat_timeout": "60",
         "workers.execution_api_timeout": str(PATIENCE_SECONDS),
@@ -99,5 +99,5 @@ def airflow_variables(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def parallelism() -> int:
-    """How many tasks run at once: as many as there are cores, and one that waits."""
-    return max(2, min(8, (os.cpu_count() or 1) + 1))
+    """How many tasks run at once: as many as there are cores, for steps compute; never so many that memory runs out."""
+    return max(2, min(8, os.cpu_count() or 1))
