@@ -18,7 +18,7 @@ LOOK_AGAIN_SECONDS = 0.01
 
 def see_ends_at_once() -> None:
     """Replace how supervisors of tasks wait, in this process and in those that are forked from it."""
-    wait = ActivitySubprocess._service_subprocess
+    wait = ActivitySubprocess._service_subprocess  # noqa: SLF001 (the one method that waits)
     if hasattr(wait, "__wrapped__"):
         return
 

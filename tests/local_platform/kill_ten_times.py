@@ -19,12 +19,16 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from local_platform import processes  # noqa: E402 (the repository is found first)
+from include.contract import settings  # noqa: E402 (the repository is found first)
+from include.stores.from_env import Stores  # noqa: E402
+from local_platform import processes  # noqa: E402
 from local_platform.locations import STATE_VARIABLE  # noqa: E402
+from tests.whole_tables import faults_of  # noqa: E402
 
 SEED, KILLS = 7, 10
 MOMENTS_SECONDS = (1, 180)
 CLEANUP_SECONDS = 45.0
+MONTHS = [f"2013-{month:02d}" for month in range(1, 11)]
 
 
 def main(seed: int = SEED, kills: int = KILLS) -> int:
@@ -48,7 +52,10 @@ def main(seed: int = SEED, kills: int = KILLS) -> int:
     with closing(sqlite3.connect(root / "mlflow" / "mlflow.db")) as connection:
         versions = connection.execute("SELECT count(*) FROM model_versions").fetchone()[0]
     print(f"the last run ended with {code}; {versions} version of the model; state in {root}")  # noqa: T201
-    return 0 if (code, versions, wrong) == (0, 1, 0) else 1
+    defaults = {name: pattern.format(state=root) for name, pattern in settings.LOCAL_DEFAULTS.items()}
+    faults = faults_of(Stores(defaults).tables, MONTHS)
+    print("\n".join(faults) or "no partition is doubled or torn")  # noqa: T201
+    return 0 if (code, versions, wrong, faults) == (0, 1, 0, []) else 1
 
 
 def _left(root: Path) -> list[processes.Process]:

@@ -11,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,10 +26,10 @@ from local_platform.console import Console
 from local_platform.errors import AirflowApiError
 from local_platform.fleet import exclusive
 from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
+from tests.whole_tables import faults_of
 
 CLEANUP_SECONDS = 45.0
 MONTHS = [f"2013-{month:02d}" for month in range(1, 11)]
-KEY = ("carrier", "flight", "time_hour")
 
 
 def _listen_to_interrupts() -> None:
@@ -163,16 +162,7 @@ class TestRun:
         assert story.versions() == [("departure_delay", 1)]
 
     def test_no_partition_is_doubled_or_torn(self, story: Story) -> None:
-        tables = story.stores().tables
-        for name in ("flights/raw/flights", "flights/validated/flights", "flights/features/departure_delay_v1"):
-            assert tables.partitions(name) == MONTHS
-            for month in MONTHS:
-                rows = tables.read(name, month, columns=list(KEY)).to_pylist()
-                twice = [
-                    key for key, count in Counter(tuple(row[part] for part in KEY) for row in rows).items() if count > 1
-                ]
-                assert twice == []
-                assert len(rows) > 20_000
+        assert faults_of(story.stores().tables, MONTHS) == []
 
     def test_once_more_finds_all_work_done(self, story: Story) -> None:
         ending = story.endings["once more"]

@@ -31,7 +31,7 @@ print(f"[{watched._exit_code}, {time.monotonic() - began}]")
 
 
 @pytest.mark.parametrize(("prompt", "least", "most"), [("yes", 0.25, 1.5), ("no", HEARTBEAT_SECONDS - 0.5, 60)])
-def test_the_end_of_a_process_is_seen_though_its_sockets_closed_before(*, prompt: str, least: float, most: float) -> None:
+def test_the_end_of_a_process_is_seen_though_its_sockets_closed_first(prompt: str, least: float, most: float) -> None:
     environment = os.environ | {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(HEARTBEAT_SECONDS)}
     words = [sys.executable, "-c", SCRIPT, prompt]
     done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
