@@ -1,5 +1,6 @@
 """A real MLflow server on loopback, for tests."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -85,6 +86,28 @@ def answering(health: int, *, then: int = 200, body: bytes = b"{}") -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that takes each request and never answers; its address, and the connections that it took."""
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", taken
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for one in taken:
+                one.close()
 
 
 def free_port() -> int:

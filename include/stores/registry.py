@@ -30,14 +30,14 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5",
 }
 """
 Seconds and tries of one request to a server that answered before; an installation may set its own. A server that is
-away is waited for a little over a minute (0, 2, 4 … 32 s); one that takes each try and says nothing may hold up a
-request for less than five.
+away is waited for 70 s (0, 10, 20, 40); one that takes each of the five tries and says nothing holds up a request for
+less than three minutes, and so for less than a turn lasts (``include.stores.turns``).
 """
 
 

@@ -37,12 +37,21 @@ def _foreign_error(error: Exception, failed: str) -> PlatformError | None:
     from requests.exceptions import RequestException
 
     if isinstance(error, MlflowException):
-        return translated(error, error.error_code, failed)
+        return translated(_cause(error), error.error_code, failed)
     if isinstance(error, RequestException):
         return by_status(error.response.status_code if error.response is not None else None, error, failed)
     if isinstance(error, OSError | EOFError):
         return TemporaryError(f"{failed}: {foreign(error)}")
     return None
+
+
+def _cause(error: Exception) -> Exception:
+    """What the last try of a request met; MLflow's own text names the address three times before it comes to that."""
+    from urllib3.exceptions import MaxRetryError
+
+    met = error.__cause__ or error.__context__
+    last = met.args[0] if met is not None and met.args else None
+    return last.reason if isinstance(last, MaxRetryError) and last.reason else error
 
 
 def translated(error: Exception | str, code: str, failed: str) -> PlatformError:

@@ -97,7 +97,7 @@ class RegistryServer:
         credentials = _credentials(self.uri)
         if credentials is not None:
             request.add_unredirected_header("Authorization", credentials)  # never to another server
-        timeout_seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 30)
+        timeout_seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 20)
         try:
             with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310 (as above)
                 return response.status, response.read()
@@ -112,8 +112,8 @@ def _whole(path: str) -> str:
 
 def _patience_seconds() -> float:
     """As long as MLflow's library would wait between its tries: 0, 2, 4 … times the factor."""
-    retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 6)
-    factor = float(os.environ.get("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR") or 1)
+    retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 4)
+    factor = float(os.environ.get("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR") or 5)
     return sum(factor * 2.0**number for number in range(1, retries))
 
 

@@ -1,18 +1,23 @@
 """What both registries promise, on a real MLflow server and in memory; and what only a server can do wrong."""
 
+import os
 import socket
 import uuid
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import pytest
+from urllib3.exceptions import ConnectTimeoutError
+from urllib3.util import Retry
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores import registry as registry_module
+from include.stores import registry_http
 from include.stores.protocols import RegistryStore, RunStatus, UsedData
 from include.stores.registry import ask_health, open_registry, shown
 from include.stores.registry_memory import MemoryRegistry
+from include.stores.turns import TURN_SECONDS
 from tests.mlflow_server import MlflowServer, answering, free_port
 
 pytestmark = pytest.mark.mlflow
@@ -189,6 +194,26 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.Mo
     monkeypatch.setattr(registry_module, "ask_health", away_at_first)
     assert open_registry("http://127.0.0.1:5000")
     assert asked == ["http://127.0.0.1:5000"] * 2
+
+
+def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TIMEOUT", "MAX_RETRIES", "BACKOFF_FACTOR"):
+        monkeypatch.delenv(f"MLFLOW_HTTP_REQUEST_{name}", raising=False)
+    monkeypatch.setattr(registry_module, "ask_health", lambda _parts: None)
+    open_registry("http://127.0.0.1:5000")
+    timeout, retries, factor = (
+        int(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES", "BACKOFF_FACTOR")
+    )
+
+    # As MLflow's library makes it, but for the random second that it adds to each wait.
+    retry, waits = Retry(total=retries, backoff_factor=factor), [0.0]
+    for _ in range(retries):
+        retry = retry.increment(error=ConnectTimeoutError())
+        waits.append(retry.get_backoff_time())
+
+    assert sum(waits) > 60
+    assert sum(waits) + retries + len(waits) * timeout < TURN_SECONDS
+    assert registry_http._patience_seconds() == sum(waits)
 
 
 def test_nobody_listening_is_temporary(impatient: None) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, PlatformError, TemporaryError
 from include.stores.registry_http import RegistryServer
-from tests.mlflow_server import free_port
+from tests.mlflow_server import free_port, silent
 
 RUN = "runs/get"
 
@@ -154,3 +154,13 @@ def test_nobody_there_is_temporary() -> None:
 
     with pytest.raises(TemporaryError, match=f"MLflow at {uri} could not look: .*refused"):
         RegistryServer(uri, uri).get("look", RUN)
+
+
+def test_a_server_that_takes_the_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.5")
+    with silent() as (uri, taken):
+        with pytest.raises(TemporaryError, match=f"MLflow at {uri} could not look: .*timed out It was asked"):
+            RegistryServer(uri, uri).get("look", RUN)
+        assert len(taken) > 1

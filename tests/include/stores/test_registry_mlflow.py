@@ -10,7 +10,9 @@ from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores.protocols import RunStatus, UsedData
 from include.stores.registry import open_registry
-from tests.mlflow_server import MlflowServer, answering
+from include.stores.registry_http import RegistryServer
+from include.stores.registry_mlflow import MlflowRegistry
+from tests.mlflow_server import MlflowServer, answering, silent
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(
@@ -52,6 +54,19 @@ def test_a_server_that_fails_in_the_middle_is_temporary(monkeypatch: pytest.Monk
 
         with pytest.raises(TemporaryError, match="could not start a run in experiment 'flights'"):
             registry.start_run("flights", "run", {})
+
+
+def test_a_server_that_takes_each_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"TIMEOUT": 1, "MAX_RETRIES": 1, "BACKOFF_FACTOR": 1}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", str(value))
+    with silent() as (uri, taken):
+        registry = MlflowRegistry(RegistryServer(uri, uri))
+        # Without MLflow's words before it, which are longer than what is kept of a foreign text.
+        told = rf"^MLflow at {uri} could not start a run in experiment 'flights': HTTP\S+ port=\d+\): Read timed out"
+        with pytest.raises(TemporaryError, match=told):
+            registry.start_run("flights", "run", {})
+        assert len(taken) == 2
 
 
 def test_a_server_that_wants_a_password_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
