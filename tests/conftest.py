@@ -26,7 +26,7 @@ class Tool:
     programs: tuple[str, ...]
     provided_by: str
     variables: tuple[str, ...] = ()
-    """Must be set, too."""
+    """Must be set, too; ``NAME=beginning`` where the value must begin so."""
     folders: str = ""
     """Pattern, from the root, of folders in which it may lie beside those on PATH."""
 
@@ -35,7 +35,13 @@ class Tool:
         folders = map(str, Path("/").glob(self.folders)) if self.folders else ()
         path = os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
         found = any(shutil.which(program, path=path) for program in self.programs)
-        return found and all(map(os.environ.get, self.variables))
+        return found and all(map(_is_set, self.variables))
+
+
+def _is_set(variable: str) -> bool:
+    name, _, beginning = variable.partition("=")
+    value = os.environ.get(name, "")
+    return bool(value) and value.startswith(beginning)
 
 
 TOOLS = {
@@ -51,6 +57,11 @@ TOOLS = {
         ("kubectl",),
         "set CLUSTER_RESTART to a command that starts anew what its last word names: containerd or kube-apiserver",
         ("CLUSTER_RESTART",),
+    ),
+    "s3-outage": Tool(
+        ("kubectl",),
+        "set CLUSTER_HOST_ADDRESS, and CLUSTER_S3_ENDPOINT to an S3 without TLS (http://...): tests stand in its way",
+        ("CLUSTER_HOST_ADDRESS", "CLUSTER_S3_ENDPOINT=http://"),
     ),
     "whole-year": Tool(
         ("kubectl",),

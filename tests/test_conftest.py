@@ -59,6 +59,19 @@ def test_a_program_without_its_variables_is_not_enough(
     assert passed in run(suite, tools="kubectl").stdout
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "passed"), [("https://a", "1 passed, 1 deselected"), ("http://a", "2 passed"), ("", "1 passed, 1 des")]
+)
+def test_a_variable_may_have_to_begin_in_one_way(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, passed: str
+) -> None:
+    test = suite / "test_two.py"
+    test.write_text(test.read_text().replace("browser", "s3-outage"))
+    monkeypatch.setenv("CLUSTER_HOST_ADDRESS", "10.0.0.1")
+    monkeypatch.setenv("CLUSTER_S3_ENDPOINT", endpoint)
+    assert passed in run(suite, tools="kubectl").stdout
+
+
 def test_a_program_may_lie_beside_the_path(suite: Path) -> None:
     test, conftest = suite / "test_two.py", suite / "conftest.py"
     test.write_text(test.read_text().replace("browser", "postgresql"))
