@@ -1,10 +1,13 @@
 """
 The Airflow plugin of the platform: the only file of this folder that Airflow executes by itself.
 
-A listener that lets tasks of the local executor start quickly: ``plugins/preloading.py``. Self-contained at import:
-Airflow loads plugins before the bundle's root is importable.
+A listener that lets tasks of the local executor start quickly: ``plugins/preloading.py``. Where steps are pods, a
+middleware of the API server that has pods looked at after somebody ended a task by hand: ``plugins/sweeping.py``.
+Self-contained at import: Airflow loads plugins before the bundle's root is importable.
 """
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 ROOT = Path(__file__).resolve().parent.parent
 PRELOADING = "plugins.preloading"
+CHANGING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+OF_TASKS = re.compile(r"/api/v2/(dags|backfills)/.*(?<!/list)(?<!/dry_run)$")
+"""Paths of Airflow's API below which tasks are marked, cleared and deleted, alone or with their runs."""
+TRIGGER = re.compile(r".*/dagRuns")
+"""A POST here starts a run and ends nothing."""
+ERRORS_FROM = 400
 
 
 class PreloadListener:
@@ -35,8 +44,51 @@ class PreloadListener:
             sys.modules[PRELOADING].drop_if_stale()
 
 
+class SweepMiddleware:
+    """Has the pods of steps looked at after a request by which somebody may have ended tasks."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Called by the API server for each request; the look comes after the answer and the database's commit."""
+        if not may_end_tasks(scope):
+            await self._app(scope, receive, send)
+            return
+        statuses: list[int] = []
+
+        async def noted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+            await send(message)
+
+        await self._app(scope, receive, noted)
+        if statuses and statuses[0] < ERRORS_FROM:
+            _sweep_soon()
+
+
+def may_end_tasks(scope: Any) -> bool:
+    """Whether a request may end tasks."""
+    if scope["type"] != "http" or scope["method"] not in CHANGING or not OF_TASKS.search(scope["path"]):
+        return False
+    return not (scope["method"] == "POST" and TRIGGER.fullmatch(scope["path"]))
+
+
+def _sweep_soon() -> None:
+    if str(ROOT) not in sys.path:  # stays there: the API server runs no code of a bundle
+        sys.path.append(str(ROOT))
+    from plugins.sweeping import SWEEPER
+
+    SWEEPER.ask()
+
+
 class MlPlatformPlugin(AirflowPlugin):
     """What the platform adds to Airflow."""
 
     name = "ml_platform"
     listeners = [PreloadListener()]  # noqa: RUF012 (as Airflow declares it)
+    fastapi_root_middlewares = (
+        [{"name": "ml_platform_sweep", "middleware": SweepMiddleware}]
+        if os.environ.get("ML_EXECUTION") == "kubernetes"
+        else []
+    )

@@ -14,8 +14,10 @@ from include.contract.command import StepCommand
 from include.contract.layout import outcome_key, receipt_key
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
+from include.spec.resources import ResourceSpec
 from include.stores.memory import MemoryObjects
 from plugins.operators.pod_name import PodTask
+from plugins.operators.pod_spec import step_pod
 
 NAMESPACE = "steps"
 IMAGE = "registry.example.org/step@sha256:0"
@@ -35,6 +37,14 @@ def pod_task(**more: Any) -> PodTask:
         "task_instance": "id-1", "project": "flights", "step": "train", "subject": "2013-09",
     }  # fmt: skip
     return PodTask(**given | more)
+
+
+def made(there: k8s.V1PodStatus, **task: Any) -> k8s.V1Pod:
+    """A step's pod that the cluster has; what its task is called otherwise than usual."""
+    pod = step_pod(pod_task(**task), ["train"], [], image="i", namespace=NAMESPACE, resources=ResourceSpec())
+    pod.metadata.creation_timestamp = datetime.now(UTC)
+    pod.status = there
+    return pod
 
 
 def refused(status: int, reason: str, message: str) -> ApiException:

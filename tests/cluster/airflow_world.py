@@ -122,24 +122,43 @@ class World:
         """Whether the triggerer has begun to watch the pod of the run's sleeping task."""
         return any((self.logs / f"dag_id={run.dag}" / f"run_id={run.run}").rglob("*.trigger.*"))
 
-    def mark_failed(self, run: DagRun) -> None:
-        """What a person does who has seen enough."""
-        self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}/taskInstances/{TASK}", {"new_state": "failed"})
+    def mark(self, run: DagRun, state: str = "failed") -> None:
+        """What a person does who has seen enough of a task."""
+        self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}/taskInstances/{TASK}", {"new_state": state})
 
-    def restart(self, service: str) -> None:
-        """End a part of Airflow and start it again."""
+    def mark_run(self, run: DagRun, state: str) -> None:
+        """What a person does who has seen enough of a whole run."""
+        self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}", {"state": state})
+
+    @contextmanager
+    def without(self, service: str) -> Iterator[None]:
+        """End a part of Airflow, and start it again afterwards."""
         guard = self.fleet._guards.pop(service)
         assert guard.stdin
         guard.stdin.close()  # its guard ends it
         guard.wait(60)
-        self.fleet.start(self.parts[service])
-        self.fleet.wait([self.parts[service]])
+        try:
+            yield
+        finally:
+            self.fleet.start(self.parts[service])
+            self.fleet.wait([self.parts[service]])
+
+    def restart(self, service: str) -> None:
+        """End a part of Airflow and start it again."""
+        with self.without(service):
+            pass
 
     def outcomes(self, run: DagRun) -> list[dict[str, Any]]:
         """How the run's tries ended, as the steps wrote it down."""
         prefix = f"objects/runs/flights/{run.run}/"
         found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
         return [json.loads(self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()) for one in found]
+
+    def called_off(self, run: DagRun) -> list[str]:
+        """Documents by which tries of the run's step lost the right to publish."""
+        prefix = f"objects/leases/flights/{run.run}/"
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [name for one in found if (name := one["Key"].rpartition("/")[2]).startswith("revoked-")]
 
     def everything_stored(self) -> dict[str, bytes]:
         """All objects of the bucket."""

@@ -3,9 +3,10 @@
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from plugins.operators.pod_call import pod_call
 from plugins.operators.pod_name import MANAGED_BY, MANAGER, SELECTOR, TASK
 from plugins.operators.pod_step import PodStepOperator
 from plugins.operators.step_call import StepCall
-from tests.cluster.airflow_world import CANARY, World, airflow_world, setting, wait_until
+from tests.cluster.airflow_world import CANARY, DAG, World, airflow_world, setting, wait_until
 from tests.cluster.stand_in_image import stand_in
 from tests.pod_world import context
 
@@ -73,17 +74,65 @@ def test_a_task_that_is_marked_failed_while_it_sleeps_leaves_no_pod_and_publishe
     world.pod(run, "Running")
     world.wait(run, "deferred")
     wait_until(lambda: world.is_watched(run), "the triggerer to watch the pod")
-    world.mark_failed(run)
+    world.mark(run)
     wait_until(lambda: gone(world, run), "the pod to go", GONE_SECONDS)
-    assert not [outcome for outcome in world.outcomes(run) if outcome.get("receipt")]
+    assert not published(world, run)
 
 
 def test_a_task_that_is_marked_failed_while_it_watches_leaves_no_pod(world: World) -> None:
     run = world.start("long")
     world.pod(run, "Running")
     assert world.task(run).state == "running"
-    world.mark_failed(run)
+    world.mark(run)
     wait_until(lambda: gone(world, run), "the pod to go", GONE_SECONDS)
+
+
+def published(world: World, run: DagRun) -> list[dict[str, Any]]:
+    return [outcome for outcome in world.outcomes(run) if outcome.get("receipt")]
+
+
+def test_a_task_that_is_marked_failed_between_two_sleeps_leaves_no_pod_and_ends_well_when_it_is_cleared(
+    world: World,
+) -> None:
+    """Without a triggerer no task leaves that moment: it fell asleep, and nobody watches its pod."""
+    with world.without("airflow-triggerer"):
+        run, spared = world.start("long-then-done"), world.start("long")
+        for one in (run, spared):
+            world.pod(one, "Running")
+            world.wait(one, "deferred")
+        world.mark(run)
+        wait_until(lambda: gone(world, run), "the pod to go", GONE_SECONDS)
+        assert world.called_off(run) == ["revoked-001-001.json"]
+        assert not published(world, run)
+        world.api.clear(run)
+        assert world.ended(run, "success").try_number == 2
+        assert [outcome["attempt"] for outcome in published(world, run)] == [2]
+        assert [pod.metadata.deletion_timestamp for pod in world.pods(spared)] == [None], "its task still sleeps"
+        world.mark_run(spared, "failed")
+        wait_until(lambda: gone(world, spared), "the pod to go", GONE_SECONDS)
+
+
+def test_whichever_way_a_task_is_ended_between_two_sleeps_it_leaves_no_pod(world: World) -> None:
+    asked = {"score": {"node_selector": {"no": "such-node"}}}  # it falls asleep at once
+    ways: list[Callable[[DagRun], None]] = [
+        partial(world.mark, state="success"),
+        partial(world.mark_run, state="success"),
+        partial(world.mark_run, state="failed"),
+        world.api.clear,
+    ]
+    with world.without("airflow-triggerer"):
+        for way in ways:
+            run = world.start("done", resources=asked)
+            world.pod(run, "Pending")
+            world.wait(run, "deferred")
+            world.api.pause(DAG)  # or the next try of a task that is cleared would end the pod
+            try:
+                way(run)
+                wait_until(partial(gone, world, run), f"the pod to go after {way}", GONE_SECONDS)
+                assert world.called_off(run) == ["revoked-001-001.json"]
+                world.mark_run(run, "failed")
+            finally:
+                world.api.unpause(DAG)
 
 
 def test_two_launchers_of_one_try_make_one_pod(world: World, image: str) -> None:
@@ -303,7 +352,7 @@ def test_the_reaper_deletes_planted_orphans_and_nothing_else(world: World, image
     wait_until(lambda: not planted.keys() & left(), "the orphans to go", GONE_SECONDS)
     assert {living.name, "a-strangers", "a-model-servers"} <= left()
     assert world.task(alive).state in {"deferred", "running", "queued", "scheduled"}
-    world.mark_failed(alive)
+    world.mark(alive)
     wait_until(lambda: gone(world, alive), "the pod to go", GONE_SECONDS)
 
 

@@ -1,118 +1,27 @@
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any
 from unittest.mock import PropertyMock, patch
 
 import pytest
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from kubernetes.client import models as k8s
 
-from include.errors import TemporaryError
-from include.spec.resources import ResourceSpec
 from include.stores.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod_reaper import LIVE, PodReaperOperator, doomed_of
-from plugins.operators.pod_spec import step_pod
-from tests.pod_world import NAMESPACE, FakeCluster, ended, pod_task, running
-
-NOW = datetime.now(UTC)
+from plugins.operators.pod_reaper import PodReaperOperator
+from tests.pod_world import NAMESPACE, FakeCluster, made, running
 
 
-def made(there: k8s.V1PodStatus, **task: Any) -> k8s.V1Pod:
-    pod = step_pod(pod_task(**task), ["train"], [], image="i", namespace=NAMESPACE, resources=ResourceSpec())
-    pod.metadata.creation_timestamp = NOW
-    pod.status = there
-    return pod
-
-
-def doomed(pods: list[k8s.V1Pod], **states: str) -> dict[str, str]:
-    """Names of those that go, and why; states by task."""
-    found = doomed_of(pods, lambda dag, runs: dict.fromkeys(runs, states) if dag else {}, now=NOW)
-    return {one.pod.metadata.name: one.why for one in found}
-
-
-@pytest.mark.parametrize("state", sorted(LIVE))
-def test_a_pod_of_a_live_task_stays(state: str) -> None:
-    assert doomed([made(running())], train=state) == {}
-
-
-@pytest.mark.parametrize("state", ["failed", "success", "up_for_retry", "skipped", "removed", "upstream_failed"])
-def test_a_pod_that_works_for_a_task_that_ended_goes(state: str) -> None:
-    assert list(doomed([made(running())], train=state).values()) == [f"its task is {state}"]
-
-
-def test_a_pod_of_a_task_that_airflow_does_not_know_goes() -> None:
-    assert list(doomed([made(running())]).values()) == ["Airflow knows no such task"]
-
-
-def test_a_pod_of_an_earlier_try_goes_though_its_task_lives() -> None:
-    pods = [made(running(), try_number=number) for number in (1, 2, 10)]
-    newer = f"its task has a newer one, {pods[2].metadata.name}"
-    assert doomed(pods, train="running") == {pod.metadata.name: newer for pod in pods[:2]}
-
-
-def test_a_run_that_was_deleted_and_made_again_has_the_newer_pod_though_its_try_is_lower() -> None:
-    before = made(running(), try_number=3, task_instance="id-1")
-    again = made(running(), try_number=1, task_instance="id-2")
-    assert list(doomed([again, before], train="running")) == [before.metadata.name]
-
-
-def test_a_mapped_task_is_found_by_its_index() -> None:
-    pods = [made(running(), map_index=index) for index in (0, 1)]
-    assert list(doomed(pods, train_0="running", train_1="failed")) == [pods[1].metadata.name]
-
-
-def test_a_pod_that_ended_stays_a_while_and_as_long_as_its_task_has_not_read_it() -> None:
-    just, long = ended(1, at=NOW), ended(1, at=NOW - timedelta(hours=2))
-    assert doomed([made(just)], train="failed") == {}
-    assert doomed([made(long)], train="deferred") == {}
-    assert len(doomed([made(long)], train="failed")) == 1
-
-
-def test_states_are_asked_for_once_a_dag_and_after_the_pods_were_listed() -> None:
-    asked = []
-    pods = [made(running(), run_id=run) for run in ("a", "b")] + [made(running(), dag_id="other")]
-
-    def states(dag: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
-        asked.append((dag, list(runs)))
-        return {}
-
-    doomed_of(pods, states, now=NOW)
-    assert sorted(asked) == [("flights_training", ["a", "b"]), ("other", ["manual__1"])]
-
-
-def test_only_pods_of_steps_are_looked_at_and_what_worked_is_called_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster, objects = FakeCluster(), MemoryObjects()
-    monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
-    monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: objects)
-    orphan = cluster.put(made(running(), step="ingest", subject="2013-09/weather", try_number=3))
-    alive = cluster.put(made(running(), map_index=0))
-    stranger = cluster.put(k8s.V1Pod(metadata=k8s.V1ObjectMeta(name="stranger", labels={"app": "x"})))
-    served = {"app.kubernetes.io/managed-by": "ml-platform"}
-    server = cluster.put(k8s.V1Pod(metadata=k8s.V1ObjectMeta(name="server", labels=served)))
-    states = {"manual__1": {"train": "failed", "train_0": "running"}}
-    with (
-        patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=cluster.client),
-        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value=states),
-    ):
-        told = PodReaperOperator(task_id="reap").execute({})
-    assert told == {"deleted": [orphan.metadata.name]}
-    assert sorted(cluster.pods) == sorted(pod.metadata.name for pod in (alive, stranger, server))
-    assert objects.list("leases/") == ["leases/flights/manual__1/ingest/2013-09/weather/revoked-003-001.json"]
-
-
-def test_a_store_that_is_away_saves_no_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> None:
-        raise TemporaryError("S3 does not answer.")
-
+def test_a_task_asks_airflow_which_tasks_live_and_says_what_it_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeCluster()
     monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
-    monkeypatch.setattr(ObjectStoreHook, "call_off", away)
-    orphan = cluster.put(made(running()))
+    monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: MemoryObjects())
+    orphan, cleared = cluster.put(made(running())), cluster.put(made(running(), task_id="cleared"))
+    alive = cluster.put(made(running(), map_index=0))
+    states = {"manual__1": {"train": "failed", "cleared": None, "train_0": "running"}}
     with (
         patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=cluster.client),
-        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value={}),
+        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value=states) as asked,
     ):
-        PodReaperOperator(task_id="reap").execute({})
-    assert cluster.deleted == [orphan.metadata.name]
+        told = PodReaperOperator(task_id="reap").execute({})
+    assert told == {"deleted": [orphan.metadata.name, cleared.metadata.name]}
+    assert list(cluster.pods) == [alive.metadata.name]
+    asked.assert_called_once_with(dag_id="flights_training", run_ids=["manual__1"])
