@@ -40,6 +40,7 @@ MATRIX: dict[tuple[str, str], dict[str, Granted]] = {
             "events": {"list"},
         }
     },
+    ("ml-platform", "ml-airflow-api"): {"ml-steps": {"pods": {"get", "list", "watch", "delete"}}},
     ("ml-steps", "ml-maintenance"): {"ml-steps": {"pods": {"get", "list", "watch", "delete"}}},
     ("ml-steps", "ml-step"): {},
     ("ml-steps", "default"): {},

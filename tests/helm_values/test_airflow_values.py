@@ -107,12 +107,17 @@ def test_the_chart_makes_no_role_and_no_account(values: Values, base: list[Value
     assert all(account["create"] is False for account in accounts.values())
     names = {component: account["name"] for component, account in accounts.items()}
     assert {component for component, name in names.items() if name == "ml-airflow"} == {"scheduler", "triggerer"}
+    assert {component for component, name in names.items() if name == "ml-airflow-api"} == {"apiServer"}
     there = {
         one["metadata"]["name"]
         for one in base
         if one["kind"] == "ServiceAccount" and one["metadata"]["namespace"] == "ml-platform"
     }
     assert set(names.values()) <= there
+
+
+def test_who_calls_steps_off_has_the_key_of_s3(values: Values) -> None:
+    assert values["apiServer"]["env"] == values["scheduler"]["env"]
 
 
 def test_all_containers_pass_the_restricted_standard(values: Values) -> None:

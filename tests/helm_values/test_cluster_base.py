@@ -133,7 +133,7 @@ def test_bindings_name_roles_and_accounts_that_exist(base: list[Object]) -> None
 def test_only_airflow_gets_a_token_unasked(base: list[Object]) -> None:
     accounts = of_kind(base, "ServiceAccount")
     given = [one["metadata"]["name"] for one in accounts if one["automountServiceAccountToken"]]
-    assert given == ["ml-airflow"]
+    assert given == ["ml-airflow", "ml-airflow-api"]
     assert {one["metadata"]["namespace"] for one in accounts if one["metadata"]["name"] == "default"} == set(NAMESPACES)
     for name, pod in pods(base):
         assert pod["automountServiceAccountToken"] is False, name
