@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
@@ -15,6 +16,8 @@ from include.stores.cluster_api import POD, Cluster, Manifest, open_cluster
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 PATIENCE_SECONDS = 180.0
+CLIENTS = (Path(__file__).parent / "request_stream.py").read_text()
+"""A script for a pod: asks a model without pause, and ends with what it saw."""
 
 
 def setting(name: str) -> str:

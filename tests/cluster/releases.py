@@ -18,9 +18,11 @@ from local_platform.served_model import Identity
 from tests.cluster import fault_project
 from tests.cluster.running_platform import ClusterPlatform
 
-DAYS = tuple(f"2024-01-0{day}" for day in range(1, 6))
-FIRST, SECOND, UNUSED = "2024-01-04", "2024-01-05", "2024-01-06"
-"""Windows of three days each, by the day by which they have ended; the third one is left for others to train on."""
+DAYS = tuple(f"2024-01-0{day}" for day in range(1, 7))
+FIRST, SECOND = "2024-01-04", "2024-01-05"
+"""Windows of three days each, by the day by which they have ended."""
+UNUSED = {"2024-01-06": DAYS[4], "2024-01-07": DAYS[5]}
+"""Windows that are left for others to train on, each with its last day."""
 SCORED = "2024-01-05"
 PATIENCE_SECONDS = 60.0
 
@@ -39,7 +41,7 @@ class Released:
 
 
 def release(platform: ClusterPlatform) -> Released:
-    """Collect five days, train and deploy twice, score a day."""
+    """Collect six days, train and deploy twice, score a day."""
     for day in DAYS:
         platform.put_day(day)
     runs = done(platform, *[platform.start(f"{fault_project.NAME}_data", partition=day) for day in DAYS])

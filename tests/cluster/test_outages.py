@@ -19,6 +19,7 @@ from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
 from include.stores.from_env import Stores
 from include.stores.protocols import RunStatus
+from include.stores.serving_versions import sealed_version
 from local_platform import failure
 from local_platform.airflow_api import DagRun
 from local_platform.cluster.manifests import MLFLOW_NAME, PLATFORM, STEPS
@@ -30,7 +31,7 @@ from tests.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 
-DAG = f"{fault_project.NAME}_data"
+DAG, TRAINING = f"{fault_project.NAME}_data", f"{fault_project.NAME}_training"
 BUSY_SECONDS = 20
 """How long the feature function works: the outage begins meanwhile, and lasts longer."""
 START_SECONDS = 240.0
@@ -119,16 +120,43 @@ def test_airflow_does_not_reach_the_api_server_for_a_minute(
 
 
 def test_mlflow_is_away_for_a_minute(cluster_platform: ClusterPlatform, released: Released, stores: Stores) -> None:
+    (as_of, last), _ = releases.UNUSED.items()
     before = finished(stores)
-    run = cluster_platform.start(f"{fault_project.NAME}_training", as_of=releases.UNUSED, promote="no")
+    run = cluster_platform.start(TRAINING, as_of=as_of, promote="no")
     running_platform.until(lambda: _begun(cluster_platform, run, "train"), START_SECONDS, "the training to begin")
     with without_mlflow(cluster_platform):
         time.sleep(OUTAGE_SECONDS)
     end_well(cluster_platform, stores, run, r"MLflow|did not answer|does not answer")
+    require_one_training(stores, last)
+    assert finished(stores) == before + 1
+
+
+def test_mlflow_is_away_for_longer_than_all_tries_wait(
+    cluster_platform: ClusterPlatform, released: Released, stores: Stores
+) -> None:
+    """The one outage here that no step survives: the run fails and says why, and ends well once it is cleared."""
+    _, (as_of, last) = releases.UNUSED.items()
+    before = finished(stores)
+    with without_mlflow(cluster_platform):
+        run = cluster_platform.wait(cluster_platform.start(TRAINING, as_of=as_of, promote="no"))
+    assert run.state == "failed"
+    train = cluster_platform.tasks(run)["train"]
+    assert (train.state, train.try_number) == ("failed", 2)
+    reason = r"MLflow at http://ml-mlflow\S* does not answer: .*Is the server running\?"
+    assert re.search(reason, failure.log_of(cluster_platform.state, train).read_text())
+    end_well(cluster_platform, stores, run, rf"^Task train of {TRAINING}, run {run.run}, try 2: {reason}")
+    assert cluster_platform.tasks(run)["train"].try_number == 3
+    require_one_training(stores, last)
+    assert finished(stores) == before + 1
+
+
+def require_one_training(stores: Stores, partition: str) -> None:
+    """Fail unless each step has one receipt, and the model one version."""
     evidence = Evidence(stores.objects, fault_project.NAME)
     for step in (StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE):
-        assert len(list(evidence.receipts(step, releases.DAYS[-1]))) == 1, step
-    assert finished(stores) == before + 1
+        assert len(list(evidence.receipts(step, partition))) == 1, step
+    versions = stores.registry.versions("fault_parcels", {})
+    assert [sealed_version(one).partition for one in versions].count(partition) == 1
 
 
 def finished(stores: Stores) -> int:

@@ -1,17 +1,23 @@
 """A model of the project ``faults`` on the cluster, from its files to its answers, and the one that replaces it."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from include.contract.layout import Layer, table_name
 from include.contract.step_names import StepName
 from include.steps.evidence import Evidence
+from include.steps.releasing.ledger import Ledger
 from include.stores.from_env import Stores
+from include.stores.serving_versions import champion, sealed_bundle
 from local_platform import served_model
 from local_platform.cluster.manifests import SERVING
+from local_platform.cluster.services import SERVING_PORT
 from plugins.operators.pod_name import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
-from tests.cluster import fault_project, published, releases
+from tests.cluster import by_hand, fault_project, published, releases
+from tests.cluster.cluster_kit import CLIENTS, namespace, running, wait_for
 from tests.cluster.releases import Released
 from tests.cluster.running_platform import ClusterPlatform
 
@@ -59,6 +65,43 @@ def test_the_packaged_model_is_an_artifact_that_the_pods_mount(
     found = cluster_platform.kubectl.get("deployment", "fault-parcels-v2", "--namespace", SERVING)
     mounted = [one["image"]["reference"] for one in found["spec"]["template"]["spec"]["volumes"] if "image" in one]
     assert mounted == ([artifact] if deployed.results["bundle_by"] == "image volume" else [])
+
+
+def test_no_request_fails_while_the_command_rolls_back(
+    cluster_platform: ClusterPlatform, released: Released, stores: Stores, tmp_path: Path
+) -> None:
+    """Leaves the second version champion, as it found it: by the same command."""
+    found = cluster_platform.kubectl.get("deployment", "fault-parcels-v2", "--namespace", SERVING)
+    image = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    golden = sealed_bundle(stores.objects, fault_project.NAME, released.second.digest).golden()
+    body = json.dumps({"dataframe_split": golden.rows.model_dump(mode="json")})
+    url = f"http://fault-parcels.{SERVING}:{SERVING_PORT}"
+    with namespace("rollback-test") as cluster, by_hand.operator(cluster_platform, image, tmp_path) as operator:
+        stream = running(cluster, image, CLIENTS, {"URL": url, "BODY": body, "UNTIL_VERSION": "1"})
+        wait_for(lambda: "begun" in stream.log(), "the first answers")
+        words = ("rollback", "--project", fault_project.NAME, "--who", "ann", "--why")
+        done = operator.calls(*words, "wrong since noon")
+        assert done.returncode == 0, done.stderr
+        seen = stream.result()
+        assert _champion(stores) == 1
+        done = operator.calls(*words, "it was the data", "--to", "2")
+        assert done.returncode == 0, done.stderr
+    assert seen["failed"] == 0, seen
+    assert set(seen["by_version"]) == {"1", "2"}
+    assert set(seen["last_versions"]) == {"1"}, "a client that kept its connection must have been handed on"
+    assert _champion(stores) == 2
+    notes = [entry.note for entry in Ledger(stores.objects, fault_project.NAME, "fault_parcels").entries()]
+    assert [(note.who.person, note.why, note.after.version) for note in notes[-2:]] == [
+        ("ann", "wrong since noon", 1),
+        ("ann", "it was the data", 2),
+    ]
+    with releases.way(cluster_platform) as forwarded:
+        assert served_model.identify(forwarded, releases.PATIENCE_SECONDS) == released.second
+
+
+def _champion(stores: Stores) -> int | None:
+    found = champion(stores.registry, "fault_parcels")
+    return None if found is None else found.version
 
 
 def test_a_day_is_scored(cluster_platform: ClusterPlatform, released: Released, stores: Stores) -> None:

@@ -27,7 +27,7 @@ from include.stores.serving_settings import Placement, ServingSettings
 from local_platform.console import Console
 from local_platform.images import Registry, provide
 from local_platform.locations import REPOSITORY
-from tests.cluster.cluster_kit import make_secret, namespace, running, s3_environment, setting, wait_for
+from tests.cluster.cluster_kit import CLIENTS, make_secret, namespace, running, s3_environment, setting, wait_for
 from tests.serving_bundles import bundle, contradicting, split_body
 from tests.serving_bundles import rows as some_rows
 
@@ -37,7 +37,6 @@ SETTINGS = ServingSettings(drain_seconds=5)
 SMALL = {"cpu": 0.2, "memory": "512Mi"}
 BUILT = ("step", "serving")
 NOWHERE = "@sha256:" + "0" * 64
-CLIENTS = (REPOSITORY / "tests" / "cluster" / "request_stream.py").read_text()
 DEPLOY = """
 import json, os, time
 from include.stores.from_env import Stores
