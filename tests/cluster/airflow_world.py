@@ -20,10 +20,14 @@ from kubernetes.client import models as k8s
 
 from local_platform import credentials, ports, services
 from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.cluster.environment import KUBERNETES_CONNECTION
+from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
 from local_platform.fleet import Fleet
 from local_platform.locations import State
 from plugins.operators.pod_name import RUN_ID, SELECTOR
+from tests.cluster import airflow_account
+from tests.cluster.airflow_account import API_ACCOUNT
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240.0
@@ -60,11 +64,18 @@ class World:
     """Airflow's processes, by name."""
     fleet: Fleet
     logs: Path
+    kubeconfig: Path
+    """With the token of the account that Airflow's processes have, but for its API server."""
 
     @cached_property
     def core(self) -> client.CoreV1Api:
         """The cluster, with the rights of whoever runs the tests."""
         return client.CoreV1Api()
+
+    @cached_property
+    def airflows_core(self) -> client.CoreV1Api:
+        """The cluster, with the rights of Airflow's account."""
+        return client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
 
     def start(self, behaviour: str, **conf: Any) -> DagRun:
         """A run of one task whose pod does what the run's name says."""
@@ -195,19 +206,29 @@ def airflow_world(folder: Path, image: str) -> Iterator[World]:
         state = State(folder / "state")
         for place in (state.airflow, state.data):
             place.mkdir(parents=True)
+        kubeconfig, api_servers = (folder / f"{account}.kubeconfig" for account in (AIRFLOW_ACCOUNT, API_ACCOUNT))
+        for path in (kubeconfig, api_servers):
+            airflow_account.write_kubeconfig(path, path.stem, setting("KUBECONFIG"), name)
         settings = services.Settings(state, ports.choose(state.ports, {}), credentials.provide(state.secrets))
         fleet = Fleet(state, Console(io.StringIO()))
         try:
-            parts = _start(fleet, settings, _variables(name, image))
+            parts = _start(fleet, settings, _variables(name, image) | _connection(kubeconfig), _connection(api_servers))
             variables = dict(parts["airflow-scheduler"].variables)
             api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
             for dag in (DAG, "platform_maintenance"):
                 wait_until(partial(api.has_dag, dag), f"the DAG {dag}")
             api.pause("platform_maintenance")
             api.unpause(DAG)
-            yield World(api, settings.ports.airflow_url, name, variables, parts, fleet, state.airflow / "logs")
+            yield World(
+                api, settings.ports.airflow_url, name, variables, parts, fleet, state.airflow / "logs", kubeconfig
+            )
         finally:
             fleet.stop()
+
+
+def _connection(kubeconfig: Path) -> dict[str, str]:
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
+    return {KUBERNETES_CONNECTION: json.dumps(connection)}
 
 
 def _variables(name: str, image: str) -> dict[str, str]:
@@ -216,11 +237,9 @@ def _variables(name: str, image: str) -> dict[str, str]:
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(ROOT)},
     }
-    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": setting("KUBECONFIG")}}
     return {
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection),
         "ML_EXECUTION": "kubernetes",
         "ML_STEP_IMAGE": image,
         "ML_ANY_CODE": "1",
@@ -235,12 +254,24 @@ def _variables(name: str, image: str) -> dict[str, str]:
     }
 
 
-def _start(fleet: Fleet, settings: services.Settings, more: dict[str, str]) -> dict[str, services.Service]:
+def _start(
+    fleet: Fleet, settings: services.Settings, more: dict[str, str], api_servers: dict[str, str]
+) -> dict[str, services.Service]:
+    """
+    Start Airflow.
+
+    :param more: variables of all its parts beside the platform's.
+    :param api_servers: those of the API server alone.
+    """
     migration = services.migration(settings)
     if migration:
         fleet.complete(migration)
-    needed = [dataclasses.replace(one, variables={**one.variables, **more}) for one in services.airflow(settings)]
-    variables = dict(needed[0].variables)
+    variables = {**services.airflow(settings)[0].variables, **more}
+    own = {"airflow-api-server": api_servers}
+    needed = [
+        dataclasses.replace(one, variables={**one.variables, **more, **own.get(one.name, {})})
+        for one in services.airflow(settings)
+    ]
     triggerer = services.Service(
         name="airflow-triggerer",
         words=(str(services.BIN / "airflow"), "triggerer", "--skip-serve-logs"),

@@ -40,8 +40,7 @@ MATRIX: dict[tuple[str, str], dict[str, Granted]] = {
             "events": {"list"},
         }
     },
-    ("ml-platform", "ml-airflow-api"): {"ml-steps": {"pods": {"get", "list", "watch", "delete"}}},
-    ("ml-steps", "ml-maintenance"): {"ml-steps": {"pods": {"get", "list", "watch", "delete"}}},
+    ("ml-platform", "ml-airflow-api"): {"ml-steps": {"pods": {"list", "delete"}}},
     ("ml-steps", "ml-step"): {},
     ("ml-steps", "default"): {},
     ("ml-serving", "ml-serving"): {},

@@ -15,6 +15,7 @@ from kubernetes.client import models as k8s
 
 from local_platform import images
 from local_platform.airflow_api import DagRun
+from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
 from plugins.operators.pod_api import PodApi
 from plugins.operators.pod_call import pod_call
@@ -139,7 +140,7 @@ def test_two_launchers_of_one_try_make_one_pod(world: World, image: str) -> None
     settings = world.variables | {"ML_STEP_IMAGE": image}
     told = context(resources={"score": {"cpu": 0.1}}, run_id=f"done__{secrets.token_hex(4)}")
     call = pod_call(CALL, told, settings)
-    api = PodApi(world.core, world.namespace)
+    api = PodApi(world.airflows_core, world.namespace)
     try:
         with ThreadPoolExecutor(8) as pool:
             pods = list(pool.map(lambda _: api.launch(call.pod()), range(8)))
@@ -196,7 +197,7 @@ class Alone(PodStepOperator):
 
     @property
     def client(self) -> Any:
-        return self.world.core
+        return self.world.airflows_core
 
 
 @contextmanager
@@ -225,12 +226,11 @@ def test_an_unknown_image_fails_at_once_with_the_words_of_the_registry(
     wait_until(lambda: name not in str(pods(world.namespace).items), "the pod to go", GONE_SECONDS)
 
 
-def test_a_pod_that_the_cluster_forbids_fails_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_namespace_that_airflow_may_not_use_fails_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = f"system:serviceaccount:{world.namespace}:{AIRFLOW_ACCOUNT}"
     with (
-        alone(world, monkeypatch, ML_POD_NAMESPACE="there-is-no-such-namespace") as (operator, told),
-        pytest.raises(
-            AirflowFailException, match=r'refused \(404\): namespaces "there-is-no-such-namespace" not found'
-        ),
+        alone(world, monkeypatch, ML_POD_NAMESPACE="default") as (operator, told),
+        pytest.raises(AirflowFailException, match=rf'refused \(403\): pods is forbidden: .*"{account}" cannot list'),
     ):
         operator.execute(told)
 
