@@ -9,7 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class World:
     api: AirflowApi
     url: str
     namespace: str
-    variables: dict[str, str]
+    variables: dict[str, str] = field(repr=False)
     parts: dict[str, services.Service]
     """Airflow's processes, by name."""
     fleet: Fleet
