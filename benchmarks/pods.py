@@ -256,7 +256,12 @@ def training(bench: Bench, run: DagRun | None = None) -> None:
 
 
 def switch(bench: Bench) -> None:
-    """Requests from another pod while one more training deploys its model."""
+    """
+    Requests from another pod while one more training deploys its model.
+
+    They begin when the model has been judged: before, they would have the served model scaled up, and a small cluster
+    then has no room for the training.
+    """
     name = bench.spec.model.name.replace("_", "-")
     identity = served_model.identify(bench.settings.ports.serving_url, 20.0)
     golden = json.loads(bench.stores.objects.get(f"{bundle_prefix(PROJECT, identity.digest)}golden.json"))["rows"]
@@ -264,12 +269,15 @@ def switch(bench: Bench) -> None:
     stream = bench.bare.twin(bench.pattern, program=["python", "-c", (HERE / "pod_stream.py").read_text()])
     url = f"http://{name}.{SERVING}:{SERVING_PORT}"
     _tell(stream, STREAM_URL=url, STREAM_BODY=json.dumps(body), STREAM_SECONDS=str(STREAM_SECONDS))
-    began = time.monotonic()
-    bench.bare.start([stream])
+    stream.spec.containers[0].resources.requests["cpu"] = "100m"
     conf = {"as_of": _next_as_of(bench), "window": bench.spec.split.window, "promote": "yes"}
     dag = f"{PROJECT}_training"
     bench.airflow.unpause(dag)
-    run = bench.airflow.run_done(bench.airflow.trigger(dag, f"benchmark__{time.time_ns()}", conf))
+    run = bench.airflow.trigger(dag, f"benchmark__{time.time_ns()}", conf)
+    until(lambda: True if _is_judged(bench, run) else None, f"the model of {run.run} to be judged", 1200.0)
+    began = time.monotonic()
+    bench.bare.start([stream])
+    run = bench.airflow.run_done(run)
     (life,) = bench.bare.watch([stream.metadata.name], began)
     seen = json.loads(life.output.splitlines()[-1])
     training(bench, run)
@@ -279,6 +287,11 @@ def switch(bench: Bench) -> None:
         f"during the switch: {seen['requests']} requests, {seen['failed']} failed {seen['failures'] or ''}, longest "
         f"time without an answer {seen['longest_silence']:.2f} s, answers by version {seen['versions']}"
     )
+
+
+def _is_judged(bench: Bench, run: DagRun) -> bool:
+    judged = {task.task for task in bench.airflow.tasks(run.dag, [run.run]) if task.state == "success"}
+    return StepName.EVALUATE.value in judged or bench.airflow.run(run.dag, run.run).has_ended
 
 
 def _next_as_of(bench: Bench) -> str:
