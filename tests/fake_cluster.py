@@ -115,7 +115,7 @@ class FakeCluster(Cluster):
             return HttpAnswer(200, headers, json.dumps({"version": version}).encode())
         golden, asked = bundle.golden(), json.loads(body or b"{}")["dataframe_split"]
         if asked["columns"] != golden.rows.columns:
-            return HttpAnswer(400, headers, b"Unknown column 'x'")
+            return HttpAnswer(400, headers, b"The model requires column 'carrier'")
         return HttpAnswer(200, headers, json.dumps({"predictions": golden.predictions}).encode())
 
     def names(self, kind: Kind) -> set[str]:

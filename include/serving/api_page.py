@@ -31,7 +31,7 @@ def openapi(manifest: Manifest, identity: Mapping[str, str], example: Mapping[st
         "type": "object",
         "properties": {column.name: _schema(column) for column in manifest.inputs},
         "required": [column.name for column in manifest.inputs if is_mandatory(column)],
-        "additionalProperties": False,
+        "additionalProperties": True,
     }
     columns = {column.name: {"type": "array", "items": _schema(column)} for column in manifest.inputs}
     body = {
@@ -117,7 +117,7 @@ def _split(manifest: Manifest) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "columns": {"type": "array", "items": {"type": "string", "enum": names}},
+            "columns": {"type": "array", "items": {"type": "string", "examples": names}},
             "index": {"type": "array"},
             "data": {"type": "array", "items": {"type": "array"}, "minItems": 1},
         },

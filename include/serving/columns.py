@@ -53,8 +53,8 @@ class Signature:
     """The columns that a model asks for."""
 
     inputs: tuple[InputColumn, ...]
-    ignore_unknown: bool = False
-    """Ignore columns that the model does not know, as MLflow does, instead of refusing them."""
+    ignore_unknown: bool = True
+    """Ignore columns that the model does not know, as MLflow does; not those that look like one that is left out."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,12 +73,14 @@ class Signature:
         return {column.name: self._column(column, table) for column in self.inputs}
 
     def _check_names(self, table: RawTable) -> None:
+        # Two versions of a model may have dropped different features: what one asks for, the next may not know.
         known = self.names
-        if not self.ignore_unknown:
-            unknown = [name for name in table.columns if name not in known]
-            if unknown:
-                name = str(unknown[0])
-                message = f"Unknown column '{name}'.{near(name, known)} The model's columns: {listed(known)}."
+        unknown = [str(name) for name in table.columns if name not in known]
+        left_out = [name for name in known if name not in table.columns] if unknown else []
+        for name in unknown:
+            guess = near(name, left_out)
+            if guess or not self.ignore_unknown:
+                message = f"Unknown column '{name}'.{guess or near(name, known)} The model's columns: {listed(known)}."
                 raise RequestError(message, field=name)
         missing = [column.name for column in self.inputs if is_mandatory(column) and column.name not in table.columns]
         if missing:

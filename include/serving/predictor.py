@@ -45,7 +45,7 @@ class Predictor:
             raise RequestError(f"The model refuses these rows: {foreign(error)}") from error
 
 
-def load_predictor(bundle: Bundle, *, ignore_unknown: bool = False) -> Predictor:
+def load_predictor(bundle: Bundle, *, ignore_unknown: bool = True) -> Predictor:
     """
     Load a bundle's model and replay its golden rows.
 

@@ -103,9 +103,9 @@ def _predict(loaded: _Loaded, rows: GoldenTable) -> list[Any]:
     import pandas as pd
 
     manifest = loaded.bundle.manifest
-    unknown = set(rows.columns) - {column.name for column in manifest.inputs}
-    if unknown:
-        raise DataRejectedError(f"The model server refuses the rows: unknown column '{min(unknown)}'.")
+    missing = [column.name for column in manifest.inputs if column.required and column.name not in rows.columns]
+    if missing:
+        raise DataRejectedError(f"The model server refuses the rows: the model requires column '{missing[0]}'.")
     frame = pd.DataFrame(rows.data, columns=rows.columns)
     for column in manifest.inputs:
         if column.type in ("float", "double"):

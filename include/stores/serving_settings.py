@@ -18,8 +18,8 @@ class ServingSettings(BaseModel):
     """How long a worker that is told to stop may finish what it has."""
     notice_seconds: float = Field(default=0.0, ge=0)
     """How long it goes on accepting with ``/ready`` at 503 before that, for a load balancer to notice."""
-    ignore_unknown: bool = False
-    """Ignore columns that the model does not know, as MLflow does, instead of refusing them."""
+    ignore_unknown: bool = True
+    """Ignore columns that the model does not know, as MLflow does; not those that look like one that is left out."""
 
 
 class Placement(BaseModel):

@@ -78,13 +78,25 @@ def test_column_that_cannot_be_null_says_so() -> None:
 
 def test_unknown_column_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(RequestError, match=r"Unknown column 'distanze'\. Did you mean 'distance'\?") as caught:
-        signature(distance="double").typed(RawTable({"distance": [1.0], "distanze": [1.0]}, 1))
+        signature(distance="double").typed(RawTable({"distanze": [1.0]}, 1))
     assert caught.value.field == "distanze"
 
 
-def test_unknown_column_is_ignored_where_that_is_asked_for() -> None:
-    lenient = Signature(signature(distance="double").inputs, ignore_unknown=True)
-    assert list(lenient.typed(RawTable({"distance": [1.0], "more": [1.0]}, 1))) == ["distance"]
+def test_misspelt_column_that_may_be_left_out_is_refused_too() -> None:
+    inputs = (InputColumn(name="a", type="double"), InputColumn(name="distance", type="double", required=False))
+    with pytest.raises(RequestError, match=r"Unknown column 'distanze'\. Did you mean 'distance'\?"):
+        Signature(inputs).typed(RawTable({"a": [1.0], "distanze": [1.0]}, 1))
+
+
+def test_column_of_another_version_is_ignored() -> None:
+    table = RawTable({"distance": [1.0], "more": [1.0], "distance_2h": [1.0]}, 1)
+    assert list(signature(distance="double").typed(table)) == ["distance"]
+
+
+def test_unknown_column_is_refused_where_that_is_asked_for() -> None:
+    strict = Signature(signature(distance="double").inputs, ignore_unknown=False)
+    with pytest.raises(RequestError, match=r"Unknown column 'more'\. The model's columns: distance"):
+        strict.typed(RawTable({"distance": [1.0], "more": [1.0]}, 1))
 
 
 def test_missing_required_columns_are_named() -> None:
