@@ -48,8 +48,10 @@ def ours() -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def mlflow_app(tmp_path_factory: pytest.TempPathFactory) -> ASGIApp:
     """MLflow's own scoring server over the same model."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")  # MLflow warns about itself when it is imported
+        # The registry, where a test before this one opened it, forbids it to this whole process.
+        environment.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
         return scoring_server_of_mlflow(tmp_path_factory.mktemp("model") / "model")
 
 
