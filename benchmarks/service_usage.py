@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SAMPLE_SECONDS = 3.0
+STEP_SAMPLE_SECONDS = 0.1
+STEP_TITLE = "step "
+"""What the name of a forked step's process begins with."""
 HERTZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,3 +74,36 @@ def peak_memory(state_folder: Path) -> Iterator[list[float]]:
     finally:
         is_over.set()
         sampler.join()
+
+
+@contextmanager
+def peaks_of_steps(state_folder: Path) -> Iterator[dict[str, float]]:
+    """Largest resident memory of any process of each step, shared libraries included, in MiB, sampled."""
+    peaks, is_over = dict[str, float](), threading.Event()
+    servers = [pid for pid, name in sessions(state_folder).items() if name == "fork-server"]
+
+    def sample() -> None:
+        while not is_over.wait(STEP_SAMPLE_SECONDS):
+            for server in servers:
+                for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+                    step, peak = _peak(Path("/proc") / child)
+                    peaks[step] = max(peaks.get(step, 0.0), peak)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peaks
+    finally:
+        is_over.set()
+        sampler.join()
+        peaks.pop("", None)
+
+
+def _peak(place: Path) -> tuple[str, float]:
+    """Which step a process is, and its largest resident memory so far in MiB; no name if it is none, or has ended."""
+    try:
+        lines = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
+    except OSError:
+        return "", 0.0
+    name, peak = lines["Name"].strip(), lines.get("VmHWM", "0 kB").split()[0]
+    return (name.removeprefix(STEP_TITLE), int(peak) / 1024) if name.startswith(STEP_TITLE) else ("", 0.0)

@@ -32,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.service_usage import cpu_by_service, peak_memory  # noqa: E402 (the repository is on the path only now)
+from benchmarks.service_usage import cpu_by_service, peak_memory, peaks_of_steps  # noqa: E402 (the repository is on the path only now)
 
 PROJECT = "flights"
 COPIED = ("include", "plugins", "dags", "local_platform", "benchmarks", ".airflowignore", "pyproject.toml")
@@ -56,6 +56,8 @@ class Figures:
     """Sum of the steps' own seconds."""
     services: dict[str, float] = dataclasses.field(default_factory=dict)
     """Seconds of CPU by service; those of the steps are the fork server's, those of task processes the scheduler's."""
+    peaks: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Largest resident memory of each step, in MiB."""
 
 
 def months(count: int) -> list[str]:
@@ -153,7 +155,7 @@ class AirflowPass:
         limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
         earlier = self.api.runs(self.dags[0], **limits)
         before, began = cpu_by_service(self.folder), time.monotonic()
-        with peak_memory(self.folder) as peak:
+        with peak_memory(self.folder) as peak, peaks_of_steps(self.folder) as peaks:
             for run in earlier:
                 self.api.clear(run)
             if not earlier:
@@ -172,7 +174,7 @@ class AirflowPass:
             sys.exit(f"{name}: not all tasks ended well: {', '.join(failed[:5])}")
         after = cpu_by_service(self.folder)
         used = {name: after[name] - before.get(name, 0.0) for name in sorted(after)}
-        figures = Figures(wall, sum(used.values()), peak[0], len(tasks), services=used)
+        figures = Figures(wall, sum(used.values()), peak[0], len(tasks), services=used, peaks=peaks)
         self._orchestration(figures, tasks)
         return figures
 
@@ -304,6 +306,9 @@ def table(plain: Figures | None, first: Figures, second: Figures) -> None:
     for service in first.services:
         used = "".join(f"{figures.services.get(service, 0.0):>10.2f}" for figures in (first, second))
         print(f"{f'  CPU of {service}, s':<28}{'':>10}{used}")
+    for step in first.peaks:
+        found = "".join(f"{figures.peaks.get(step, 0.0):>10.0f}" for figures in (first, second))
+        print(f"{f'  peak of {step}, MiB':<28}{'':>10}{found}")
     each = (figures.wall_seconds / figures.steps for figures in (first, second))
     print(f"{'wall, s a step':<28}{'':>10}" + "".join(f"{value:>10.2f}" for value in each))
     if plain:
