@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,42 +61,48 @@ def _memory(place: Path) -> float:
 @contextmanager
 def peak_memory(state_folder: Path) -> Iterator[list[float]]:
     """Largest proportional memory of all services and steps together, in MiB, sampled."""
-    peak, is_over = [0.0], threading.Event()
+    peak = [0.0]
 
-    def sample() -> None:
-        while not is_over.wait(SAMPLE_SECONDS):
-            peak[0] = max(peak[0], sum(_memory(place) for place, _ in processes_of(state_folder)))
+    def look() -> None:
+        peak[0] = max(peak[0], sum(_memory(place) for place, _ in processes_of(state_folder)))
 
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
+    with _sampled(SAMPLE_SECONDS, look):
         yield peak
-    finally:
-        is_over.set()
-        sampler.join()
 
 
 @contextmanager
 def peaks_of_steps(state_folder: Path) -> Iterator[dict[str, float]]:
     """Largest resident memory of any process of each step, shared libraries included, in MiB, sampled."""
-    peaks, is_over = dict[str, float](), threading.Event()
+    peaks = dict[str, float]()
     servers = [pid for pid, name in sessions(state_folder).items() if name == "fork-server"]
 
-    def sample() -> None:
-        while not is_over.wait(STEP_SAMPLE_SECONDS):
-            for server in servers:
-                for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-                    step, peak = _peak(Path("/proc") / child)
+    def look() -> None:
+        for server in servers:
+            for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+                step, peak = _peak(Path("/proc") / child)
+                if step:
                     peaks[step] = max(peaks.get(step, 0.0), peak)
+
+    with _sampled(STEP_SAMPLE_SECONDS, look):
+        yield peaks
+
+
+@contextmanager
+def _sampled(every_seconds: float, look: Callable[[], None]) -> Iterator[None]:
+    """Look again and again, in a thread, for as long as the caller is inside."""
+    is_over = threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(every_seconds):
+            look()
 
     sampler = threading.Thread(target=sample)
     sampler.start()
     try:
-        yield peaks
+        yield
     finally:
         is_over.set()
         sampler.join()
-        peaks.pop("", None)
 
 
 def _peak(place: Path) -> tuple[str, float]:
