@@ -30,6 +30,9 @@ from include.contract.code_digest import code_digest  # noqa: E402
 from include.contract.command import StepCommand  # noqa: E402 (found only once the root is on the path)
 from include.contract.layout import Layer, table_name  # noqa: E402
 from include.contract.step_names import StepName  # noqa: E402
+from include.runtime.context import StepContext  # noqa: E402
+from include.runtime.events import EventLog  # noqa: E402
+from include.runtime.runner import run_step  # noqa: E402
 from include.spec.checks import (  # noqa: E402
     BetweenCheck,
     Check,
@@ -44,10 +47,7 @@ from include.spec.checks import (  # noqa: E402
 )
 from include.spec.load import load_project  # noqa: E402
 from include.spec.sources import SourceSpec  # noqa: E402
-from include.steps.context import StepContext  # noqa: E402
-from include.steps.events import EventLog  # noqa: E402
-from include.steps.runtime import run_step  # noqa: E402
-from include.stores.from_env import Stores  # noqa: E402
+from include.stores.installation import Stores  # noqa: E402
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def one_step(step: StepName, partition: str, source: str | None) -> dict[str, fl
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     if ending.error is not None:
         raise SystemExit(str(ending.error))
-    counts = context.evidence.receipt(ending.outcome.receipt or "").row_counts
+    counts = context.receipts.receipt(ending.outcome.receipt or "").row_counts
     rows = (
         counts.get("rows_read")
         or counts.get("rows")
@@ -179,7 +179,7 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
     """Judging a month of all sources, and all months of the base source as one partition, against plain pandas."""
     import pyarrow as pa
 
-    from include.steps.validation.judging import bad_rows, good_rows, judge
+    from include.steps.validate.rules import bad_rows, good_rows, judge
 
     spec, tables = load_project(PROJECT), Stores().tables
     month = context_of(StepName.VALIDATE, partitions[0]).partition.bounds(spec.timezone)

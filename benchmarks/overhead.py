@@ -61,7 +61,7 @@ def parsing() -> None:
 
 def median(start: Callable[[], object], label: str) -> None:
     """Time from the question to the first line and to the end."""
-    from plugins.operators.step_process import StepProcess, follow
+    from plugins.operators.local.process import StepProcess, follow
 
     firsts, ends = [], []
     for _ in range(TIMES):
@@ -78,14 +78,14 @@ def processes() -> None:
     """A forked process against an ordinary one that imports what every step needs of data libraries."""
     from include.contract.fork_protocol import ForkRequest
     from plugins.hooks.environment import step_environment
-    from plugins.operators.forked_process import NotForkedError, fork_step
-    from plugins.operators.step_process import OrdinaryProcess
+    from plugins.operators.local.forked_process import NotForkedError, fork_step
+    from plugins.operators.local.process import OrdinaryProcess
 
     environment = step_environment(threads=1)
     request = ForkRequest(arguments=WORDS, environment=environment, folder=str(ROOT), grace_seconds=1.0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fork.sock"
-        words = [sys.executable, "-m", "include.steps.fork_server", "--socket", str(path)]
+        words = [sys.executable, "-m", "include.runtime.forking.server", "--socket", str(path)]
         began = time.perf_counter()
         server = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
         try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from local_platform.airflow_api import AirflowApi, DagRun
+from local_platform.demo.airflow_api import AirflowApi, DagRun
 
 POLL_SECONDS = 0.2
 END_SECONDS = 1800.0

@@ -33,15 +33,16 @@ from benchmarks.service_usage import memory_of  # noqa: E402
 from include.contract.layout import bundle_prefix, receipts_prefix  # noqa: E402
 from include.contract.partition import Grain, Partition  # noqa: E402
 from include.contract.step_names import StepName  # noqa: E402
+from include.runtime.receipts import ReceiptReader  # noqa: E402
 from include.spec.load import load_project  # noqa: E402
-from include.steps.evidence import Evidence  # noqa: E402
-from include.stores.from_env import Stores  # noqa: E402
-from local_platform import lifecycle, served_model, summary  # noqa: E402
-from local_platform.airflow_api import DagRun  # noqa: E402
+from include.stores.installation import Stores  # noqa: E402
 from local_platform.cluster import environment, pods  # noqa: E402
 from local_platform.cluster.settings import ClusterSettings  # noqa: E402
+from local_platform.demo import served_model, summary  # noqa: E402
+from local_platform.demo.airflow_api import DagRun  # noqa: E402
+from local_platform.demo.year_job import PROJECT, SCORED  # noqa: E402
 from local_platform.locations import State  # noqa: E402
-from local_platform.year_job import PROJECT, SCORED  # noqa: E402
+from local_platform.services import lifecycle  # noqa: E402
 
 STEPS, SERVING = "ml-steps", "ml-serving"
 MONTHS = [f"2013-{number:02d}" for number in range(1, 13)]
@@ -249,7 +250,7 @@ def training(bench: Bench, run: DagRun | None = None) -> None:
     if chosen is None:
         print(f"\nno run of {dag} has succeeded yet")
         return
-    found = summary.Findings(Evidence(bench.stores.objects, PROJECT), [chosen])
+    found = summary.Findings(ReceiptReader(bench.stores.objects, PROJECT), [chosen])
     print(f"\n{dag} {chosen.run}:")
     for line in pods.pods(bench.airflow.tasks(dag, [chosen.run]), found.outcomes):
         print(f"  {line}")

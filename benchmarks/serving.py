@@ -46,7 +46,7 @@ PLAIN_APP = """
 import json, sys
 import pandas as pd, skops.io
 from fastapi import FastAPI, Request
-from include.stores.model_files import TRUSTED_TYPES
+from include.packaging.files import TRUSTED_TYPES
 
 model = skops.io.load("model.skops", trusted=list(TRUSTED_TYPES))
 app = FastAPI()
@@ -142,7 +142,7 @@ def save_for_mlflow(model: Any, kinds: Mapping[str, str], folder: Path) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    from include.stores.model_files import TRUSTED_TYPES
+    from include.packaging.files import TRUSTED_TYPES
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -162,7 +162,7 @@ def save_for_mlflow(model: Any, kinds: Mapping[str, str], folder: Path) -> None:
 
 def make_model(folder: Path) -> bytes:
     """Train the model, write it in both forms; the body of a request for one row."""
-    from include.stores.model_files import (
+    from include.packaging.files import (
         GOLDEN,
         MLMODEL,
         MODEL,

@@ -84,7 +84,7 @@ def calls(count: int, *, trains: bool) -> list[list[str]]:
 
 def bare(count: int, *, trains: bool) -> None:
     """In one process, cold: all steps, one after another."""
-    from include.steps.__main__ import main
+    from include.runtime.cli import main
 
     seconds: dict[str, float] = {}
     for words in calls(count, trains=trains):
@@ -98,10 +98,10 @@ def bare(count: int, *, trains: bool) -> None:
 
 def measure_bare(folder: Path, count: int, *, trains: bool) -> Figures:
     """The bare process, with the servers that its steps talk to."""
-    from local_platform import credentials, environment, ports, services
     from local_platform.console import Console
-    from local_platform.fleet import Fleet
     from local_platform.locations import State
+    from local_platform.services import credentials, environment, ports, services
+    from local_platform.services.fleet import Fleet
 
     state = State(folder / "bare")
     for place in (state.mlflow, state.data, state.serving):
@@ -132,7 +132,7 @@ class AirflowPass:
     """One pass of the year job through Airflow."""
 
     def __init__(self, api: object, state_folder: Path, count: int, *, trains: bool) -> None:
-        from local_platform.airflow_api import AirflowApi
+        from local_platform.demo.airflow_api import AirflowApi
 
         if not isinstance(api, AirflowApi):
             raise TypeError
@@ -208,7 +208,7 @@ class AirflowPass:
             time.sleep(0.5)
 
     def _orchestration(self, figures: Figures, tasks: Sequence[object]) -> None:
-        from local_platform.airflow_api import TaskInstance
+        from local_platform.demo.airflow_api import TaskInstance
 
         before = {"validate": "ingest", "profile": "validate", "features": "validate", "evaluate": "train"}
         before |= {"package": "evaluate", "deploy": "package"}
@@ -241,10 +241,10 @@ class AirflowPass:
 
 def measure_airflow(folder: Path, count: int, *, trains: bool) -> tuple[Figures, Figures]:
     """All services on empty stores: the first pass, and the second with nothing changed."""
-    from local_platform import lifecycle
-    from local_platform.airflow_api import AirflowApi
     from local_platform.console import Console
+    from local_platform.demo.airflow_api import AirflowApi
     from local_platform.locations import State
+    from local_platform.services import lifecycle
 
     state = State(folder / "airflow")
     with lifecycle.started(state, Console()) as (settings, _):

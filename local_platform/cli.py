@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from local_platform import lifecycle
 from local_platform.console import Console
-from local_platform.environment import bypass_proxies, step_environment
 from local_platform.errors import LocalPlatformError
-from local_platform.fleet import exclusive
 from local_platform.locations import State
-from local_platform.services import Settings
+from local_platform.services import lifecycle
+from local_platform.services.environment import bypass_proxies, step_environment
+from local_platform.services.fleet import exclusive
+from local_platform.services.services import Settings
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTED = 130
@@ -37,8 +37,8 @@ def run(state: State, console: Console) -> int:
 
 
 def _job(settings: Settings, names: Sequence[str], console: Console) -> int:
-    from include.stores.from_env import Stores
-    from local_platform import job
+    from include.stores.installation import Stores
+    from local_platform.demo import job
 
     stores = Stores(step_environment(settings.state, settings.ports))
     return job.run(settings, stores, console, lambda: lifecycle.require_running(settings.state, names))

@@ -1,8 +1,9 @@
 """
 The Airflow plugin of the platform: the only file of this folder that Airflow executes by itself.
 
-A listener that lets tasks of the local executor start quickly: ``plugins/preloading.py``. Where steps are pods, a
-middleware of the API server that has pods looked at after somebody ended a task by hand: ``plugins/sweeping.py``.
+A listener that lets tasks of the local executor start quickly: ``plugins/airflow_patches/preloading.py``. Where steps
+are pods, a middleware of the API server that has pods looked at after somebody ended a task by hand:
+``plugins/airflow_patches/sweeping.py``.
 Self-contained at import: Airflow loads plugins before the bundle's root is importable.
 """
 
@@ -16,7 +17,7 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 ROOT = Path(__file__).resolve().parent.parent
-PRELOADING = "plugins.preloading"
+PRELOADING = "plugins.airflow_patches.preloading"
 CHANGING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 OF_TASKS = re.compile(r"/api/v2/(dags|backfills)/.*(?<!/list)(?<!/dry_run)$")
 """Paths of Airflow's API below which tasks are marked, cleared and deleted, alone or with their runs."""
@@ -35,7 +36,7 @@ class PreloadListener:
         if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
             sys.path.append(str(ROOT))
             try:
-                from plugins.preloading import preload
+                from plugins.airflow_patches.preloading import preload
 
                 preload(ROOT)
             finally:
@@ -77,7 +78,7 @@ def may_end_tasks(scope: Any) -> bool:
 def _sweep_soon() -> None:
     if str(ROOT) not in sys.path:  # stays there: the API server runs no code of a bundle
         sys.path.append(str(ROOT))
-    from plugins.sweeping import SWEEPER
+    from plugins.airflow_patches.sweeping import SWEEPER
 
     SWEEPER.ask()
 

@@ -7,13 +7,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dags", "include", "local_platform", "plugins")
 ELSEWHERE = {
-    "include/stores/artifacts_memory.py": "tests/include/stores/test_artifacts.py",
-    "include/stores/registry_memory.py": "tests/include/stores/test_registry.py",
-    "include/stores/registry_mlflow.py": "tests/include/stores/test_registry.py",
+    "include/stores/artifacts/memory.py": "tests/include/stores/artifacts/test_protocol.py",
+    "include/stores/registry/memory.py": "tests/include/stores/registry/test_open.py",
+    "include/stores/registry/mlflow.py": "tests/include/stores/registry/test_open.py",
+    "include/stores/metrics/protocol.py": "tests/include/stores/metrics/test_memory.py",
+    "include/stores/registry/protocol.py": "tests/include/stores/registry/test_open.py",
     "local_platform/__main__.py": "tests/local_platform/test_bootstrap.py",
     "local_platform/cluster/errors.py": "tests/local_platform/cluster/test_settings.py",
     "local_platform/errors.py": "tests/local_platform/test_cli.py",
-    "local_platform/job.py": "tests/local_platform/test_year_job.py",
+    "local_platform/demo/job.py": "tests/local_platform/demo/test_year_job.py",
 }
 """Modules that are tested with another: the stores of one Protocol by the same tests, entry points by what they do."""
 

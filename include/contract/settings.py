@@ -1,4 +1,4 @@
-"""Names of the environment variables that carry an installation's settings; ``include.stores.from_env`` reads them."""
+"""Names of an installation's environment variables; ``include.stores.installation`` reads them."""
 
 TABLES_URI = "ML_TABLES_URI"
 """Where tables lie: ``file:///…`` or ``s3://bucket/prefix``."""

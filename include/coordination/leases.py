@@ -20,7 +20,7 @@ from include.contract.command import StepCommand
 from include.contract.layout import lease_key, leases_prefix, renewal_key, revocation_key
 from include.contract.receipt import canonical_json
 from include.errors import LeaseLostError, TemporaryError, foreign
-from include.stores.protocols import ObjectStore
+from include.stores.objects.protocol import ObjectStore
 
 LEASE_SECONDS = 120.0
 """How long a lease lives after it was taken or renewed: longer than a store may be away without harm."""

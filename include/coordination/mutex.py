@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.contract.layout import turn_key, turn_over_key
 from include.contract.receipt import canonical_json
 from include.errors import PlatformError, TemporaryError
-from include.stores.protocols import ObjectStore
+from include.stores.objects.protocol import ObjectStore
 
 TURN_SECONDS = 180.0
 """When a turn is over whose holder says nothing: longer than a registry may be away without harm."""

@@ -1,6 +1,6 @@
 """
-What an operator does by hand to a running installation: ``python -m include.operations``.
+What a person must be able to trust: evidence, the ledger of champions, versions, promotion, roll-out and rollback.
 
-Belongs here: work that a person asks for and that no run of Airflow does, above all a rollback. Does not belong here: a
-step. Operations use what the steps are made of, and nothing imports them.
+Belongs here: what moves a champion, and the record of it; ``python -m include.governance`` is what an operator does by
+hand. Does not belong here: training or evaluating a model. The steps import it; Airflow's side may read it.
 """

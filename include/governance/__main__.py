@@ -1,4 +1,4 @@
-"""The operators' command line: ``python -m include.operations rollback --project flights --why 'wrong since noon'``."""
+"""The operators' command line: ``python -m include.governance rollback --project flights --why 'wrong since noon'``."""
 
 import argparse
 import getpass
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from include.errors import EXIT_DONE, ConfigurationError, PlatformError
-from include.operations.rollback import Wish, rollback
+from include.governance.rollback import Wish, rollback
+from include.runtime.events import EventLog
 from include.spec.load import load_project
-from include.steps.events import EventLog
-from include.stores.from_env import Stores
+from include.stores.installation import Stores
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    whole = _Parser(prog="python -m include.operations", description=__doc__)
+    whole = _Parser(prog="python -m include.governance", description=__doc__)
     words = whole.add_subparsers(dest="operation", required=True, metavar="OPERATION")
     told = "give the traffic and the title of champion back to an earlier version, and write down why"
     word = words.add_parser("rollback", help=told, description=told)

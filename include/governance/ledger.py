@@ -5,17 +5,17 @@ Every entry holds the digest of the entry before it, so that none can be changed
 can be told from the ledger alone.
 """
 
-import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from include.contract.digest import digest_of
 from include.contract.layout import ledger_key, ledger_prefix
 from include.contract.receipt import Json, ObjectState, canonical_json
 from include.errors import DataRejectedError, TemporaryError, foreign
-from include.stores.protocols import ObjectStore
+from include.stores.objects.protocol import ObjectStore
 
 _TRIES = 20
 
@@ -108,7 +108,7 @@ class Ledger:
         """
         for _ in range(_TRIES):
             known = self._read()
-            chain = _digest(known[-1][1]) if known else None
+            chain = digest_of(known[-1][1]) if known else None
             number = len(known) + 1
             entry = LedgerEntry(project=self._project, model=self._model, number=number, chain=chain, at=at, note=note)
             data = canonical_json(entry.model_dump(mode="json"))
@@ -122,7 +122,7 @@ class Ledger:
         for number, key in enumerate(self._objects.list(ledger_prefix(self._project, self._model)), start=1):
             data = self._objects.get(key)
             entry = self._parse(key, data)
-            chain = _digest(found[-1][1]) if found else None
+            chain = digest_of(found[-1][1]) if found else None
             if key != ledger_key(self._project, self._model, number) or entry.number != number or entry.chain != chain:
                 message = f"Ledger entry {key} does not follow the one before: an entry was changed or taken out."
                 raise DataRejectedError(f"{message} Restore the ledger from a copy; nothing is promoted until then.")
@@ -131,14 +131,10 @@ class Ledger:
 
     def _state(self, entry: LedgerEntry, data: bytes) -> ObjectState:
         key = ledger_key(self._project, self._model, entry.number)
-        return ObjectState(name=key, digest=_digest(data), size_bytes=len(data))
+        return ObjectState(name=key, digest=digest_of(data), size_bytes=len(data))
 
     def _parse(self, key: str, data: bytes) -> LedgerEntry:
         try:
             return LedgerEntry.model_validate_json(data)
         except ValidationError as error:
             raise DataRejectedError(f"Ledger entry {key} cannot be read: {foreign(error)} Restore it.") from error
-
-
-def _digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()

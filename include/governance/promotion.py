@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from include.contract.receipt import Json, ObjectState
 from include.errors import PlatformError
+from include.governance.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
+from include.governance.rollout import RolledOut, Rollout
+from include.governance.versions import SealedVersion, champion
+from include.runtime.events import EventLog
 from include.spec.execution import ServingSpec
-from include.steps.events import EventLog
-from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
-from include.steps.releasing.rollout import RolledOut, Rollout
-from include.stores.from_env import Stores
-from include.stores.serving_settings import Placement, ServingSettings
-from include.stores.serving_versions import SealedVersion, champion
+from include.stores.installation import Stores
+from include.stores.serving.settings import Placement, ServingSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ import socket
 from dataclasses import dataclass
 
 from include.errors import ConfigurationError
+from include.governance.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion, LedgerWho
+from include.governance.promotion import Promoted, Promotion, promote
+from include.governance.versions import version_of_bundle
+from include.runtime.events import EventLog
 from include.spec.project import ProjectSpec
-from include.steps.events import EventLog
-from include.steps.releasing.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion, LedgerWho
-from include.steps.releasing.promotion import Promoted, Promotion, promote
-from include.stores.from_env import Stores
-from include.stores.serving_versions import version_of_bundle
+from include.stores.installation import Stores
 
 _ROLLBACK = "rollback"
 

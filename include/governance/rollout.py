@@ -4,17 +4,17 @@ import time
 from dataclasses import dataclass
 
 from include.contract.layout import turns_prefix
+from include.coordination.mutex import turn
 from include.errors import DataRejectedError, PlatformError, TemporaryError
-from include.steps.events import EventLog
-from include.stores.from_env import Stores
-from include.stores.metrics import MetricName
-from include.stores.model_files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
-from include.stores.serving import ServingStore
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_http import ServedAnswer
-from include.stores.serving_settings import Placement, ServingSettings
-from include.stores.serving_versions import CHAMPION, SealedVersion
-from include.stores.turns import turn
+from include.governance.versions import CHAMPION, SealedVersion
+from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
+from include.runtime.events import EventLog
+from include.stores.installation import Stores
+from include.stores.metrics.statsd import MetricName
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.http import ServedAnswer
+from include.stores.serving.protocol import ServingStore
+from include.stores.serving.settings import Placement, ServingSettings
 
 PATIENCE_SECONDS = 90.0
 """How long a server may take to answer at all."""

@@ -8,10 +8,11 @@ and the document that holds the evidence. Whoever serves or scores with a versio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.contract.layout import bundle_prefix
 from include.errors import DataRejectedError
-from include.stores.model_files import Bundle, read_bundle
-from include.stores.protocols import ModelVersion, ObjectStore, RegistryStore
+from include.packaging.files import Bundle
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.objects.protocol import ObjectStore
+from include.stores.registry.protocol import ModelVersion, RegistryStore
 
 CHAMPION = "champion"
 """The alias of the version that is served."""
@@ -121,13 +122,3 @@ def champion(registry: RegistryStore, model: str) -> SealedVersion | None:
     """
     found = registry.alias(model, CHAMPION)
     return None if found is None else sealed_version(found)
-
-
-def sealed_bundle(objects: ObjectStore, project: str, digest: str) -> Bundle:
-    """
-    A sealed bundle, every file compared with its digest.
-
-    :raises DataRejectedError: if a file is gone or changed.
-    """
-    prefix = bundle_prefix(project, digest)
-    return read_bundle(lambda name: objects.get(prefix + name), digest)

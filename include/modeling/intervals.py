@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.contract.receipt import Json
-from include.steps.judging.metrics import METRICS, RANKS_OF_RESAMPLES, Counts, Numbers, Scores, point_metrics
+from include.modeling.metrics import METRICS, RANKS_OF_RESAMPLES, Counts, Numbers, Scores, point_metrics
 
 FEWEST_DAYS = 10
 BLOCKS = 100

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import ConfigurationError, listed
+from include.modeling.project_function import ProjectFunction
 from include.spec.project import ProjectSpec
 from include.spec.training import Scalar
-from include.steps.project_function import ProjectFunction
 
 if TYPE_CHECKING:
     from pandas import DataFrame

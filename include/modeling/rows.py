@@ -14,7 +14,7 @@ from include.errors import DataRejectedError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from include.stores.protocols import TableStore
+    from include.stores.tables.protocol import TableStore
 
 ModelType = Literal["boolean", "long", "double", "string"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from include.contract.receipt import Json
-from include.steps.judging.intervals import Measured, Resampling, described
-from include.steps.judging.metrics import METRICS, Counts, Numbers, point_metrics
+from include.modeling.intervals import Measured, Resampling, described
+from include.modeling.metrics import METRICS, Counts, Numbers, point_metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from include.contract.digest import digest_of
 from include.contract.receipt import canonical_json
 from include.errors import DataRejectedError, foreign, listed
 
@@ -157,11 +158,6 @@ def seal_bundle(description: Mapping[str, Any], contents: Mapping[str, bytes]) -
     return Bundle(digest_of(manifest.content()), manifest, dict(contents))
 
 
-def digest_of(manifest: bytes) -> str:
-    """The digest of a bundle, from the bytes of its manifest."""
-    return "sha256:" + hashlib.sha256(manifest).hexdigest()
-
-
 def write_bundle(bundle: Bundle, folder: Path) -> None:
     """Write a bundle's files into a folder, the manifest last."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -283,7 +279,7 @@ def _refuse_foreign_types(content: bytes, where: str) -> None:
     if foreign_types:
         message = (
             f"{where} holds types that are not trusted: {listed(foreign_types)}. Use scikit-learn's own estimators, or "
-            "add the type to TRUSTED_TYPES in include/stores/model_files.py after reading its code."
+            "add the type to TRUSTED_TYPES in include/packaging/files.py after reading its code."
         )
         raise DataRejectedError(message)
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.stores.model_files import MLMODEL, MODEL, TRUSTED_TYPES, dump_model
+from include.packaging.files import MLMODEL, MODEL, TRUSTED_TYPES, dump_model
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -5,14 +5,14 @@ Kubernetes mounts it as an ``image`` volume. The layer is a tar without compress
 already and two versions of zlib write different bytes: the same bundle gives the same digest wherever it is packaged.
 """
 
-import hashlib
 import io
 import platform
 import tarfile
 from dataclasses import dataclass
 
+from include.contract.digest import digest_of
 from include.contract.receipt import canonical_json
-from include.stores.model_files import MANIFEST, Bundle
+from include.packaging.files import MANIFEST, Bundle
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -31,7 +31,7 @@ class Blob:
     @property
     def digest(self) -> str:
         """``sha256:…`` of the bytes."""
-        return "sha256:" + hashlib.sha256(self.content).hexdigest()
+        return digest_of(self.content)
 
     def descriptor(self) -> dict[str, object]:
         """How a manifest names it."""

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from include.contract.step_names import StepName
-from include.steps.context import Plan, StepContext
+from include.runtime.context import Plan, StepContext
 
 
 class StepModule(Protocol):
@@ -56,4 +56,4 @@ STEPS: Mapping[StepName, StepEntry] = {
 
 def step_module(step: StepName) -> StepModule:
     """Import a step; this is when its libraries are imported."""
-    return cast("StepModule", import_module(f"include.steps.{step.value}"))
+    return cast("StepModule", import_module(f"include.steps.{step.value}.step"))

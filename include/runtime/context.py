@@ -7,10 +7,10 @@ from functools import cached_property
 from include.contract.command import StepCommand
 from include.contract.partition import Grain, Partition
 from include.contract.receipt import Json, State
+from include.runtime.events import EventLog
+from include.runtime.receipts import ReceiptReader
 from include.spec.project import ProjectSpec
-from include.steps.events import EventLog
-from include.steps.evidence import Evidence
-from include.stores.from_env import Stores
+from include.stores.installation import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class StepContext:
         return dict(self.command.options)
 
     @cached_property
-    def evidence(self) -> Evidence:
+    def receipts(self) -> ReceiptReader:
         """Receipts of other steps."""
-        return Evidence(objects=self.stores.objects, project=self.spec.name)
+        return ReceiptReader(objects=self.stores.objects, project=self.spec.name)
 
 
 @dataclass(frozen=True, kw_only=True)

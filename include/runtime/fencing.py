@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from include.steps.lease import Lease
-from include.stores.from_env import Stores
-from include.stores.protocols import RunStatus
+from include.runtime.lease import Lease
+from include.stores.installation import Stores
+from include.stores.registry.protocol import RunStatus
 
 if TYPE_CHECKING:
-    from include.stores.artifacts import ArtifactStore
-    from include.stores.protocols import MetricsStore, ObjectStore, RegistryStore, TableStore
-    from include.stores.serving import ServingStore
+    from include.stores.artifacts.protocol import ArtifactStore
+    from include.stores.metrics.protocol import MetricsStore
+    from include.stores.objects.protocol import ObjectStore
+    from include.stores.registry.protocol import RegistryStore
+    from include.stores.serving.protocol import ServingStore
+    from include.stores.tables.protocol import TableStore
 
 SEEN_WITHIN_SECONDS = 5.0
 """How old a look at the lease may be before what nobody sees yet is written."""

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from include.contract.command import StepCommand
+from include.coordination.leases import LEASE_SECONDS, Leases
 from include.errors import LeaseLostError, PlatformError, TemporaryError
-from include.stores.leases import LEASE_SECONDS, Leases
-from include.stores.protocols import ObjectStore
+from include.stores.objects.protocol import ObjectStore
 
 LOOK_SECONDS = 10.0
 """How soon a step that works sees that it was called off or overtaken."""

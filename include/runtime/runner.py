@@ -7,12 +7,12 @@ receipt, and is done again, or a receipt, and is found done. One whose lease is 
 says how it ended.
 """
 
-import hashlib
 import socket
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from include.contract.digest import digest_of
 from include.contract.layout import outcome_key, receipt_key
 from include.contract.receipt import (
     ModelState,
@@ -25,12 +25,12 @@ from include.contract.receipt import (
     identity_of,
 )
 from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError, TemporaryError
-from include.steps.catalogue import step_module
-from include.steps.context import Plan, StepContext, Work
-from include.steps.fencing import FencedStores
-from include.steps.lease import Lease
-from include.steps.stopping import Unstopped
-from include.stores.metrics import report_outcome
+from include.runtime.catalogue import step_module
+from include.runtime.context import Plan, StepContext, Work
+from include.runtime.fencing import FencedStores
+from include.runtime.lease import Lease
+from include.runtime.shutdown import Unstopped
+from include.stores.metrics.statsd import report_outcome
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _receipt(context: StepContext, plan: Plan, work: Work, *, identity: str, sta
 
 def _holds(context: StepContext, plan: Plan, key: str) -> bool:
     """Whether the outputs of a receipt of the same work are still what it says."""
-    receipt = context.evidence.receipt(key)
+    receipt = context.receipts.receipt(key)
     changed = [state.name for state in receipt.outputs if not _unchanged(context, state)]
     if changed:
         context.events.warn("outputs of the receipt are gone or changed; the work is done again", outputs=changed)
@@ -158,7 +158,7 @@ def _unchanged(context: StepContext, state: State) -> bool:
     objects = context.stores.objects
     if not objects.exists(state.name):
         return False
-    return f"sha256:{hashlib.sha256(objects.get(state.name)).hexdigest()}" == state.digest
+    return digest_of(objects.get(state.name)) == state.digest
 
 
 def _outcome(

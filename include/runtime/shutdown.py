@@ -20,7 +20,7 @@ from pathlib import Path
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError
-from include.steps.lease import Lease
+from include.runtime.lease import Lease
 
 CONCLUSION_SECONDS = 10.0
 """How long a step that is writing its receipt or its outcome may finish that."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from include.contract import settings
 from include.errors import ConfigurationError
-from include.steps.context import StepContext
+from include.runtime.context import StepContext
 
 WAITING = ("OMP_WAIT_POLICY", "passive")
 """

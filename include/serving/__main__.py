@@ -53,8 +53,8 @@ def _serve(given: argparse.Namespace) -> None:
     # Imported only now: numpy reads the number of threads once.
     from pydantic import ValidationError
 
-    from include.serving.worker import WorkerPlan, run_worker
-    from include.stores.serving_settings import ServingSettings
+    from include.serving.processes.worker import WorkerPlan, run_worker
+    from include.stores.serving.settings import ServingSettings
 
     try:
         settings = ServingSettings.model_validate_json(given.settings)

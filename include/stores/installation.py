@@ -10,9 +10,12 @@ from include.contract import settings
 from include.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from include.stores.artifacts import ArtifactStore
-    from include.stores.protocols import MetricsStore, ObjectStore, RegistryStore, TableStore
-    from include.stores.serving import ServingStore
+    from include.stores.artifacts.protocol import ArtifactStore
+    from include.stores.metrics.protocol import MetricsStore
+    from include.stores.objects.protocol import ObjectStore
+    from include.stores.registry.protocol import RegistryStore
+    from include.stores.serving.protocol import ServingStore
+    from include.stores.tables.protocol import TableStore
 
 
 @dataclass(frozen=True)
@@ -24,28 +27,28 @@ class Stores:
     @cached_property
     def tables(self) -> "TableStore":
         """Tables of partitions."""
-        from include.stores.tables import open_tables
+        from include.stores.tables.delta import open_tables
 
         return open_tables(self.setting(settings.TABLES_URI))
 
     @cached_property
     def objects(self) -> "ObjectStore":
         """Write-once documents."""
-        from include.stores.objects import open_objects
+        from include.stores.objects.open import open_objects
 
         return open_objects(self.setting(settings.OBJECTS_URI))
 
     @cached_property
     def registry(self) -> "RegistryStore":
         """The model registry."""
-        from include.stores.registry import open_registry
+        from include.stores.registry.open import open_registry
 
         return open_registry(self.setting(settings.TRACKING_URI))
 
     @cached_property
     def serving(self) -> "ServingStore":
         """The model server."""
-        from include.stores.serving import open_serving
+        from include.stores.serving.open import open_serving
 
         return open_serving(self.setting(settings.SERVING_URI), self.environment)
 
@@ -55,14 +58,14 @@ class Stores:
         registry = self.environment.get(settings.REGISTRY)
         if not registry:
             return None
-        from include.stores.artifacts import open_artifacts
+        from include.stores.artifacts.open import open_artifacts
 
         return open_artifacts(registry, self.environment)
 
     @cached_property
     def metrics(self) -> "MetricsStore":
         """StatsD, or nothing where it is not set."""
-        from include.stores.metrics import open_metrics
+        from include.stores.metrics.statsd import open_metrics
 
         return open_metrics(self.environment.get(settings.STATSD))
 

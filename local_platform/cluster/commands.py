@@ -4,18 +4,19 @@ import os
 import time
 from collections.abc import Sequence
 
-from include.stores.from_env import Stores
-from local_platform import job, lifecycle, ports
+from include.stores.installation import Stores
 from local_platform.cluster import environment, manifests, ownership, pods
+from local_platform.cluster.backing_services.passwords import MLFLOW_STEPS
+from local_platform.cluster.backing_services.passwords import provide as provide_passwords
 from local_platform.cluster.kubectl import Kubectl
-from local_platform.cluster.passwords import MLFLOW_STEPS
-from local_platform.cluster.passwords import provide as provide_passwords
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.cluster.start import ClusterStart
 from local_platform.console import Console, seconds
-from local_platform.fleet import exclusive
+from local_platform.demo import job
 from local_platform.locations import State
-from local_platform.services import Settings
+from local_platform.services import lifecycle, ports
+from local_platform.services.fleet import exclusive
+from local_platform.services.services import Settings
 
 PORTS = (*ports.NAMES, "postgres")
 DELETE_SECONDS, AIR_SECONDS = 300.0, 30.0

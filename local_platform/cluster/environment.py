@@ -8,12 +8,12 @@ from pathlib import Path
 import yaml
 
 from include.contract import settings as names
-from local_platform import environment
 from local_platform.cluster import manifests
-from local_platform.cluster.databases import AIRFLOW, DRIVER, Databases
+from local_platform.cluster.backing_services.databases import AIRFLOW, DRIVER, Databases
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.locations import REPOSITORY
-from local_platform.services import Settings
+from local_platform.services import environment
+from local_platform.services.services import Settings
 
 KUBERNETES_CONNECTION = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
 CHART = REPOSITORY / "helm-values" / "airflow.yaml"

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from local_platform.cluster.databases import MLFLOW, MLFLOW_AUTH, Databases
+from local_platform.cluster.backing_services.databases import MLFLOW, MLFLOW_AUTH, Databases
+from local_platform.cluster.backing_services.passwords import MLFLOW_STEPS, Passwords
 from local_platform.cluster.kubectl import APPLY, Kubectl
 from local_platform.cluster.ownership import INSTALLATION, marked
-from local_platform.cluster.passwords import MLFLOW_STEPS, Passwords
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.locations import REPOSITORY
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from include.contract.receipt import Outcome
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from local_platform.airflow_api import AirflowApi, TaskInstance
+from include.runtime.receipts import ReceiptReader
 from local_platform.console import seconds
-from local_platform.summary import Blocks, Findings, all_runs
-from local_platform.year_job import Done
+from local_platform.demo.airflow_api import AirflowApi, TaskInstance
+from local_platform.demo.summary import Blocks, Findings, all_runs
+from local_platform.demo.year_job import Done
 
 
-def blocks(api: AirflowApi, done: Done, evidence: Evidence) -> Blocks:
+def blocks(api: AirflowApi, done: Done, evidence: ReceiptReader) -> Blocks:
     """Blocks of the summary: how long pods took, and from where the served model comes."""
     tasks = [task for dag, runs in done.runs.items() for task in api.tasks(dag, [run.run for run in runs])]
     findings = Findings(evidence, all_runs(done))

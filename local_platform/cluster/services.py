@@ -4,13 +4,13 @@ import sys
 from collections.abc import Callable
 
 from include.spec.load import load_project
-from local_platform import environment, services
 from local_platform.cluster import manifests
 from local_platform.cluster.environment import Cluster, airflow_environment
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import KUBECONFIG
-from local_platform.services import Service, Settings
-from local_platform.year_job import PROJECT
+from local_platform.demo.year_job import PROJECT
+from local_platform.services import environment, services
+from local_platform.services.services import Service, Settings
 
 SERVING_PORT = 8080
 FORWARD = "local_platform.cluster.forward"

@@ -9,33 +9,24 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from local_platform import images, lifecycle
-from local_platform.cluster import (
-    access,
-    bucket,
-    databases,
-    environment,
-    manifests,
-    mlflow_users,
-    ownership,
-    passwords,
-    services,
-    workloads,
-)
-from local_platform.cluster.databases import Databases
+from local_platform import images
+from local_platform.cluster import access, environment, manifests, ownership, services, workloads
+from local_platform.cluster.backing_services import bucket, databases, mlflow_users, passwords
+from local_platform.cluster.backing_services.databases import Databases
+from local_platform.cluster.backing_services.passwords import Passwords
+from local_platform.cluster.backing_services.postgres import OwnPostgres
 from local_platform.cluster.environment import Cluster
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.manifests import Overlay
-from local_platform.cluster.passwords import Passwords
-from local_platform.cluster.postgres import OwnPostgres
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.console import Console, seconds
-from local_platform.fleet import Fleet
 from local_platform.images import Registry
-from local_platform.lifecycle import Change
 from local_platform.locations import State, bundle
-from local_platform.ports import LOOPBACK
-from local_platform.services import Settings
+from local_platform.services import lifecycle
+from local_platform.services.fleet import Fleet
+from local_platform.services.lifecycle import Change
+from local_platform.services.ports import LOOPBACK
+from local_platform.services.services import Settings
 
 TARGETS = ("step", "serving", "mlflow")
 """Airflow itself runs on this machine."""

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from include.contract.layout import outcomes_prefix
 from include.contract.receipt import Outcome, OutcomeStatus
-from include.steps.evidence import Evidence
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
-from local_platform.fleet import tail
+from include.runtime.receipts import ReceiptReader
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.demo.watch import first_failure
 from local_platform.locations import State
-from local_platform.watch import first_failure
+from local_platform.services.fleet import tail
 
 
-def explain(api: AirflowApi, state: State, evidence: Evidence, failed: Sequence[DagRun]) -> str:
+def explain(api: AirflowApi, state: State, evidence: ReceiptReader, failed: Sequence[DagRun]) -> str:
     """Lines for a person: which task failed, what it said, where to read on."""
     task = first_failure(api, failed)
     if task is None:
@@ -31,7 +31,7 @@ def log_of(state: State, task: TaskInstance) -> Path:
     return folder / f"attempt={task.try_number}.log"
 
 
-def _message(evidence: Evidence, task: TaskInstance) -> str:
+def _message(evidence: ReceiptReader, task: TaskInstance) -> str:
     """The one line that the step itself wrote down, if it came so far."""
     prefix = outcomes_prefix(evidence.project, task.run, task.task)
     for key in reversed(evidence.objects.list(prefix)):

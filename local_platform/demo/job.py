@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable
 
+from include.runtime.receipts import ReceiptReader
 from include.spec.load import load_project
-from include.steps.evidence import Evidence
-from include.stores.from_env import Stores
-from local_platform import served_model, summary
-from local_platform.airflow_api import AirflowApi
+from include.stores.installation import Stores
 from local_platform.console import Console
-from local_platform.failure import explain
-from local_platform.services import Settings
-from local_platform.year_job import PROJECT, SCORED, Done, RunsFailedError, YearJob
+from local_platform.demo import served_model, summary
+from local_platform.demo.airflow_api import AirflowApi
+from local_platform.demo.failure import explain
+from local_platform.demo.year_job import PROJECT, SCORED, Done, RunsFailedError, YearJob
+from local_platform.services.services import Settings
 
 ASKED_ROWS = 5
 PATIENCE_SECONDS = 20.0
@@ -23,7 +23,7 @@ def run(
     stores: Stores,
     console: Console,
     is_well: Callable[[], None],
-    add: Callable[[AirflowApi, Done, Evidence], summary.Blocks] = summary.nothing,
+    add: Callable[[AirflowApi, Done, ReceiptReader], summary.Blocks] = summary.nothing,
 ) -> int:
     """
     Do the job and print what came of it.
@@ -34,7 +34,7 @@ def run(
     :return: exit code: 0 only if all of it happened.
     """
     api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
-    evidence = Evidence(stores.objects, PROJECT)
+    evidence = ReceiptReader(stores.objects, PROJECT)
     job = YearJob(api, console, is_well)
     try:
         done = job.do()

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.contract.layout import Layer, bundle_prefix, table_name
 from include.spec.project import ProjectSpec
-from include.stores.from_env import Stores
+from include.stores.installation import Stores
 from local_platform.errors import JobFailedError
 
 TIMEOUT_SECONDS = 30.0

@@ -8,12 +8,12 @@ from typing import Any
 from include.contract.layout import outcomes_prefix
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from local_platform.airflow_api import AirflowApi, DagRun
+from include.runtime.receipts import ReceiptReader
 from local_platform.console import seconds
-from local_platform.served_model import Answer, Identity
-from local_platform.services import Settings
-from local_platform.year_job import Done
+from local_platform.demo.airflow_api import AirflowApi, DagRun
+from local_platform.demo.served_model import Answer, Identity
+from local_platform.demo.year_job import Done
+from local_platform.services.services import Settings
 
 METRIC = "roc_auc"
 Blocks = Mapping[str, Iterable[str]]
@@ -23,7 +23,7 @@ Blocks = Mapping[str, Iterable[str]]
 class Findings:
     """The outcomes and receipts of some runs."""
 
-    def __init__(self, evidence: Evidence, runs: Iterable[DagRun]) -> None:
+    def __init__(self, evidence: ReceiptReader, runs: Iterable[DagRun]) -> None:
         self._evidence = evidence
         last: dict[tuple[str, str, str], Outcome] = {}
         for run in runs:
@@ -53,12 +53,12 @@ class Told:
     """What the summary is made from."""
 
     done: Done
-    evidence: Evidence
+    evidence: ReceiptReader
     identity: Identity
     answers: Sequence[Answer]
 
 
-def nothing(_api: AirflowApi, _done: Done, _evidence: Evidence) -> Blocks:
+def nothing(_api: AirflowApi, _done: Done, _evidence: ReceiptReader) -> Blocks:
     """No blocks beyond those that every summary has."""
     return {}
 
@@ -161,7 +161,7 @@ def _time(done: Done, findings: Findings) -> Iterator[str]:
         yield f"{outcome.step} {outcome.subject} had nothing to do: {outcome.message}"
 
 
-def _places(settings: Settings, findings: Findings, evidence: Evidence) -> Iterator[str]:
+def _places(settings: Settings, findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
         results: Any = receipt.results
         yield f"{'model card':<20} {evidence.objects.url(results['reports']['html'])}"

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console, seconds
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 
 POLL_SECONDS = 1.0
 SIGNS = {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from include.contract.partition import Grain, Partition
 from include.spec.load import load_project
-from local_platform.airflow_api import AirflowApi, DagRun
 from local_platform.console import Console, seconds
+from local_platform.demo.airflow_api import AirflowApi, DagRun
+from local_platform.demo.watch import Watch, Watched
 from local_platform.errors import AirflowApiError, JobFailedError
-from local_platform.watch import Watch, Watched
 
 if TYPE_CHECKING:
     from include.spec.project import ProjectSpec

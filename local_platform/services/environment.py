@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from include.contract import settings
 from local_platform.bootstrap import clean_environment
-from local_platform.credentials import USERS, Credentials
 from local_platform.locations import STATE_VARIABLE, State, bundle
-from local_platform.ports import LOOPBACK, Ports
+from local_platform.services.credentials import USERS, Credentials
+from local_platform.services.ports import LOOPBACK, Ports
 
 BUNDLE = "ml-platform"
 PATIENCE_SECONDS = 60

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from local_platform import guard, processes
 from local_platform.console import Console, seconds
 from local_platform.errors import PlatformBusyError, PlatformStartError
 from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
-from local_platform.processes import Process
-from local_platform.services import Service
+from local_platform.services import guard, processes
+from local_platform.services.processes import Process
+from local_platform.services.services import Service
 
 HEALTH_SECONDS = 180.0
 POLL_SECONDS = 0.1

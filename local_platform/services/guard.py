@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from local_platform.processes import Process, descendants
+from local_platform.services.processes import Process, descendants
 
 DETACH = b"D"
 PR_SET_CHILD_SUBREAPER = 36
@@ -134,7 +134,7 @@ def _become_subreaper() -> None:
 
 def main() -> int:
     """Read the command line, guard the service."""
-    parser = argparse.ArgumentParser(prog="python -m local_platform.guard")
+    parser = argparse.ArgumentParser(prog="python -m local_platform.services.guard")
     parser.add_argument("--name", required=True)
     parser.add_argument("--record", required=True, type=Path, help="file that says who guards what while it runs")
     parser.add_argument("--grace-seconds", type=float, default=10.0)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from local_platform import credentials, fleet, ports, services
 from local_platform.console import Console, seconds
 from local_platform.errors import PlatformStartError
-from local_platform.fleet import Fleet
 from local_platform.locations import State
-from local_platform.services import Settings
+from local_platform.services import credentials, fleet, ports, services
+from local_platform.services.fleet import Fleet
+from local_platform.services.services import Settings
 
 LOCK_SECONDS = 30.0
 

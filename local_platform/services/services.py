@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local_platform import environment
-from local_platform.credentials import Credentials
 from local_platform.locations import State
-from local_platform.ports import LOOPBACK, Ports
+from local_platform.services import environment
+from local_platform.services.credentials import Credentials
+from local_platform.services.ports import LOOPBACK, Ports
 
 PROBE_SECONDS = 30.0
 BIN = Path(sys.executable).parent
@@ -107,14 +107,14 @@ def independent(settings: Settings) -> list[Service]:
         ),
         Service(
             name="fork-server",
-            words=(sys.executable, "-m", "include.steps.fork_server", "--socket", str(forks)),
+            words=(sys.executable, "-m", "include.runtime.forking.server", "--socket", str(forks)),
             variables=steps,
             is_ready=lambda: _listens(forks),
         ),
         Service(
             name="model-server",
             words=(
-                sys.executable, "-m", "include.serving.supervisor", *supervisor, "--port", str(ports.serving),
+                sys.executable, "-m", "include.serving.processes.supervisor", *supervisor, "--port", str(ports.serving),
             ),
             variables=steps,
             is_ready=lambda: _listens(control),

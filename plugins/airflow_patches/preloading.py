@@ -23,14 +23,14 @@ LOCAL_BUNDLE = "LocalDagBundle"
 PACKAGES = ("include", "plugins")
 MODULES = (
     "airflow.dag_processing.dagbag",
-    "include.stores.from_env",
-    "include.stores.objects",
+    "include.stores.installation",
+    "include.stores.objects.directory",
     "plugins.pipelines.data",
     "plugins.pipelines.projects",
     "plugins.pipelines.scoring",
     "plugins.pipelines.training",
 )
-OF_PODS = ("boto3", "plugins.operators.pod_step", "plugins.pipelines.maintenance")
+OF_PODS = ("boto3", "plugins.operators.pod.step", "plugins.pipelines.maintenance")
 """Further modules where steps are pods: without them each task would spend a second and a half on them."""
 _stamps: dict[Path, tuple[int, int]] = {}
 
@@ -43,7 +43,7 @@ def preload(root: Path) -> None:
         return
     # Stamped before anything is imported: a file that changes while it is read is then seen as changed.
     _stamps.update((path, _stamp(path)) for package in PACKAGES for path in (root / package).rglob("*.py"))
-    import_module("plugins.supervising").see_ends_at_once()
+    import_module("plugins.airflow_patches.supervising").see_ends_at_once()
     get_listener_manager()  # kept: a task otherwise looks for plugins again
     for name in MODULES:
         import_module(name)

@@ -8,7 +8,7 @@ from airflow.sdk import BaseHook
 from include.contract.command import StepCommand
 
 if TYPE_CHECKING:
-    from include.stores.protocols import ObjectStore
+    from include.stores.objects.protocol import ObjectStore
 
 CALL_OFF_SECONDS = 3.0
 """How long the store may be away when a try is called off: Airflow gives a task that is to end 5 s in all."""
@@ -23,7 +23,7 @@ class ObjectStoreHook(BaseHook):
 
         :raises ConfigurationError: if it names none.
         """
-        from include.stores.from_env import Stores
+        from include.stores.installation import Stores
 
         return Stores().objects
 
@@ -33,8 +33,8 @@ class ObjectStoreHook(BaseHook):
 
         :raises TemporaryError: if the store does not answer soon.
         """
-        from include.stores.leases import revoke
-        from include.stores.objects_s3 import S3Objects
+        from include.coordination.leases import revoke
+        from include.stores.objects.s3 import S3Objects
 
         objects = self.get_conn()
         revoke(

@@ -10,7 +10,7 @@ from include.contract import settings
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, near
 from include.spec.project import ProjectSpec
-from plugins.operators.local_step import LocalStepOperator
+from plugins.operators.local.operator import LocalStepOperator
 
 LOCAL = "local"
 KUBERNETES = "kubernetes"
@@ -71,6 +71,6 @@ def _operator() -> type[BaseOperator]:
     if execution_mode() == LOCAL:
         return LocalStepOperator
     # 2,000 modules and 1.3 s, which only an installation with a cluster pays.
-    from plugins.operators.pod_step import PodStepOperator
+    from plugins.operators.pod.step import PodStepOperator
 
     return PodStepOperator

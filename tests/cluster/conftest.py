@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import releases, running_platform
-from tests.cluster.releases import Released
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster import releases, running_platform
+from tests.support.cluster.releases import Released
+from tests.support.cluster.running_platform import ClusterPlatform
 
 TIMEOUT_SECONDS = 3600
 """The first test of a session waits until images are built and the platform is up."""

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.cluster import running_platform
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster import running_platform
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [
     pytest.mark.needs("cluster"),

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from local_platform.locations import REPOSITORY
-from tests.cluster.openapi_schemas import write_schemas
+from tests.support.cluster.openapi_schemas import write_schemas
 
 pytestmark = pytest.mark.needs("cluster")
 

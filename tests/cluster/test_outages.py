@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from include.stores.from_env import Stores
-from include.stores.protocols import RunStatus
-from include.stores.serving_versions import sealed_version
-from local_platform import failure
-from local_platform.airflow_api import DagRun
+from include.governance.versions import sealed_version
+from include.runtime.receipts import ReceiptReader
+from include.stores.installation import Stores
+from include.stores.registry.protocol import RunStatus
 from local_platform.cluster.manifests import MLFLOW_NAME, PLATFORM, STEPS
-from plugins.operators.pod_name import RUN_ID
-from tests.cluster import fault_project, published, releases, running_platform
-from tests.cluster.cut_way import OUTAGE_SECONDS
-from tests.cluster.releases import Released
-from tests.cluster.running_platform import ClusterPlatform
+from local_platform.demo import failure
+from local_platform.demo.airflow_api import DagRun
+from plugins.operators.pod.name import RUN_ID
+from tests.support.cluster import fault_project, published, releases, running_platform
+from tests.support.cluster.cut_way import OUTAGE_SECONDS
+from tests.support.cluster.releases import Released
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 
@@ -71,7 +71,9 @@ def end_well(platform: ClusterPlatform, stores: Stores, run: DagRun, reason: str
     """
     ended = platform.wait(run)
     if ended.state == "failed":
-        said = failure.explain(platform.airflow, platform.state, Evidence(stores.objects, fault_project.NAME), [ended])
+        said = failure.explain(
+            platform.airflow, platform.state, ReceiptReader(stores.objects, fault_project.NAME), [ended]
+        )
         assert re.search(reason, said), said
         platform.clear_failed(ended)
         ended = platform.wait(run)
@@ -152,7 +154,7 @@ def test_mlflow_is_away_for_longer_than_all_tries_wait(
 
 def require_one_training(stores: Stores, partition: str) -> None:
     """Fail unless each step has one receipt, and the model one version."""
-    evidence = Evidence(stores.objects, fault_project.NAME)
+    evidence = ReceiptReader(stores.objects, fault_project.NAME)
     for step in (StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE):
         assert len(list(evidence.receipts(step, partition))) == 1, step
     versions = stores.registry.versions("fault_parcels", {})

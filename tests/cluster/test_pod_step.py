@@ -14,17 +14,17 @@ from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import models as k8s
 
 from local_platform import images
-from local_platform.airflow_api import DagRun
 from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
-from plugins.operators.pod_api import PodApi
-from plugins.operators.pod_call import pod_call
-from plugins.operators.pod_name import MANAGED_BY, MANAGER, SELECTOR, TASK
-from plugins.operators.pod_step import PodStepOperator
+from local_platform.demo.airflow_api import DagRun
+from plugins.operators.pod.api import PodApi
+from plugins.operators.pod.call import pod_call
+from plugins.operators.pod.name import MANAGED_BY, MANAGER, SELECTOR, TASK
+from plugins.operators.pod.step import PodStepOperator
 from plugins.operators.step_call import StepCall
-from tests.cluster.airflow_world import CANARY, DAG, World, airflow_world, setting, wait_until
-from tests.cluster.stand_in_image import stand_in
-from tests.pod_world import context
+from tests.support.cluster.airflow_world import CANARY, DAG, World, airflow_world, setting, wait_until
+from tests.support.cluster.stand_in_image import stand_in
+from tests.support.worlds.pod_world import context
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]
 CALL = StepCall(step="score", project="flights", partition="2013-09", options={})

@@ -8,18 +8,19 @@ import pytest
 
 from include.contract.layout import Layer, table_name
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from include.steps.releasing.ledger import Ledger
-from include.stores.from_env import Stores
-from include.stores.serving_versions import champion, sealed_bundle
-from local_platform import served_model
+from include.governance.ledger import Ledger
+from include.governance.versions import champion
+from include.runtime.receipts import ReceiptReader
+from include.stores.installation import Stores
+from include.stores.objects.bundles import sealed_bundle
 from local_platform.cluster.manifests import SERVING
 from local_platform.cluster.services import SERVING_PORT
-from plugins.operators.pod_name import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
-from tests.cluster import by_hand, fault_project, published, releases
-from tests.cluster.cluster_kit import CLIENTS, namespace, running, wait_for
-from tests.cluster.releases import Released
-from tests.cluster.running_platform import ClusterPlatform
+from local_platform.demo import served_model
+from plugins.operators.pod.name import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
+from tests.support.cluster import by_hand, fault_project, published, releases
+from tests.support.cluster.cluster_kit import CLIENTS, namespace, running, wait_for
+from tests.support.cluster.releases import Released
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 
@@ -53,7 +54,7 @@ def test_the_second_training_replaces_the_first(cluster_platform: ClusterPlatfor
 def test_the_packaged_model_is_an_artifact_that_the_pods_mount(
     cluster_platform: ClusterPlatform, released: Released, stores: Stores
 ) -> None:
-    evidence = Evidence(stores.objects, fault_project.NAME)
+    evidence = ReceiptReader(stores.objects, fault_project.NAME)
     run = next(one for one in reversed(released.runs) if one.dag.endswith("_training"))
     last = releases.DAYS[releases.DAYS.index(releases.SCORED) - 1]
     packaged, deployed = (evidence.of_run(step, run.run, last) for step in (StepName.PACKAGE, StepName.DEPLOY))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 

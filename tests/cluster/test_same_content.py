@@ -10,9 +10,9 @@ import pytest
 from include.contract import settings
 from include.contract.layout import Layer, table_name
 from include.spec.load import load_project
-from include.stores.from_env import Stores
+from include.stores.installation import Stores
 from local_platform import cli
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 

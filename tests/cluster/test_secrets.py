@@ -10,12 +10,12 @@ import secrets
 import pyarrow as pa
 import pytest
 
-from include.stores.from_env import Stores
-from include.stores.protocols import RunStatus
+from include.stores.installation import Stores
+from include.stores.registry.protocol import RunStatus
 from local_platform.cluster.manifests import STEPS
-from tests.cluster import searched
-from tests.cluster.releases import Released
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster import searched
+from tests.support.cluster.releases import Released
+from tests.support.cluster.running_platform import ClusterPlatform
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 

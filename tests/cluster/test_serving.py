@@ -15,21 +15,29 @@ from kubernetes import client as kubernetes_client
 from include.contract import settings as names
 from include.contract.layout import bundle_prefix
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError
-from include.stores.artifacts import ArtifactStore, open_artifacts
-from include.stores.cluster_api import AUTOSCALER, BUDGET, DEPLOYMENT, EVENT, POD, POLICY, SERVICE, Cluster
-from include.stores.model_files import MANIFEST, Bundle, largest_difference
-from include.stores.objects import open_objects
-from include.stores.serving import record_of
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_kubernetes import KubernetesServing
-from include.stores.serving_manifests import IMAGE_VOLUME, INIT_CONTAINER
-from include.stores.serving_settings import Placement, ServingSettings
+from include.packaging.files import MANIFEST, Bundle, largest_difference
+from include.stores.artifacts.open import open_artifacts
+from include.stores.artifacts.protocol import ArtifactStore
+from include.stores.kubernetes.client import AUTOSCALER, BUDGET, DEPLOYMENT, EVENT, POD, POLICY, SERVICE, Cluster
+from include.stores.objects.open import open_objects
+from include.stores.serving.control import ModelRecord, record_of
+from include.stores.serving.kubernetes import KubernetesServing
+from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER
+from include.stores.serving.settings import Placement, ServingSettings
 from local_platform.console import Console
 from local_platform.images import Registry, provide
 from local_platform.locations import REPOSITORY
-from tests.cluster.cluster_kit import CLIENTS, make_secret, namespace, running, s3_environment, setting, wait_for
-from tests.serving_bundles import bundle, contradicting, split_body
-from tests.serving_bundles import rows as some_rows
+from tests.support.cluster.cluster_kit import (
+    CLIENTS,
+    make_secret,
+    namespace,
+    running,
+    s3_environment,
+    setting,
+    wait_for,
+)
+from tests.support.serving_bundles import bundle, contradicting, split_body
+from tests.support.serving_bundles import rows as some_rows
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.timeout(900)]
 
@@ -39,9 +47,9 @@ BUILT = ("step", "serving")
 NOWHERE = "@sha256:" + "0" * 64
 DEPLOY = """
 import json, os, time
-from include.stores.from_env import Stores
-from include.stores.serving_settings import Placement, ServingSettings
-from include.stores.serving_versions import sealed_bundle
+from include.stores.installation import Stores
+from include.stores.serving.settings import Placement, ServingSettings
+from include.stores.objects.bundles import sealed_bundle
 stores, began = Stores(), time.monotonic()
 bundle = sealed_bundle(stores.objects, "flights", os.environ["DIGEST"])
 placement = Placement(artifact=os.environ["ARTIFACT"], cpu=0.1, memory="512Mi")

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from local_platform import credentials, ports, services
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console
-from local_platform.fleet import Fleet
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.locations import State
-from tests.step_bundle import Bundle, fork_server, make_bundle, wait_until
+from local_platform.services import credentials, ports, services
+from local_platform.services.fleet import Fleet
+from tests.support.step_bundle import Bundle, fork_server, make_bundle, wait_until
 
 SECONDS = 150.0
 

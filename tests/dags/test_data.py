@@ -6,7 +6,7 @@ import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
 from include.spec.load import load_project, project_names
-from tests.step_bundle import wait_until
+from tests.support.step_bundle import wait_until
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Airflow

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
-from tests.step_bundle import make_bundle
+from tests.support.step_bundle import make_bundle
 
 pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_platform.errors import AirflowApiError
-from tests.step_bundle import all_gone, wait_until
+from tests.support.step_bundle import all_gone, wait_until
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Airflow

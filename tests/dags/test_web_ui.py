@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from local_platform import credentials, ports
 from local_platform.locations import State
+from local_platform.services import credentials, ports
 from tests.conftest import TOOLS
-from tests.step_bundle import wait_until
+from tests.support.step_bundle import wait_until
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Airflow

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from include.contract.step_names import StepName
-from include.stores.metrics import NAMES, MetricName, StepMetric, of_step
+from include.stores.metrics.statsd import NAMES, MetricName, StepMetric, of_step
 from local_platform.locations import REPOSITORY
 
 FILE = REPOSITORY / "helm-values" / "cluster" / "base" / "statsd" / "mapping.yaml"

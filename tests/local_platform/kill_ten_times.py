@@ -20,10 +20,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from include.contract import settings  # noqa: E402 (the repository is found first)
-from include.stores.from_env import Stores  # noqa: E402
-from local_platform import processes  # noqa: E402
+from include.stores.installation import Stores  # noqa: E402
 from local_platform.locations import STATE_VARIABLE  # noqa: E402
-from tests.whole_tables import faults_of  # noqa: E402
+from local_platform.services import processes  # noqa: E402
+from tests.support.whole_tables import faults_of  # noqa: E402
 
 SEED, KILLS = 7, 10
 MOMENTS_SECONDS = (1, 180)

@@ -12,7 +12,7 @@ import pytest
 from local_platform import bootstrap
 from local_platform.bootstrap import BootstrapError, Installation
 from local_platform.locations import REPOSITORY
-from local_platform.processes import Process, wait_until_gone
+from local_platform.services.processes import Process, wait_until_gone
 
 LOCKS = ("requirements.txt", "include/requirements.txt", "requirements-dev.txt")
 

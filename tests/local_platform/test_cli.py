@@ -19,14 +19,15 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
-from include.stores.from_env import Stores
-from local_platform import cli, processes
-from local_platform.airflow_api import AirflowApi
+from include.stores.installation import Stores
+from local_platform import cli
 from local_platform.console import Console
+from local_platform.demo.airflow_api import AirflowApi
 from local_platform.errors import AirflowApiError
-from local_platform.fleet import exclusive
 from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
-from tests.whole_tables import faults_of
+from local_platform.services import processes
+from local_platform.services.fleet import exclusive
+from tests.support.whole_tables import faults_of
 
 CLEANUP_SECONDS = 45.0
 MONTHS = [f"2013-{month:02d}" for month in range(1, 11)]

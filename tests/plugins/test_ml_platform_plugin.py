@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.contract.settings import EXECUTION
-from plugins import sweeping
+from plugins.airflow_patches import sweeping
 from plugins.ml_platform_plugin import SweepMiddleware, may_end_tasks
 from plugins.operators.step import KUBERNETES, LOCAL
 
@@ -117,7 +117,7 @@ def test_the_look_finds_the_platforms_code_by_the_plugins_folder(tmp_path: Path)
         "from unittest.mock import patch\n"
         "with patch('threading.Thread.start', autospec=True) as start:\n"
         "    sys.modules['ml_platform_plugin']._sweep_soon()\n"
-        "import plugins.operators.pod_sweep\n"
+        "import plugins.operators.pod.sweep\n"
         "print(start.call_count)"
     )
     assert in_fresh_process(code, cwd=tmp_path) == "1"

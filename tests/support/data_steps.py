@@ -12,15 +12,17 @@ import yaml
 from include.contract.command import StepCommand
 from include.contract.receipt import Receipt
 from include.contract.step_names import StepName
+from include.runtime.context import StepContext
+from include.runtime.events import EventLog
+from include.runtime.runner import Ending, run_step
 from include.spec.load import parse_project
 from include.spec.project import ProjectSpec
 from include.spec.sources import SourceSpec
-from include.steps.context import StepContext
-from include.steps.events import EventLog
-from include.steps.runtime import Ending, run_step
-from include.stores.from_env import Stores
-from include.stores.memory import MemoryObjects, MemoryTables
-from include.stores.protocols import ObjectStore, TableStore
+from include.stores.installation import Stores
+from include.stores.objects.memory import MemoryObjects
+from include.stores.objects.protocol import ObjectStore
+from include.stores.tables.memory import MemoryTables
+from include.stores.tables.protocol import TableStore
 
 HEADER = "order_id,customer,placed_at,amount,paid\n"
 CUSTOMERS = "customer,country\nann,US\nbob,FR\n"
@@ -146,7 +148,7 @@ class Shop:
 
     def receipt(self, ending: Ending) -> Receipt:
         assert ending.outcome.receipt is not None, ending.error
-        return self.context(StepName.VALIDATE, "2013-03").evidence.receipt(ending.outcome.receipt)
+        return self.context(StepName.VALIDATE, "2013-03").receipts.receipt(ending.outcome.receipt)
 
     def rows(self, table: str, partition: str = "2013-03") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables.read(f"shop/{table}", partition).to_pylist()

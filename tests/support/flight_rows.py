@@ -8,8 +8,8 @@ import pandas as pd
 
 from include.spec.load import load_project
 from include.spec.project import ProjectSpec
-from include.steps.feature_sources import SourceRows
-from tests.feature_world import arrow_table
+from include.steps.features.sources import SourceRows
+from tests.support.worlds.feature_world import arrow_table
 
 FLIGHT_COUNT = 4334
 """Flights of 1 to 5 January."""

@@ -11,12 +11,13 @@ from include.contract.command import StepCommand
 from include.contract.receipt import ModelState, Receipt, State
 from include.contract.step_names import StepName
 from include.errors import PlatformError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.events import EventLog
-from include.steps.runtime import Ending, run_step
-from include.stores.from_env import Stores
-from include.stores.memory import MemoryObjects, MemoryTables
-from tests.spec_kit import parsed
+from include.runtime.context import Plan, StepContext, Work
+from include.runtime.events import EventLog
+from include.runtime.runner import Ending, run_step
+from include.stores.installation import Stores
+from include.stores.objects.memory import MemoryObjects
+from include.stores.tables.memory import MemoryTables
+from tests.support.spec_kit import parsed
 
 TABLE = "shop/raw/parcels"
 ROWS = pa.table({"id": [1, 2, 3]})
@@ -73,7 +74,7 @@ class Bench:
         return run_step(self.context(**changes))
 
     def receipt(self, ending: Ending) -> Receipt:
-        return self.context().evidence.receipt(str(ending.outcome.receipt))
+        return self.context().receipts.receipt(str(ending.outcome.receipt))
 
     def keys(self, prefix: str) -> list[str]:
         return self.objects.list(prefix)

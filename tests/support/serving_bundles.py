@@ -21,10 +21,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from include.errors import PlatformError
-from include.stores.model_files import GOLDEN, MLMODEL, MODEL, Bundle, Golden, GoldenTable, dump_model, seal_bundle
-from include.stores.serving_control import StatusCommand, ask
+from include.packaging.files import GOLDEN, MLMODEL, MODEL, Bundle, Golden, GoldenTable, dump_model, seal_bundle
+from include.stores.serving.control import StatusCommand, ask
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INPUTS = (
     {"name": "carrier", "type": "string"},
     {"name": "origin", "type": "string"},
@@ -114,7 +114,7 @@ def running_supervisor(state: Path, control: Path, port: int = 0) -> Iterator[Ru
     arguments = ["--state", str(state), "--control", str(control), "--port", str(port)]
     with (state.parent / f"{state.name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "include.serving.supervisor", *arguments],
+            [sys.executable, "-m", "include.serving.processes.supervisor", *arguments],
             cwd=ROOT,
             env=clean_environment(),
             stdout=log,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BEHAVIOUR = "ML_TEST_BEHAVIOUR"
 WORDS = ("ingest", "validate", "profile", "features", "train", "evaluate", "package", "deploy", "score")
 STEP = """
@@ -19,7 +19,7 @@ import atexit, json, os, signal, subprocess, sys, time
 from pathlib import Path
 
 from include import errors
-from include.steps.context import Plan, Work
+from include.runtime.context import Plan, Work
 
 
 def plan(context):
@@ -142,11 +142,11 @@ def step_environment(bundle: Bundle, objects: Path, **more: str) -> dict[str, st
 @contextmanager
 def fork_server(bundle: Bundle, socket: Path, *, is_warm: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """A fork server of the bundle's code; not warm, it imports no data library, which none of these steps needs."""
-    words = ["-m", "include.steps.fork_server", "--socket", str(socket)]
+    words = ["-m", "include.runtime.forking.server", "--socket", str(socket)]
     if not is_warm:
         code = (
-            "import sys, include.steps.forking_warmup as warmup; warmup.LIBRARIES = ('json',); "
-            "import include.steps.fork_server as server; sys.exit(server.main(sys.argv[1:]))"
+            "import sys, include.runtime.forking.warmup as warmup; warmup.LIBRARIES = ('json',); "
+            "import include.runtime.forking.server as server; sys.exit(server.main(sys.argv[1:]))"
         )
         words = ["-c", code, "--socket", str(socket)]
     process = subprocess.Popen([sys.executable, *words], cwd=bundle.root, stderr=subprocess.PIPE)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from include.stores.protocols import TableStore
+from include.stores.tables.protocol import TableStore
 
 KEY = ("carrier", "flight", "time_hour")
 TABLES = ("flights/raw/flights", "flights/validated/flights", "flights/features/departure_delay_v1")

@@ -13,8 +13,8 @@ from typing import NoReturn
 from include.contract import settings
 from include.contract.fork_protocol import ForkRequest
 from include.errors import EXIT_BUG
-from include.steps.__main__ import main
-from include.steps.forking_warmup import ThreadPools
+from include.runtime.cli import main
+from include.runtime.forking.warmup import ThreadPools
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15

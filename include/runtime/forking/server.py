@@ -1,5 +1,5 @@
 """
-The fork server: ``python -m include.steps.fork_server --socket PATH``.
+The fork server: ``python -m include.runtime.forking.server --socket PATH``.
 
 A warm parent that has imported the data libraries and all steps, and forks one process a step, each the leader of its
 own session and process group. It has one thread, touches no data, listens on a Unix socket that only its own user may
@@ -32,10 +32,10 @@ from include.contract.fork_protocol import (
     answer_to_line,
 )
 from include.errors import ConfigurationError, PlatformError
-from include.steps.events import EventLog
-from include.steps.forking_child import CAUGHT, become_step, prctl
-from include.steps.forking_socket import listen, user_of
-from include.steps.forking_warmup import ROOT, ImportedCode, native_thread_pools, thread_count, warm_up
+from include.runtime.events import EventLog
+from include.runtime.forking.child import CAUGHT, become_step, prctl
+from include.runtime.forking.socket import listen, user_of
+from include.runtime.forking.warmup import ROOT, ImportedCode, native_thread_pools, thread_count, warm_up
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.02
@@ -273,13 +273,13 @@ def _group_exists(pid: int) -> bool:
 def begin_anew(path: Path, listener: socket.socket) -> NoReturn:
     """Become a server with the changed code; callers that connect meanwhile wait in the listener's queue."""
     os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 (it takes no keyword)
-    words = ["-m", "include.steps.fork_server", "--socket", str(path), "--listener", str(listener.fileno())]
+    words = ["-m", "include.runtime.forking.server", "--socket", str(path), "--listener", str(listener.fileno())]
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
 
 
 def main(arguments: Sequence[str]) -> int:
     """Warm up, then serve until SIGTERM; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m include.steps.fork_server")
+    parser = argparse.ArgumentParser(prog="python -m include.runtime.forking.server")
     parser.add_argument("--socket", required=True, type=Path, help="path of the Unix socket to listen on")
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)

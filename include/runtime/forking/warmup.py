@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from include.errors import ConfigurationError, foreign
+from include.runtime.catalogue import STEPS
+from include.runtime.threads import WAITING
 from include.spec.load import load_project, project_names
-from include.steps.catalogue import STEPS
-from include.steps.threads import WAITING
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.txt"
 LIBRARIES = (
     "boto3",
@@ -87,7 +87,7 @@ def warm_up() -> list[str]:
     os.environ.setdefault(*WAITING)
     os.environ.setdefault("MPLBACKEND", "Agg")
     failures = []
-    for name in [*LIBRARIES, *(f"include.steps.{step.value}" for step in STEPS)]:
+    for name in [*LIBRARIES, *(f"include.steps.{step.value}.step" for step in STEPS)]:
         try:
             import_module(name)
         except Exception as error:  # noqa: BLE001 (a broken step must not take the others' server down)

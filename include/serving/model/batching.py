@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from include.serving.columns import Columns, join_columns
+from include.serving.model.columns import Columns, join_columns
 from include.serving.request_error import RequestError
 from include.serving.service_metrics import ServiceMetrics
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.serving.columns import Columns, to_frame
+from include.serving.model.columns import Columns, to_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

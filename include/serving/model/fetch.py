@@ -1,5 +1,5 @@
 """
-Fetch one sealed bundle: ``python -m include.serving.fetch --project flights --digest sha256:… --to /model``.
+Fetch one sealed bundle: ``python -m include.serving.model.fetch --project flights --digest sha256:… --to /model``.
 
 Runs before the server in a pod where the bundle cannot be mounted. Every file is compared with its digest before it is
 written. Exit codes are those of ``include.errors``.
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.errors import EXIT_DONE, PlatformError
-from include.stores.from_env import Stores
-from include.stores.model_files import write_bundle
-from include.stores.serving_versions import sealed_bundle
+from include.packaging.files import write_bundle
+from include.stores.installation import Stores
+from include.stores.objects.bundles import sealed_bundle
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.fetch", description=__doc__)
+    found = argparse.ArgumentParser(prog="python -m include.serving.model.fetch", description=__doc__)
     found.add_argument("--project", required=True, help="the project whose model it is")
     found.add_argument("--digest", required=True, help="digest of the bundle, sha256:…")
     found.add_argument("--to", required=True, type=Path, help="folder to write the bundle into")

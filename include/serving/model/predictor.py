@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from include.errors import DataRejectedError, foreign
-from include.serving.columns import Columns, RawTable, Signature, to_frame
-from include.serving.direct import NotCoveredError, Predict, direct_predict
+from include.packaging.files import PARITY_TOLERANCE, Bundle, Golden, largest_difference
+from include.serving.model.columns import Columns, RawTable, Signature, to_frame
+from include.serving.model.direct import NotCoveredError, Predict, direct_predict
 from include.serving.request_error import RequestError
-from include.stores.model_files import PARITY_TOLERANCE, Bundle, Golden, largest_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """
-Load a bundle in this process and replay its golden rows: ``python -m include.serving.replay --bundle DIR --digest …``.
+Load a bundle in this process and replay its golden rows.
+
+``python -m include.serving.model.replay --bundle DIR --digest …``
 
 What the package step runs in a process of its own: nothing that the training process had in memory can help the model
 there. Exit code 0 and one line of JSON; 65 where the bundle is not what it should be or answers differently.
@@ -12,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.errors import EXIT_DONE, PlatformError
-from include.serving.predictor import load_predictor
-from include.stores.model_files import read_bundle
+from include.packaging.files import read_bundle
+from include.serving.model.predictor import load_predictor
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.replay", description=__doc__)
+    found = argparse.ArgumentParser(prog="python -m include.serving.model.replay", description=__doc__)
     found.add_argument("--bundle", required=True, type=Path, help="the bundle's folder")
     found.add_argument("--digest", required=True, help="digest that the bundle must have, sha256:…")
     return found

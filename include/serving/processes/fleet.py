@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.errors import DataRejectedError, PlatformError, TemporaryError, foreign
-from include.serving.closed_sign import ClosedSign
-from include.serving.fleet_state import FleetState, KeptModel, read_state, write_state
-from include.serving.worker_process import WorkerProcess
-from include.stores.serving_control import ModelRecord, ServingStatus
-from include.stores.serving_settings import ServingSettings
+from include.serving.processes.draining import ClosedSign
+from include.serving.processes.fleet_state import FleetState, KeptModel, read_state, write_state
+from include.serving.processes.worker_process import WorkerProcess
+from include.stores.serving.control import ModelRecord, ServingStatus
+from include.stores.serving.settings import ServingSettings
 
 _FIRST_WAIT_SECONDS = 0.25
 _LONGEST_WAIT_SECONDS = 30.0

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from include.errors import ConfigurationError, foreign
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.settings import ServingSettings
 
 
 class KeptModel(BaseModel):

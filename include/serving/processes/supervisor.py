@@ -1,9 +1,9 @@
 """
 Serve a model on one machine and change it without losing a request.
 
-``python -m include.serving.supervisor --state DIR --control SOCKET --host 127.0.0.1 --port 8080`` owns the public port
-and a control socket (the user's alone), runs one worker process a version, and brings the active version back when it
-starts.
+``python -m include.serving.processes.supervisor --state DIR --control SOCKET --host 127.0.0.1 --port 8080`` owns the
+public port and a control socket (the user's alone), runs one worker process a version, and brings the active version
+back when it starts.
 Exit code 78: the port or the control socket is taken, or the state is damaged; 0 after SIGTERM.
 """
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, PlatformError, foreign
-from include.serving.fleet import Fleet, say
-from include.stores.serving_control import (
+from include.serving.processes.fleet import Fleet, say
+from include.stores.serving.control import (
     REPLY_LIMIT_BYTES,
     ActivateCommand,
     Command,
@@ -43,7 +43,7 @@ _PORT_WAIT_SECONDS = 2.0
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.supervisor", description=__doc__)
+    found = argparse.ArgumentParser(prog="python -m include.serving.processes.supervisor", description=__doc__)
     found.add_argument("--state", required=True, type=Path, help="folder of the server's own state")
     found.add_argument("--control", required=True, type=Path, help="path of the control socket")
     found.add_argument("--host", default="127.0.0.1", help="public address (default: 127.0.0.1)")

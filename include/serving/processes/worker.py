@@ -21,12 +21,12 @@ from typing import Any
 import uvicorn
 
 from include.errors import ConfigurationError, PlatformError, foreign
-from include.serving.app import Service, build_app
-from include.serving.batching import Batcher
-from include.serving.predictor import Predictor, load_predictor, prepare_thread
+from include.packaging.files import Bundle, read_bundle
+from include.serving.model.batching import Batcher
+from include.serving.model.predictor import Predictor, load_predictor, prepare_thread
 from include.serving.service_metrics import ServiceMetrics
-from include.stores.model_files import Bundle, read_bundle
-from include.stores.serving_settings import ServingSettings
+from include.serving.web.app import Service, build_app
+from include.stores.serving.settings import ServingSettings
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep an idle connection, so that a server seldom closes one that is about to be used."""

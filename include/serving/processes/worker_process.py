@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving.settings import ServingSettings
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS = 180.0
 _WORD_SECONDS = 10.0
 _KILL_SECONDS = 7.0

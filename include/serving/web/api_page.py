@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.serving.columns import is_mandatory
-from include.stores.model_files import InputColumn, Manifest
+from include.packaging.files import InputColumn, Manifest
+from include.serving.model.columns import is_mandatory
 
 _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": "boolean"},

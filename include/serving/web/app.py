@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from include.serving import api_page
-from include.serving.batching import Batcher
-from include.serving.bodies import read_table
-from include.serving.columns import Signature
-from include.serving.predictor import answer_body
+from include.packaging.files import Manifest
+from include.serving.model.batching import Batcher
+from include.serving.model.columns import Signature
+from include.serving.model.predictor import answer_body
 from include.serving.request_error import RequestError
 from include.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
-from include.stores.model_files import Manifest
+from include.serving.web import api_page
+from include.serving.web.bodies import read_table
 
 _JSON = "application/json"
 _PATHS = frozenset({"/invocations", "/ping", "/version", "/health", "/ready", "/metrics", "/docs", "/openapi.json"})

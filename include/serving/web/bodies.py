@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from include.errors import foreign, listed
-from include.serving.columns import RawTable, Signature
+from include.serving.model.columns import RawTable, Signature
 from include.serving.request_error import RequestError, shown
 
 JSON, CSV = "application/json", "text/csv"

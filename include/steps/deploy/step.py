@@ -18,12 +18,12 @@ from include.contract.partition import Grain, Partition
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, State
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.releasing.ledger import LedgerWho
-from include.steps.releasing.promotion import Promotion, placement, promote, serving_settings
-from include.steps.releasing.rollout import patient_answer, record_of_version
-from include.stores.model_files import PARITY_TOLERANCE, largest_difference
-from include.stores.serving_versions import SealedVersion, champion, version_of_bundle
+from include.governance.ledger import LedgerWho
+from include.governance.promotion import Promotion, placement, promote, serving_settings
+from include.governance.rollout import patient_answer, record_of_version
+from include.governance.versions import SealedVersion, champion, version_of_bundle
+from include.packaging.files import PARITY_TOLERANCE, largest_difference
+from include.runtime.context import Plan, StepContext, Work
 
 _OPTION = "promote"
 
@@ -81,7 +81,7 @@ def _work(context: StepContext, version: SealedVersion, package: Receipt, _ident
 
 def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
     command = context.command
-    receipt = context.evidence.of_run(StepName.PACKAGE, command.run, command.subject)
+    receipt = context.receipts.of_run(StepName.PACKAGE, command.run, command.subject)
     states = [state for state in receipt.outputs if isinstance(state, ModelState)] if receipt else []
     if receipt is None or not states:
         message = f"Run '{command.run}' has no packaged model for {command.subject}"

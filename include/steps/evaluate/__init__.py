@@ -1,6 +1,6 @@
 """
-What judging a model is made of: metrics with intervals, baselines, slices, gates and the model card.
+The evaluate step: contenders, holdout, baseline, gates and the model card.
 
-Belongs here: what can be said of predictions on rows that a model never saw. Does not belong here: training a model and
-moving it anywhere. The steps import it; training uses its metrics.
+Belongs here: what compares a model with others on rows that no model was fitted on. Does not belong here: metrics and
+slices (``include.modeling``), and moving a champion (``include.governance``). Only the CLI imports it.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from include.steps.judging.metrics import Counts, Numbers
+from include.modeling.metrics import Counts, Numbers
 
 DRAWN_TOWARDS_PRIOR_ROWS = 20.0
 """A group of this many rows counts as much as the prior."""

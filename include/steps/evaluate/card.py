@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from include.contract.receipt import Json, ModelState, Receipt
+from include.modeling.intervals import Judged, described
+from include.modeling.metrics import METRICS, Counts, Numbers, roc_curve
+from include.modeling.slices import Slice
 from include.spec.project import ProjectSpec
-from include.steps.judging.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
-from include.steps.judging.gates import GateResult, Opposition
-from include.steps.judging.importance import Importance
-from include.steps.judging.intervals import Judged, described
-from include.steps.judging.metrics import METRICS, Counts, Numbers, roc_curve
-from include.steps.judging.slices import Slice
+from include.steps.evaluate.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
+from include.steps.evaluate.gates import GateResult, Opposition
+from include.steps.evaluate.importance import Importance
 
 NAMES = {
     "model": "Model",

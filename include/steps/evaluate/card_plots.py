@@ -3,8 +3,8 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from include.steps.judging.importance import Importance
-from include.steps.judging.slices import Slice
+from include.modeling.slices import Slice
+from include.steps.evaluate.importance import Importance
 
 WIDTH, HEIGHT, MARGIN = 360, 320, 44
 BAR_HEIGHT, LABEL_WIDTH = 17, 165

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.contract.digest import digest_of
 from include.contract.partition import Partition
 from include.contract.receipt import ModelState, Receipt
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, listed
-from include.steps.context import StepContext
-from include.steps.judging.metrics import Numbers
-from include.steps.training.logged_run import MODEL_ARTIFACT, digest, fetched
-from include.stores.model_files import load_model
-from include.stores.serving_versions import champion, sealed_bundle, sealed_version
+from include.governance.versions import champion, sealed_version
+from include.modeling.metrics import Numbers
+from include.packaging.files import load_model
+from include.runtime.context import StepContext
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.registry.run_files import MODEL_ARTIFACT, fetched
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def load_challenger(context: StepContext, state: ModelState, columns: Sequence[s
     :raises DataRejectedError: if the file is gone, changed or a pickle.
     """
     content = fetched(context.stores.registry, state.run_id, MODEL_ARTIFACT)
-    found = digest(content)
+    found = digest_of(content)
     where = f"{MODEL_ARTIFACT} of MLflow run {state.run_id}"
     if found != state.digest:
         kind = " and is a pickle" if content[:1] == b"\x80" else ""
@@ -73,7 +75,7 @@ def opponent(context: StepContext, challenger: ModelState) -> ModelState | None:
         return None
     if served.run_id != challenger.run_id:
         return ModelState(name=served.model, run_id=served.run_id, version=served.version, digest=served.digest)
-    for receipt in context.evidence.receipts(StepName.EVALUATE, context.command.subject):
+    for receipt in context.receipts.receipts(StepName.EVALUATE, context.command.subject):
         if challenger in receipt.inputs:
             return champion_of(receipt, challenger)
     return None

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from include.contract.receipt import Json
+from include.modeling.intervals import Interval, Measured
+from include.modeling.slices import Slice
 from include.spec.training import SMALLER_IS_BETTER, EvaluationSpec, GateSpec, SliceGateSpec
-from include.steps.judging.intervals import Interval, Measured
-from include.steps.judging.slices import Slice
 
 
 @dataclass(frozen=True)

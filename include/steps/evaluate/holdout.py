@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from include.contract.receipt import TableState
 from include.errors import DataRejectedError
+from include.modeling.metrics import Counts
+from include.modeling.rows import to_frame
+from include.modeling.slices import MONTH, days, months
 from include.spec.project import ProjectSpec
-from include.steps.judging.metrics import Counts
-from include.steps.judging.slices import MONTH, days, months
-from include.steps.training.rows import to_frame
 
 if TYPE_CHECKING:
-    from include.stores.protocols import TableStore
+    from include.stores.tables.protocol import TableStore
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from include.contract.receipt import Json
-from include.steps.judging.metrics import Counts, Numbers, point_metrics
+from include.modeling.metrics import Counts, Numbers, point_metrics
 
 SAMPLE_ROWS = 2_000
 METRIC = "roc_auc"

@@ -36,19 +36,19 @@ from include.contract.layout import report_key
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
+from include.modeling.intervals import Judged, Resampling
+from include.modeling.metrics import Numbers, calibration
+from include.modeling.slices import by_column, sliced
+from include.runtime.context import Plan, StepContext, Work
+from include.runtime.threads import capped_threads, thread_count
 from include.spec.project import ProjectSpec
-from include.steps.context import Plan, StepContext, Work
-from include.steps.judging.baseline import Baseline
-from include.steps.judging.card import Card, html_card, markdown_card
-from include.steps.judging.gates import Opposition, judge_gates
-from include.steps.judging.importance import permutation_importance
-from include.steps.judging.intervals import Judged, Resampling
-from include.steps.judging.metrics import Numbers, calibration
-from include.steps.judging.rivals import Rival, cannot_compare, load_challenger, load_champion, opponent, seen_by
-from include.steps.judging.slices import by_column, sliced
-from include.steps.judging.unseen import UnseenRows, fitted_groups, unseen_rows
-from include.steps.threads import capped_threads, thread_count
-from include.stores.metrics import MetricName
+from include.steps.evaluate.baseline import Baseline
+from include.steps.evaluate.card import Card, html_card, markdown_card
+from include.steps.evaluate.contenders import Rival, cannot_compare, load_challenger, load_champion, opponent, seen_by
+from include.steps.evaluate.gates import Opposition, judge_gates
+from include.steps.evaluate.holdout import UnseenRows, fitted_groups, unseen_rows
+from include.steps.evaluate.importance import permutation_importance
+from include.stores.metrics.statsd import MetricName
 
 REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
 ARTIFACT = "evaluation"
@@ -94,7 +94,7 @@ def plan(context: StepContext) -> Plan:
 
 def _challenge(context: StepContext) -> Challenge:
     command = context.command
-    train = context.evidence.of_run(StepName.TRAIN, command.run, command.subject)
+    train = context.receipts.of_run(StepName.TRAIN, command.run, command.subject)
     if train is None:
         message = f"Run '{command.run}' trained no model for {command.subject}. Run 'train' first with the same --run."
         raise DataRejectedError(message)

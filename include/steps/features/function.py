@@ -5,10 +5,10 @@ import pandas as pd
 import pyarrow as pa
 
 from include.errors import ConfigurationError, DataRejectedError, listed, near
+from include.modeling.arrow_types import arrow_type
+from include.modeling.project_function import ProjectFunction
 from include.spec.project import ProjectSpec
 from include.spec.sources import ColumnType
-from include.steps.arrow_types import arrow_type
-from include.steps.project_function import ProjectFunction
 
 
 class FeatureFunction:
@@ -24,7 +24,7 @@ class FeatureFunction:
         """
         Features of the frame's rows.
 
-        :param frame: joined rows, as :func:`include.steps.feature_joins.joined` returns them.
+        :param frame: joined rows, as :func:`include.steps.features.joins.joined` returns them.
         :param circumstance: for messages: what is special about this call; begins with a space.
         :return: the declared features in declared order, one row per row of the frame in its order and with its index.
         :raises PermanentError: if the function raises; the message holds no value of a row.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from include.contract.receipt import Json
 from include.errors import ConfigurationError, DataRejectedError, foreign, listed
 from include.spec.features import FeatureSetSpec, JoinSpec
-from include.steps.feature_sources import SourceRows
+from include.steps.features.sources import SourceRows
 
 UNMATCHED = -1
 

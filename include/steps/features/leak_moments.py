@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from include.contract.receipt import Json
 from include.spec.features import FeatureSetSpec
 from include.spec.sources import ALWAYS
-from include.steps.feature_sources import SourceRows
+from include.steps.features.sources import SourceRows
 
 LOOK = pd.Timedelta(hours=1)
 BEST_SHARE = 0.1

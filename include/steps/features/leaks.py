@@ -3,7 +3,8 @@ The experiment for leaks: features computed again from only what was known at a 
 
 At a sampled moment everything that was not known yet is taken away: cells, rows and what joins bring. Then joins and
 feature function run again. Each row whose prediction was made by that moment must keep its features, for it may use
-nothing that became known later. Which moments are drawn decides what can be seen: ``include.steps.feature_moments``.
+nothing that became known later. Which moments are drawn decides what can be seen: see
+``include.steps.features.leak_moments``.
 """
 
 import zlib
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 
 from include.errors import LeakError, listed
 from include.spec.features import FeatureSetSpec, FeatureSpec
-from include.steps.feature_joins import Joined, joined
-from include.steps.feature_moments import MomentReport, Timeline
-from include.steps.feature_sources import SourceRows
+from include.steps.features.joins import Joined, joined
+from include.steps.features.leak_moments import MomentReport, Timeline
+from include.steps.features.sources import SourceRows
 
 Compute = Callable[[pd.DataFrame, str], pd.DataFrame]
 """Features of a joined frame, by its index; the text tells an error message what is special about the call."""

@@ -19,14 +19,14 @@ from include.contract.layout import Layer, report_key, table_name
 from include.contract.receipt import Json, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
+from include.modeling.feature_selection import FeatureEvidence, Verdict, evidence
+from include.runtime.context import Plan, StepContext, Work
 from include.spec.project import ProjectSpec
-from include.steps.context import Plan, StepContext, Work
-from include.steps.feature_function import FeatureFunction
-from include.steps.feature_joins import JoinCount, Joined, joined, reconcile
-from include.steps.feature_leaks import refuse_leaks
-from include.steps.feature_moments import MomentReport
-from include.steps.feature_selection import FeatureEvidence, Verdict, evidence
-from include.steps.feature_sources import SourceRows, arrow_column
+from include.steps.features.function import FeatureFunction
+from include.steps.features.joins import JoinCount, Joined, joined, reconcile
+from include.steps.features.leak_moments import MomentReport
+from include.steps.features.leaks import refuse_leaks
+from include.steps.features.sources import SourceRows, arrow_column
 
 REPORT = "features.json"
 ROWS_THAT_SHOW_BOTH_CLASSES = 100
@@ -137,7 +137,7 @@ def _validated(context: StepContext, source: str) -> TableState:
     cure = f"Run 'validate' for partition {partition} first."
     if state is None:
         raise DataRejectedError(f"Table {name} has no partition {partition}. {cure}")
-    if context.evidence.sealed(StepName.VALIDATE, state) is None:
+    if context.receipts.sealed(StepName.VALIDATE, state) is None:
         message = f"Partition {partition} of {name} holds rows ({state.digest}) that no validation receipt vouches for."
         raise DataRejectedError(f"{message} {cure}")
     return state

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError, foreign
-from include.steps.ingestion.location import Location
-from include.steps.ingestion.source_file import SourceFile, local_file
+from include.steps.ingest.location import Location
+from include.steps.ingest.source_file import SourceFile, local_file
 
 BYTES_AT_MOST = 8 * 1024**3
 """A fetched file is refused above this: it would fill the disk before the step's time is up."""
@@ -34,10 +34,10 @@ def fetch(location: Location) -> SourceFile:
             raise ConfigurationError(message)
         return local_file(Path(location.path), name=str(location), member=location.member)
     if scheme == "s3":
-        from include.steps.ingestion.fetch_s3 import s3_pieces
+        from include.steps.ingest.fetch_s3 import s3_pieces
 
         return fetched_file(location, s3_pieces(location))
-    from include.steps.ingestion.fetch_http import http_pieces
+    from include.steps.ingest.fetch_http import http_pieces
 
     return fetched_file(location, http_pieces(location))
 

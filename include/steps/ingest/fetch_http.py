@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
-from include.steps.ingestion.location import Location
+from include.steps.ingest.location import Location
 
 _PIECE_BYTES = 1024 * 1024
 _AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}

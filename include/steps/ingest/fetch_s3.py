@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
-from include.steps.ingestion.location import Location
+from include.steps.ingest.location import Location
 
 _PIECE_BYTES = 1024 * 1024
 _GONE = {"404", "NoSuchKey", "NotFound"}

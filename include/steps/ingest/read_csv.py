@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 from include.errors import DataRejectedError
 from include.spec.sources import SourceSpec
-from include.steps.ingestion.rows import FoundRows, check_columns
-from include.steps.ingestion.source_file import SourceFile
+from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.source_file import SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

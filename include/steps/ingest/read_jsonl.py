@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataRejectedError
+from include.modeling.arrow_types import TOLD
 from include.spec.sources import ColumnType, SourceSpec
-from include.steps.arrow_types import TOLD
-from include.steps.ingestion.rows import FoundRows, check_columns
-from include.steps.ingestion.source_file import SourceFile
+from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.source_file import SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

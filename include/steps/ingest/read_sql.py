@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
 from include.spec.sources import ColumnType, SourceSpec
-from include.steps.ingestion.rows import FoundRows, check_columns
-from include.stores.tables_content import content_digest
+from include.steps.ingest.rows import FoundRows, check_columns
+from include.stores.tables.content import content_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa

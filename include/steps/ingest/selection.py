@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.errors import DataRejectedError
+from include.modeling.arrow_types import TOLD, Misfit, converted
 from include.spec.sources import ColumnSpec, ColumnType, SourceSpec
-from include.steps.arrow_types import TOLD, Misfit, converted
-from include.steps.ingestion.rows import FoundRows
+from include.steps.ingest.rows import FoundRows
 
 if TYPE_CHECKING:
     import pyarrow as pa

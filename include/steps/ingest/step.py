@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, ObjectState
 from include.errors import ConfigurationError, DataRejectedError, listed, near
+from include.runtime.context import Plan, StepContext, Work
 from include.spec.sources import SourceFormat, SourceSpec
-from include.steps.context import Plan, StepContext, Work
-from include.steps.ingestion.fetch import fetch
-from include.steps.ingestion.location import Location
-from include.steps.ingestion.rows import FoundRows
-from include.steps.ingestion.selection import Selected, select
-from include.steps.ingestion.source_file import SourceFile
+from include.steps.ingest.fetch import fetch
+from include.steps.ingest.location import Location
+from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.selection import Selected, select
+from include.steps.ingest.source_file import SourceFile
 
 if TYPE_CHECKING:
-    from include.steps.ingestion.reading_sql import QueryResult
+    from include.steps.ingest.read_sql import QueryResult
 
 _OWN_COLUMNS = ("partition", "reason")
 """Columns that the platform adds to tables."""
@@ -66,7 +66,7 @@ def plan(context: StepContext) -> Plan:
 
 def _content(context: StepContext, source: SourceSpec) -> _AtHand:
     if source.format is SourceFormat.SQL:
-        from include.steps.ingestion.reading_sql import query_result
+        from include.steps.ingest.read_sql import query_result
 
         url = context.stores.connection_url(source.location)
         bounds = context.partition.bounds(context.spec.timezone)
@@ -82,14 +82,14 @@ def _nothing() -> None:
 
 def _rows_of(file: SourceFile, source: SourceSpec) -> FoundRows:
     if source.format is SourceFormat.CSV:
-        from include.steps.ingestion.reading_csv import csv_rows
+        from include.steps.ingest.read_csv import csv_rows
 
         return csv_rows(file, source)
     if source.format is SourceFormat.JSON_LINES:
-        from include.steps.ingestion.reading_jsonl import json_rows
+        from include.steps.ingest.read_jsonl import json_rows
 
         return json_rows(file, source)
-    from include.steps.ingestion.reading_parquet import parquet_rows
+    from include.steps.ingest.read_parquet import parquet_rows
 
     return parquet_rows(file, source)
 

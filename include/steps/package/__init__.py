@@ -1,6 +1,6 @@
 """
-What packaging and deploying a model is made of: what a training left behind, the proof of a bundle, the ledger.
+The package step: what a training left behind, sealed as a bundle, proven by golden rows, registered.
 
-Belongs here: everything between a judged model and the traffic that it gets. Does not belong here: training or judging
-it, and serving itself, which is ``include.serving``. The steps package and deploy import it.
+Belongs here: everything between an evaluated model and a registered version. Does not belong here: the format of the
+files (``include.packaging``) and traffic (deploy). Only the CLI imports it.
 """

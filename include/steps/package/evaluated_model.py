@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, foreign
-from include.steps.context import StepContext
+from include.runtime.context import StepContext
 
 
 class _Part(BaseModel):
@@ -126,7 +126,7 @@ def judged_model(context: StepContext) -> JudgedModel:
 
 def _receipt(context: StepContext, step: StepName) -> Receipt:
     command = context.command
-    found = context.evidence.of_run(step, command.run, command.subject)
+    found = context.receipts.of_run(step, command.run, command.subject)
     if found is None:
         message = f"Run '{command.run}' has no receipt of step '{step.value}' for {command.subject}"
         raise DataRejectedError(f"{message}; run that step first with the same --run and --partition.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from include.contract.receipt import Json
 from include.errors import DataRejectedError, TemporaryError, foreign
-from include.stores.model_files import Bundle, write_bundle
+from include.packaging.files import Bundle, write_bundle
 
 _ROOT = Path(__file__).resolve().parents[3]
 _TIMEOUT_SECONDS = 300
@@ -26,7 +26,7 @@ def prove(bundle: Bundle) -> Json:
     """
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
         write_bundle(bundle, Path(folder))
-        command = [sys.executable, "-m", "include.serving.replay", "--bundle", folder, "--digest", bundle.digest]
+        command = [sys.executable, "-m", "include.serving.model.replay", "--bundle", folder, "--digest", bundle.digest]
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             done = subprocess.run(

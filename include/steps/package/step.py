@@ -26,22 +26,16 @@ from typing import Any
 
 from include.contract.layout import bundle_prefix, turns_prefix
 from include.contract.receipt import Json, ModelState, ObjectState, State, canonical_json
+from include.coordination.mutex import turn
 from include.errors import DataRejectedError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.releasing.judged import JudgedModel, judged_model
-from include.steps.releasing.proof import prove
-from include.stores.artifacts import ArtifactStore
-from include.stores.model_files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
-from include.stores.protocols import ModelVersion, RegistryStore
-from include.stores.serving_versions import (
-    EVIDENCE,
-    artifact_tags,
-    identifying_tags,
-    sealed_bundle,
-    sealed_version,
-    version_tags,
-)
-from include.stores.turns import turn
+from include.governance.versions import EVIDENCE, artifact_tags, identifying_tags, sealed_version, version_tags
+from include.packaging.files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
+from include.runtime.context import Plan, StepContext, Work
+from include.steps.package.evaluated_model import JudgedModel, judged_model
+from include.steps.package.golden_check import prove
+from include.stores.artifacts.protocol import ArtifactStore
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.registry.protocol import ModelVersion, RegistryStore
 
 ARTIFACTS = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "golden/golden.json"}
 """Where the train step keeps each file of a bundle among the run's artifacts."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from include.steps.drift import MODERATE, STRONG, Bin, ColumnDrift
+from include.modeling.drift import MODERATE, STRONG, Bin, ColumnDrift
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1c1e21; }

@@ -8,9 +8,9 @@ from include.contract.layout import Layer, report_key, table_name
 from include.contract.receipt import Json, ObjectState, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.drift import ColumnDrift, table_drift
-from include.steps.drift_report import drift_page
+from include.modeling.drift import ColumnDrift, table_drift
+from include.runtime.context import Plan, StepContext, Work
+from include.steps.profile.drift_report import drift_page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def _validated(context: StepContext, partition: str) -> TableState | None:
     """The partition's state, if a receipt of validate names exactly its content."""
     table = table_name(context.spec.name, Layer.VALIDATED, context.spec.feature_set.base)
     state = context.stores.tables.state(table, partition)
-    if state is None or context.evidence.sealed(StepName.VALIDATE, state) is None:
+    if state is None or context.receipts.sealed(StepName.VALIDATE, state) is None:
         return None
     return state
 

@@ -1,6 +1,6 @@
 """
-What scoring a partition is made of: which model was champion then, and what it says of the partition's rows.
+The score step: which model was champion as of the partition, and its predictions of the partition's rows.
 
 Belongs here: everything between the ledger, a sealed bundle and the predictions table. Does not belong here: moving the
-champion, and answering requests. The score step imports it.
+champion, and answering requests. Only the CLI imports it.
 """

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.errors import DataRejectedError, listed
-from include.steps.judging.metrics import Numbers
-from include.steps.training.rows import to_frame
-from include.stores.model_files import Bundle
+from include.modeling.metrics import Numbers
+from include.modeling.rows import to_frame
+from include.packaging.files import Bundle
 
 if TYPE_CHECKING:
     import pyarrow as pa

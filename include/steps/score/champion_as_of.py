@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.contract.partition import Grain, Partition
 from include.contract.receipt import Json
 from include.errors import DataRejectedError, NothingToDoError, foreign
-from include.steps.context import StepContext
-from include.steps.releasing.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion
-from include.stores.protocols import ObjectStore
+from include.governance.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion
+from include.runtime.context import StepContext
+from include.stores.objects.protocol import ObjectStore
 
 _DOCUMENT = "document"
 

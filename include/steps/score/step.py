@@ -24,15 +24,15 @@ from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, ModelState, TableState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.judging.intervals import Judged, Resampling
-from include.steps.judging.metrics import Numbers
-from include.steps.judging.slices import days
-from include.steps.scoring.batch import BatchModel
-from include.steps.scoring.champion_then import ChampionThen, champion_then
-from include.steps.threads import capped_threads, thread_count
-from include.stores.metrics import MetricName
-from include.stores.serving_versions import sealed_bundle
+from include.modeling.intervals import Judged, Resampling
+from include.modeling.metrics import Numbers
+from include.modeling.slices import days
+from include.runtime.context import Plan, StepContext, Work
+from include.runtime.threads import capped_threads, thread_count
+from include.steps.score.batch import BatchModel
+from include.steps.score.champion_as_of import ChampionThen, champion_then
+from include.stores.metrics.statsd import MetricName
+from include.stores.objects.bundles import sealed_bundle
 
 if TYPE_CHECKING:
     from include.spec.project import ProjectSpec
@@ -81,7 +81,7 @@ def _features(context: StepContext) -> TableState:
     cure = f"Run 'features' for partition {partition} first."
     if state is None:
         raise DataRejectedError(f"Table '{name}' has no partition {partition}. {cure}")
-    if context.evidence.sealed(StepName.FEATURES, state) is None:
+    if context.receipts.sealed(StepName.FEATURES, state) is None:
         message = f"Partition {partition} of '{name}' holds rows ({state.digest}) that no features receipt vouches for."
         raise DataRejectedError(f"{message} {cure}")
     return state

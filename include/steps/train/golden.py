@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.contract.receipt import Json, canonical_json
-from include.stores.model_files import Golden, GoldenTable
+from include.packaging.files import Golden, GoldenTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

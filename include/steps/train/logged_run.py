@@ -6,7 +6,6 @@ itself as its own result; runs that an earlier try left behind are marked as kil
 document among its artifacts, written before the run is finished, so a finished run is always whole.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +15,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from include.contract.digest import digest_of
 from include.contract.receipt import ModelState, State
 from include.errors import DataRejectedError, PlatformError, TemporaryError
-from include.steps.context import StepContext, Work
-from include.stores.model_files import MODEL
-from include.stores.protocols import ModelRun, RegistryStore, RunStatus
+from include.runtime.context import StepContext, Work
+from include.stores.registry.protocol import ModelRun, RegistryStore, RunStatus
+from include.stores.registry.run_files import MODEL_ARTIFACT, fetched
 
 KEY_TAG = "platform.training_key"
-MODEL_ARTIFACT = f"model/{MODEL}"
-DESCRIPTION_ARTIFACT = "model/MLmodel"
-GOLDEN_ARTIFACT = "golden/golden.json"
 RECORD_FOLDER, RECORD_FILE = "training", "training.json"
 _STATES: TypeAdapter[tuple[State, ...]] = TypeAdapter(tuple[State, ...])
 
@@ -137,24 +134,9 @@ def model_unchanged(registry: RegistryStore, outputs: Sequence[State]) -> bool:
     """Whether the model file of each run is still the one of the state's digest."""
     models = [state for state in outputs if isinstance(state, ModelState)]
     try:
-        return all(digest(fetched(registry, state.run_id, MODEL_ARTIFACT)) == state.digest for state in models)
+        return all(digest_of(fetched(registry, state.run_id, MODEL_ARTIFACT)) == state.digest for state in models)
     except DataRejectedError:
         return False
-
-
-def fetched(registry: RegistryStore, run_id: str, artifact: str) -> bytes:
-    """
-    One file of a run's artifacts.
-
-    :raises DataRejectedError: if it is gone.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        return registry.download(run_id, artifact, Path(folder)).read_bytes()
-
-
-def digest(content: bytes) -> str:
-    """``sha256:…`` of bytes."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _record(work: Work) -> bytes:

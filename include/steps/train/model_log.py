@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.contract.digest import digest_of
 from include.contract.receipt import Json, ModelState
-from include.steps.context import StepContext, Work
-from include.steps.feature_selection import Dropped
-from include.steps.training.golden import golden_bytes
-from include.steps.training.logged_run import DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT, MODEL_ARTIFACT, digest
-from include.steps.training.pipeline import ModelFunction
-from include.steps.training.rows import Rows
-from include.steps.training.search import Parameters, Search
-from include.steps.training.vouched import Vouched
-from include.steps.training.window import Window
-from include.stores.mlflow_format import ModelDescription, write_model_folder
-from include.stores.protocols import UsedData
+from include.modeling.feature_selection import Dropped
+from include.modeling.pipeline import ModelFunction
+from include.modeling.rows import Rows
+from include.packaging.mlflow_format import ModelDescription, write_model_folder
+from include.runtime.context import StepContext, Work
+from include.steps.train.golden import golden_bytes
+from include.steps.train.provenance import Vouched
+from include.steps.train.search import Parameters, Search
+from include.steps.train.window import Window
+from include.stores.registry.protocol import UsedData
+from include.stores.registry.run_files import DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT, MODEL_ARTIFACT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
     """
     Write the model and everything about it into its run, which stays unfinished.
 
-    :return: the work, as ``include.steps.train`` describes its results.
+    :return: the work, as ``include.steps.train.step`` describes its results.
     :raises DataRejectedError: if the model holds a type that is not trusted.
     """
     registry, spec = context.stores.registry, context.spec
@@ -82,7 +83,7 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
     registry.log_metrics(run_id, _logged_metrics(fitted.search))
     watch.lap("log")
     context.events.emit("model logged", run_id=run_id, score=best.metrics[spec.model.search.metric])
-    state = ModelState(name=spec.model.name, run_id=run_id, digest=digest(files[MODEL_ARTIFACT]))
+    state = ModelState(name=spec.model.name, run_id=run_id, digest=digest_of(files[MODEL_ARTIFACT]))
     found: Json = {
         "run_id": run_id,
         "run_url": registry.run_url(run_id),

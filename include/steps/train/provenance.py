@@ -13,7 +13,7 @@ from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, Receipt, TableState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, listed
-from include.steps.context import StepContext
+from include.runtime.context import StepContext
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _vouched(context: StepContext, table: str, partition: str, version: int) -> 
     if state is None:
         message = f"Table {table} lost partition {partition} by version {version}. {_cure(context, partition)}"
         raise DataRejectedError(message)
-    receipt = context.evidence.sealed(StepName.FEATURES, state)
+    receipt = context.receipts.sealed(StepName.FEATURES, state)
     if receipt is None:
         message = (
             f"Partition {partition} of {table} holds rows ({state.digest}, version {version}) that no features receipt "
@@ -74,7 +74,7 @@ def _vouched(context: StepContext, table: str, partition: str, version: int) -> 
 
 def _validations(context: StepContext, features: Receipt) -> list[Receipt]:
     read = [state for state in features.inputs if isinstance(state, TableState)]
-    found = [(state, context.evidence.sealed(StepName.VALIDATE, state)) for state in read]
+    found = [(state, context.receipts.sealed(StepName.VALIDATE, state)) for state in read]
     unproved = [f"{state.name} ({state.digest})" for state, receipt in found if receipt is None]
     if unproved or not read:
         message = (

@@ -30,18 +30,18 @@ from functools import partial
 
 from include.contract.receipt import Json
 from include.errors import DataRejectedError
-from include.steps.context import Plan, StepContext, Work
-from include.steps.feature_selection import FeatureEvidence, dropped_features
-from include.steps.judging.metrics import point_metrics
-from include.steps.threads import capped_threads, thread_count
-from include.steps.training.golden import golden_sample
-from include.steps.training.logged_run import LoggedRun, model_unchanged
-from include.steps.training.model_log import Fitted, Stopwatch, Task, log_training
-from include.steps.training.pipeline import ModelFunction
-from include.steps.training.rows import Rows, model_types, read_rows
-from include.steps.training.search import Metrics, Parameters, Trial, run_search
-from include.steps.training.vouched import Vouched, vouched_partitions
-from include.steps.training.window import OPTION, Window, training_window
+from include.modeling.feature_selection import FeatureEvidence, dropped_features
+from include.modeling.metrics import point_metrics
+from include.modeling.pipeline import ModelFunction
+from include.modeling.rows import Rows, model_types, read_rows
+from include.runtime.context import Plan, StepContext, Work
+from include.runtime.threads import capped_threads, thread_count
+from include.steps.train.golden import golden_sample
+from include.steps.train.logged_run import LoggedRun, model_unchanged
+from include.steps.train.model_log import Fitted, Stopwatch, Task, log_training
+from include.steps.train.provenance import Vouched, vouched_partitions
+from include.steps.train.search import Metrics, Parameters, Trial, run_search
+from include.steps.train.window import OPTION, Window, training_window
 
 
 def plan(context: StepContext) -> Plan:

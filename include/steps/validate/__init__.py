@@ -1,7 +1,7 @@
 """
-Judging of a partition's rows for the validate step: the prelude, the checks of the spec, and the report.
+The validate step: the rules that no project can switch off, the checks of the spec, and the report.
 
-Belongs here: what says which rows are bad and whether a partition may pass. Does not belong here: reading and writing
-of tables. Nothing here lets a row's value out: findings hold names of rules and columns, counts, and what the spec
-itself says. Only ``include.steps.validate`` imports it.
+Belongs here: what says which rows are bad and whether a partition may pass. Does not belong here: reading of sources.
+Nothing here lets a row's value out: findings hold names of rules and columns, counts, and what the spec itself says.
+Only the CLI imports it.
 """

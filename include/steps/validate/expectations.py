@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
 from include.spec.checks import ROW_RULES, Check, MeanCheck, NotNullCheck, PairCheck
-from include.steps.validation.findings import Finding, Kind
-from include.steps.validation.verdicts import Bench, CannotBeCarriedOutError, Verdict
+from include.steps.validate.findings import Finding, Kind
+from include.steps.validate.great_expectations_rules import Bench, CannotBeCarriedOutError, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from include.steps.validation.findings import Mask
+    from include.steps.validate.findings import Mask
 
 _MEAN_OF_AT_LEAST = 20
 """A mean of fewer values says too much of each of them to be written down."""

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from include.modeling.arrow_types import arrow_schema
 from include.spec.sources import SourceSpec
-from include.steps.arrow_types import arrow_schema
-from include.steps.validation.findings import Finding
+from include.steps.validate.findings import Finding
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from include.steps.validation.findings import Mask
+    from include.steps.validate.findings import Mask
 
 
 _COLUMNS_ALLOWED = "none missing, new or of another type than in the spec (after a change of the spec, ingest again)"

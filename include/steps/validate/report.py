@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from include.steps.validation.findings import Finding, Judgement
+from include.steps.validate.findings import Finding, Judgement
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1c1e21; }

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.spec.sources import SourceSpec
-from include.steps.validation.expectations import check_findings, columns_of
-from include.steps.validation.findings import Finding, Judgement
-from include.steps.validation.prelude import row_findings, shape_findings
+from include.steps.validate.expectations import check_findings, columns_of
+from include.steps.validate.findings import Finding, Judgement
+from include.steps.validate.prelude import row_findings, shape_findings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from include.steps.validation.findings import Mask
+    from include.steps.validate.findings import Mask
 
 REASON = "reason"
 """Column of the quarantine: the rules that a row breaks."""

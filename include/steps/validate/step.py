@@ -7,12 +7,12 @@ from include.contract.layout import Layer, report_key, table_name
 from include.contract.receipt import Json, State, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
+from include.runtime.context import Plan, StepContext, Work
 from include.spec.sources import SourceSpec
-from include.steps.context import Plan, StepContext, Work
-from include.steps.validation.findings import Judgement
-from include.steps.validation.judging import bad_rows, good_rows, judge
-from include.steps.validation.report import html_report
-from include.stores.metrics import MetricName
+from include.steps.validate.findings import Judgement
+from include.steps.validate.report import html_report
+from include.steps.validate.rules import bad_rows, good_rows, judge
+from include.stores.metrics.statsd import MetricName
 
 
 def plan(context: StepContext) -> Plan:
@@ -37,7 +37,7 @@ def _ingested(context: StepContext, name: str) -> TableState:
     if state is None:
         message = f"Source '{name}' of {partition} was never ingested: table {table} has no such partition. {advice}"
         raise DataRejectedError(message)
-    for receipt in context.evidence.receipts(StepName.INGEST, subject_of(partition, name)):
+    for receipt in context.receipts.receipts(StepName.INGEST, subject_of(partition, name)):
         if any((output.name, output.digest) == (state.name, state.digest) for output in receipt.outputs):
             return state
     message = (

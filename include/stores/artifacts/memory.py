@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from include.stores.artifacts import RegistryPlace
-from include.stores.artifacts_image import image_of
-from include.stores.model_files import Bundle
+from include.packaging.files import Bundle
+from include.packaging.oci_image import image_of
+from include.stores.artifacts.protocol import RegistryPlace
 
 
 @dataclass
 class MemoryArtifacts:
-    """See :class:`~include.stores.artifacts.ArtifactStore`."""
+    """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
     place: RegistryPlace = field(default_factory=lambda: RegistryPlace("registry.invalid", "team"))
     bundles: dict[str, Bundle] = field(default_factory=dict)

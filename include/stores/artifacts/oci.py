@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from include.errors import ConfigurationError, TemporaryError, foreign
-from include.stores.artifacts import ArtifactName, RegistryPlace
-from include.stores.artifacts_http import RegistryAnswer, RegistryHttp
-from include.stores.artifacts_image import MANIFEST_TYPE, Blob, image_of
-from include.stores.model_files import Bundle
+from include.packaging.files import Bundle
+from include.packaging.oci_image import MANIFEST_TYPE, Blob, image_of
+from include.stores.artifacts.http import RegistryAnswer, RegistryHttp
+from include.stores.artifacts.protocol import ArtifactName, RegistryPlace
 
 _TAG = "bundle-"
 
 
 @dataclass(frozen=True)
 class OciArtifacts:
-    """See :class:`~include.stores.artifacts.ArtifactStore`."""
+    """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
     place: RegistryPlace
     http: RegistryHttp

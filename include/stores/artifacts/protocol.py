@@ -5,13 +5,12 @@ A serving pod mounts the artifact read-only, so that the image that serves stays
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from include.contract import settings
 from include.errors import ConfigurationError
-from include.stores.model_files import Bundle
+from include.packaging.files import Bundle
 
 _PLACE = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _REFERENCE = re.compile(r"(?P<host>[^/@]+)/(?P<path>[^@:]+)@(?P<digest>sha256:[0-9a-f]{64})")
@@ -89,24 +88,3 @@ class ArtifactName:
             message = f"'{reference}' is no reference of an artifact; registry/path@sha256:… is expected."
             raise ConfigurationError(message)
         return cls(found["host"], found["path"], found["digest"])
-
-
-def open_artifacts(registry: str, environment: Mapping[str, str]) -> ArtifactStore:
-    """
-    The registry at an address.
-
-    :param registry: as ``ML_REGISTRY`` says it.
-    :param environment: holds the user's name and password, where the registry wants them.
-    :raises ConfigurationError: if it is no address, or only one of name and password is set.
-    """
-    from include.stores.artifacts_http import Credentials, RegistryHttp
-    from include.stores.artifacts_oci import OciArtifacts
-
-    place = RegistryPlace.parse(registry)
-    username = environment.get(settings.REGISTRY_USERNAME, "")
-    password = environment.get(settings.REGISTRY_PASSWORD, "")
-    if bool(username) != bool(password):
-        missing = settings.REGISTRY_PASSWORD if username else settings.REGISTRY_USERNAME
-        raise ConfigurationError(f"Environment variable {missing} is not set, though its twin is; set both or none.")
-    credentials = Credentials(username, password) if username else None
-    return OciArtifacts(place, RegistryHttp(place.host, is_plain=place.is_plain, credentials=credentials))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError, foreign
-from include.stores.serving_http import HttpAnswer
+from include.stores.http import HttpAnswer
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException

@@ -14,7 +14,7 @@ from include.contract.step_names import StepName
 from include.errors import ConfigurationError, listed, near
 
 if TYPE_CHECKING:
-    from include.stores.protocols import MetricsStore
+    from include.stores.metrics.protocol import MetricsStore
 
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _PREFIX = "ml_platform"
@@ -76,9 +76,8 @@ def checked_name(name: str) -> str:
     :raises ConfigurationError: if it is not.
     """
     if name not in NAMES:
-        message = (
-            f"'{name}' is no metric of the closed list in include/stores/metrics.py; known beside those of the steps: "
-        )
+        message = f"'{name}' is no metric of the closed list in include/stores/metrics/statsd.py; "
+        message += "known beside those of the steps: "
         raise ConfigurationError(f"{message}{listed(MetricName)}.{near(name, NAMES)}")
     return name
 

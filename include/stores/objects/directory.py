@@ -1,63 +1,21 @@
-"""Write-once objects in a directory or in S3: ``open_objects`` chooses by the URI's scheme."""
+"""Write-once objects as files below a directory."""
 
 import errno
-import hashlib
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
+from include.contract.digest import digest_of
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, TemporaryError
+from include.stores.objects.keys import checked_key
 
-if TYPE_CHECKING:
-    from include.stores.protocols import ObjectStore
-
-_KEY = re.compile(r"[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*(/[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*)*")
-_KEY_LIMIT = 900
 _PARTIAL = ".partial"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
-
-
-def open_objects(uri: str) -> "ObjectStore":
-    """
-    Open a store of objects.
-
-    :param uri: ``file:///folder``, created when it is first written to, or ``s3://bucket/prefix``.
-    :raises ConfigurationError: if the URI is neither.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        return DirectoryObjects(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and parts.netloc:
-        from include.stores.objects_s3 import S3Objects
-
-        return S3Objects(parts.netloc, parts.path.strip("/"))
-    message = f"'{uri}' is no place for objects; write file:///folder or s3://bucket/prefix."
-    raise ConfigurationError(message)
-
-
-def checked_key(key: str) -> str:
-    """
-    The key, if it is one: words of letters, digits and ``._=+:@,-`` between slashes, none beginning with a dot.
-
-    :raises ConfigurationError: if it is none; it could lead out of the store.
-    """
-    if len(key) > _KEY_LIMIT or not _KEY.fullmatch(key):
-        message = f"'{key[:200]}' is no key of an object; use words of letters, digits and ._=+:@,- between slashes."
-        raise ConfigurationError(message)
-    return key
-
-
-def digest_of(data: bytes) -> str:
-    """``sha256:…`` of the bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass(frozen=True)

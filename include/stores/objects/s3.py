@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from include.contract.digest import digest_of
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, PlatformError, TemporaryError, foreign
-from include.stores.objects import checked_key, digest_of
-from include.stores.patience import PATIENCE_SECONDS, patiently
+from include.stores.objects.keys import checked_key
+from include.stores.retry import PATIENCE_SECONDS, patiently
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores.protocols import ModelRun, ModelVersion, RunStatus, UsedData
+from include.stores.registry.protocol import ModelRun, ModelVersion, RunStatus, UsedData
 
 SOURCE_TAG = "platform.source"
 

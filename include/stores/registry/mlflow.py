@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores.protocols import ModelVersion, RunStatus, UsedData
-from include.stores.registry_errors import TAKEN, mapped
-from include.stores.registry_reading import MODEL, RegistryReading
+from include.stores.registry.errors import TAKEN, mapped
+from include.stores.registry.protocol import ModelVersion, RunStatus, UsedData
+from include.stores.registry.reading import MODEL, RegistryReading
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset
@@ -138,7 +138,7 @@ class MlflowRegistry(RegistryReading):
         Let an alias name another version, if it still names the expected one.
 
         MLflow cannot compare and set: two movers in the same few milliseconds may both succeed, and the last one wins.
-        Those of the platform take turns (``include.stores.turns``).
+        Those of the platform take turns (``include.coordination.mutex``).
         """
         current = self.alias(model, alias)
         if (current.version if current else None) != expected:

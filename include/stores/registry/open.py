@@ -15,10 +15,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError, foreign
-from include.stores.patience import PATIENCE_SECONDS, patiently
+from include.stores.retry import PATIENCE_SECONDS, patiently
 
 if TYPE_CHECKING:
-    from include.stores.protocols import RegistryStore
+    from include.stores.registry.protocol import RegistryStore
 
 ANSWER_TIMEOUT_SECONDS = 10
 _QUIET = {
@@ -37,7 +37,7 @@ _PATIENCE = {
 """
 Seconds and tries of one request to a server that answered before; an installation may set its own. A server that is
 away is waited for 70 s (0, 10, 20, 40); one that takes each of the five tries and says nothing holds up a request for
-less than three minutes, and so for less than a turn lasts (``include.stores.turns``).
+less than three minutes, and so for less than a turn lasts (``include.coordination.mutex``).
 """
 
 
@@ -57,8 +57,8 @@ def open_registry(uri: str) -> "RegistryStore":
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     patiently(lambda: ask_health(parts), PATIENCE_SECONDS)
-    from include.stores.registry_http import RegistryServer
-    from include.stores.registry_mlflow import MlflowRegistry
+    from include.stores.registry.mlflow import MlflowRegistry
+    from include.stores.registry.rest import RegistryServer
 
     return MlflowRegistry(RegistryServer(uri.rstrip("/"), shown(parts)))
 

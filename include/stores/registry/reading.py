@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from include.errors import DataRejectedError, foreign
-from include.stores.protocols import ModelRun, ModelVersion, RunStatus
-from include.stores.registry_http import ARTIFACTS, RegistryServer
+from include.stores.registry.protocol import ModelRun, ModelVersion, RunStatus
+from include.stores.registry.rest import ARTIFACTS, RegistryServer
 
 MODEL = "model"
 _PAGE = 200

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from include.errors import PlatformError, TemporaryError, foreign
-from include.stores.patience import patiently
-from include.stores.registry_errors import by_status, mapped, translated
+from include.stores.registry.errors import by_status, mapped, translated
+from include.stores.retry import patiently
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"

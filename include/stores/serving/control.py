@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError, foreign
-from include.stores.serving_settings import ServingSettings
+from include.packaging.files import Bundle
+from include.stores.serving.settings import ServingSettings
 
 REPLY_LIMIT_BYTES = 1 << 20
 _UNIX_PATH_LIMIT = 107
@@ -161,3 +162,9 @@ def check_socket_path(path: Path) -> None:
     if size_bytes > _UNIX_PATH_LIMIT:
         message = f"Socket path {path} is {size_bytes} bytes long, at most {_UNIX_PATH_LIMIT} are possible."
         raise ConfigurationError(message + " Choose a shorter folder.")
+
+
+def record_of(bundle: Bundle, version: int) -> ModelRecord:
+    """A version of a bundle's model, as the server names it."""
+    manifest = bundle.manifest
+    return ModelRecord(project=manifest.project, model=manifest.model, version=version, digest=bundle.digest)

@@ -2,14 +2,15 @@
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from include.errors import DataRejectedError, TemporaryError, foreign
-from include.stores.model_files import GoldenTable
+from include.packaging.files import GoldenTable
+from include.stores.http import HttpAnswer
 
 _ANSWER_SECONDS = 30.0
 
@@ -21,15 +22,6 @@ class ServedAnswer:
     predictions: list[JsonValue]
     version: str
     digest: str
-
-
-@dataclass(frozen=True)
-class HttpAnswer:
-    """One answer; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
 
 
 Post = Callable[[str, bytes], HttpAnswer]

@@ -1,5 +1,5 @@
 """
-Models served on Kubernetes; see :class:`~include.stores.serving.ServingStore`.
+Models served on Kubernetes; see :class:`~include.stores.serving.protocol.ServingStore`.
 
 One Deployment a version, with a Service, a disruption budget and a network policy that it owns; one Service a model,
 the traffic Service, whose selector says which version is active and whose annotations say which was before. All state
@@ -16,8 +16,9 @@ from functools import partial
 
 from include.contract import settings as names_of_settings
 from include.errors import ConfigurationError, PlatformError, TemporaryError
-from include.stores import serving_manifests as manifests
-from include.stores.cluster_api import (
+from include.packaging.files import Bundle, GoldenTable
+from include.stores.http import HttpAnswer
+from include.stores.kubernetes.client import (
     AUTOSCALER,
     BUDGET,
     DEPLOYMENT,
@@ -31,15 +32,14 @@ from include.stores.cluster_api import (
     Manifest,
     open_cluster,
 )
-from include.stores.model_files import Bundle, GoldenTable
-from include.stores.serving import record_of
-from include.stores.serving_control import ModelRecord, ServingStatus
-from include.stores.serving_http import HttpAnswer, ServedAnswer, ask_directly, ask_predictions, post_directly
-from include.stores.serving_manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
-from include.stores.serving_names import RETIRED_BY, ServedNames, names_of
-from include.stores.serving_readiness import is_ready, told_by, trouble_of
-from include.stores.serving_settings import ANYWHERE, Placement, ServingSettings
-from include.stores.serving_state import ServedState, read_state
+from include.stores.serving import manifests
+from include.stores.serving.control import ModelRecord, ServingStatus, record_of
+from include.stores.serving.http import ServedAnswer, ask_directly, ask_predictions, post_directly
+from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
+from include.stores.serving.names import RETIRED_BY, ServedNames, names_of
+from include.stores.serving.readiness import is_ready, told_by, trouble_of
+from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
+from include.stores.serving.state import ServedState, read_state
 
 START_SECONDS = 600.0
 """How long pods may take to become ready where nothing says that they cannot."""

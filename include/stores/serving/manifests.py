@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from include.contract import settings as names_of_settings
-from include.stores.cluster_api import Manifest
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_names import (
+from include.stores.kubernetes.client import Manifest
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.names import (
     BUNDLE_BY,
     DIGEST,
     MANAGED_BY,
@@ -25,7 +25,7 @@ from include.stores.serving_names import (
     ServedNames,
     names_of,
 )
-from include.stores.serving_settings import Placement, ServingSettings
+from include.stores.serving.settings import Placement, ServingSettings
 
 IMAGE_VOLUME, INIT_CONTAINER = "image volume", "init container"
 NOTICE_SECONDS = 5.0
@@ -271,7 +271,7 @@ def _fetcher(served: ServedVersion) -> Manifest:
     ]
     return {
         **_container(served, "fetch-bundle"),
-        "command": ["python", "-m", "include.serving.fetch"],
+        "command": ["python", "-m", "include.serving.model.fetch"],
         "args": [word for name, value in words.items() for word in (f"--{name}", value)],
         "env": [*plain, *secret],
         "volumeMounts": [_mount("model", _MODEL_FOLDER), _mount("scratch", "/tmp")],  # noqa: S108

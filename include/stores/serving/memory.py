@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores.model_files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
-from include.stores.serving import record_of
-from include.stores.serving_control import ModelRecord, ServingStatus
-from include.stores.serving_http import ServedAnswer
-from include.stores.serving_settings import ANYWHERE, Placement, ServingSettings
+from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
+from include.stores.serving.control import ModelRecord, ServingStatus, record_of
+from include.stores.serving.http import ServedAnswer
+from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 PUBLIC_URL = "memory://public"
 
@@ -22,7 +21,7 @@ class _Loaded:
 
 @dataclass
 class MemoryServing:
-    """Models of this process; see :class:`~include.stores.serving.ServingStore`."""
+    """Models of this process; see :class:`~include.stores.serving.protocol.ServingStore`."""
 
     active: _Loaded | None = None
     previous: _Loaded | None = None

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from include.errors import ConfigurationError
-from include.stores.cluster_api import Manifest
-from include.stores.serving_control import ModelRecord
+from include.stores.kubernetes.client import Manifest
+from include.stores.serving.control import ModelRecord
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "ml-platform"}
 PROJECT, MODEL, VERSION = "ml-platform.org/project", "ml-platform.org/model", "ml-platform.org/version"

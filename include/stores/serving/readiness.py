@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
-from include.stores.cluster_api import Manifest
+from include.stores.kubernetes.client import Manifest
 
 _REFUSED_BY_ADMISSION = ("violates PodSecurity", "is forbidden", "is invalid", "admission webhook")
 _QUOTA = "exceeded quota"

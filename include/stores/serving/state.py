@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from include.errors import ConfigurationError
-from include.stores.cluster_api import DEPLOYMENT, SERVICE, Cluster, Manifest
-from include.stores.serving_control import ModelRecord, ServingStatus
-from include.stores.serving_manifests import version_selected
-from include.stores.serving_names import OLDER, PLACEMENT, PREVIOUS, VERSION, ServedNames, record_in
-from include.stores.serving_settings import ANYWHERE, Placement
+from include.stores.kubernetes.client import DEPLOYMENT, SERVICE, Cluster, Manifest
+from include.stores.serving.control import ModelRecord, ServingStatus
+from include.stores.serving.manifests import version_selected
+from include.stores.serving.names import OLDER, PLACEMENT, PREVIOUS, VERSION, ServedNames, record_in
+from include.stores.serving.settings import ANYWHERE, Placement
 
 
 @dataclass(frozen=True, kw_only=True)

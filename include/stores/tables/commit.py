@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import TemporaryError
-from include.stores.tables_content import PARTITION_COLUMN
-from include.stores.tables_faults import is_race, mapped
-from include.stores.tables_files import TableFolder
-from include.stores.tables_shape import check_columns
+from include.stores.tables.content import PARTITION_COLUMN
+from include.stores.tables.errors import is_race, mapped
+from include.stores.tables.files import TableFolder
+from include.stores.tables.shape import check_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

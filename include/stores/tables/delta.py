@@ -17,12 +17,12 @@ from urllib.parse import unquote, urlsplit
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError
-from include.stores.patience import PATIENCE_SECONDS
-from include.stores.tables_commit import Place, SealedFile, commit, live_files, table_columns
-from include.stores.tables_content import PARTITION_COLUMN, content_digest, plain
-from include.stores.tables_faults import mapped
-from include.stores.tables_files import TableFolder
-from include.stores.tables_shape import (
+from include.stores.retry import PATIENCE_SECONDS
+from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables.content import PARTITION_COLUMN, content_digest, plain
+from include.stores.tables.errors import mapped
+from include.stores.tables.files import TableFolder
+from include.stores.tables.shape import (
     check_columns,
     checked_partition,
     checked_table,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    from include.stores.protocols import TableStore
+    from include.stores.tables.protocol import TableStore
 
 _S3_OPTIONS = {
     "aws_conditional_put": "etag",
@@ -72,7 +72,7 @@ def open_tables(uri: str, environment: Mapping[str, str] | None = None) -> "Tabl
 
 @dataclass(frozen=True)
 class DeltaTables:
-    """Tables below a root; see :class:`~include.stores.protocols.TableStore`."""
+    """Tables below a root; see :class:`~include.stores.tables.protocol.TableStore`."""
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)

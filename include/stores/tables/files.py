@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import listed
-from include.stores.objects import open_objects
+from include.stores.objects.open import open_objects
 
 if TYPE_CHECKING:
     import pyarrow as pa

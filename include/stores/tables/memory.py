@@ -1,5 +1,5 @@
 """
-Stores that forget: the same promises as the real ones, for tests of steps and projects.
+Tables that are forgotten with the process: the promises of the real ones, for tests of steps and projects.
 
 One store is one installation for as long as the process lives; nothing is shared between processes.
 """
@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from include.contract.receipt import ObjectState, TableState
-from include.errors import MissingObjectError
-from include.stores.metrics import checked_name
-from include.stores.objects import checked_key, digest_of
-from include.stores.tables_content import content_digest, plain
-from include.stores.tables_shape import (
+from include.contract.receipt import TableState
+from include.stores.tables.content import content_digest, plain
+from include.stores.tables.shape import (
     check_columns,
     checked_partition,
     checked_table,
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MemoryTables:
-    """See :class:`~include.stores.protocols.TableStore`."""
+    """See :class:`~include.stores.tables.protocol.TableStore`."""
 
     stamps: list[Mapping[str, str]] = field(default_factory=list)
     """What each write was stamped with, in order."""
@@ -100,67 +97,3 @@ class MemoryTables:
 def _state(name: str, partition: str, version: int, rows: "pa.Table") -> TableState:
     digest = content_digest(rows)
     return TableState(name=name, partition=partition, version=version, digest=digest, row_count=rows.num_rows)
-
-
-@dataclass
-class MemoryObjects:
-    """See :class:`~include.stores.protocols.ObjectStore`."""
-
-    contents: dict[str, bytes] = field(default_factory=dict, repr=False)
-    """Bytes by key."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Write the object if there is none of this key."""
-        with self._lock:
-            if checked_key(key) in self.contents:
-                return False
-            self.contents[key] = bytes(data)
-        return True
-
-    def get(self, key: str) -> bytes:
-        """The object's bytes."""
-        try:
-            return self.contents[checked_key(key)]
-        except KeyError as error:
-            message = f"There is no object '{key}'. Restore it, or run the step again that writes it."
-            raise MissingObjectError(message) from error
-
-    def exists(self, key: str) -> bool:
-        """Whether there is an object of this key."""
-        return checked_key(key) in self.contents
-
-    def list(self, prefix: str) -> list[str]:
-        """Keys that begin with the prefix, in order."""
-        return sorted(key for key in self.contents if key.startswith(prefix))
-
-    def seal(self, key: str, data: bytes) -> ObjectState:
-        """Create the object, or take the one that is there."""
-        self.create(key, data)
-        kept = self.get(key)
-        return ObjectState(name=key, digest=digest_of(kept), size_bytes=len(kept))
-
-    def url(self, key: str) -> str:
-        """Where a person would find the object."""
-        return f"memory:///{checked_key(key)}"
-
-
-@dataclass
-class MemoryMetrics:
-    """See :class:`~include.stores.protocols.MetricsStore`; keeps what was reported."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    gauges: dict[str, float] = field(default_factory=dict)
-    timings: dict[str, list[float]] = field(default_factory=dict)
-
-    def count(self, name: str, value: int = 1) -> None:
-        """Add to a counter."""
-        self.counts[checked_name(name)] = self.counts.get(name, 0) + value
-
-    def gauge(self, name: str, value: float) -> None:
-        """Set a gauge."""
-        self.gauges[checked_name(name)] = value
-
-    def timing(self, name: str, seconds: float) -> None:
-        """Report a duration."""
-        self.timings.setdefault(checked_name(name), []).append(seconds)

@@ -5,9 +5,9 @@ import json
 import urllib.error
 import urllib.request
 
-from local_platform.cluster.databases import MLFLOW_AUTH
+from local_platform.cluster.backing_services.databases import MLFLOW_AUTH
+from local_platform.cluster.backing_services.passwords import MLFLOW_ADMIN, MLFLOW_STEPS, Passwords
 from local_platform.cluster.errors import ClusterError
-from local_platform.cluster.passwords import MLFLOW_ADMIN, MLFLOW_STEPS, Passwords
 
 TIMEOUT_SECONDS = 30.0
 UNAUTHORIZED, NOT_FOUND = 401, 404

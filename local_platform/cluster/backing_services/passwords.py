@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_platform.cluster.databases import NAMES
-from local_platform.cluster.postgres import ADMIN
-from local_platform.credentials import kept, password
+from local_platform.cluster.backing_services.databases import NAMES
+from local_platform.cluster.backing_services.postgres import ADMIN
+from local_platform.services.credentials import kept, password
 
 KEY_BYTES = 32
 MLFLOW_ADMIN, MLFLOW_STEPS = "admin", "steps"

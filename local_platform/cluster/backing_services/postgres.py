@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_platform.bootstrap import clean_environment
-from local_platform.cluster.databases import is_ready
+from local_platform.cluster.backing_services.databases import is_ready
 from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.settings import POSTGRES
 from local_platform.locations import STATE_VARIABLE, State
-from local_platform.ports import LOOPBACK
-from local_platform.services import Service
+from local_platform.services.ports import LOOPBACK
+from local_platform.services.services import Service
 
 ADMIN = "postgres"
 SYSTEM_USER = "postgres"

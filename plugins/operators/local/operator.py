@@ -14,11 +14,11 @@ from include.errors import TemporaryError
 from include.spec.load import load_project
 from plugins.hooks.environment import step_environment
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.forked_process import NotForkedError, fork_step
+from plugins.operators.local.forked_process import NotForkedError, fork_step
+from plugins.operators.local.process import OrdinaryProcess, StepProcess, follow, wait_for_end
 from plugins.operators.outcome import Reference, conclude
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
 from plugins.operators.step_log import StepLog
-from plugins.operators.step_process import OrdinaryProcess, StepProcess, follow, wait_for_end
 from plugins.operators.step_resources import given_for, resources_of, without_effect_locally
 
 
@@ -128,4 +128,4 @@ class LocalStepOperator(BaseOperator):
 
 def code_folder() -> Path:
     """The bundle's root, found where this code lies: a versioned bundle runs its own steps."""
-    return Path(__file__).resolve().parent.parent.parent
+    return Path(__file__).resolve().parents[3]

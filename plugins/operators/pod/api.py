@@ -8,10 +8,10 @@ from kubernetes.client import CoreV1Api
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
-from plugins.operators.pod_errors import AlreadyThereError, UnreachableError, translated
-from plugins.operators.pod_name import TASK, age_key, is_same_try
-from plugins.operators.pod_spec import CONTAINER
-from plugins.operators.pod_state import state_of
+from plugins.operators.pod.errors import AlreadyThereError, UnreachableError, translated
+from plugins.operators.pod.name import TASK, age_key, is_same_try
+from plugins.operators.pod.spec import CONTAINER
+from plugins.operators.pod.state import state_of
 
 POLL_SECONDS = 0.25
 GONE_WITHIN_SECONDS = 30.0

@@ -17,10 +17,10 @@ from include.spec.load import load_project
 from include.spec.project import ProjectSpec
 from include.spec.resources import ResourceSpec
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod_environment import pod_environment
-from plugins.operators.pod_memory import Memories, memory_of_try
-from plugins.operators.pod_name import PodTask
-from plugins.operators.pod_spec import step_pod
+from plugins.operators.pod.environment import pod_environment
+from plugins.operators.pod.memory import Memories, memory_of_try
+from plugins.operators.pod.name import PodTask
+from plugins.operators.pod.spec import step_pod
 from plugins.operators.step_call import StepCall
 from plugins.operators.step_resources import resources_of
 

@@ -15,10 +15,10 @@ from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators import pod_name
-from plugins.operators.pod_api import PodApi
-from plugins.operators.pod_call import NAMESPACE
-from plugins.operators.pod_state import state_of
+from plugins.operators.pod import name as pod_name
+from plugins.operators.pod.api import PodApi
+from plugins.operators.pod.call import NAMESPACE
+from plugins.operators.pod.state import state_of
 
 LIVE = frozenset({"deferred", "queued", "restarting", "running", "scheduled"})
 """States of a task that may still look for its pod."""

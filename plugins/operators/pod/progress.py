@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plugins.operators.pod_log import Cursor
+from plugins.operators.pod.log import Cursor
 
 FIRST_SECONDS = 10.0
 LONGEST_SECONDS = 30.0

@@ -7,7 +7,7 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from plugins.operators.pod_orphans import TaskNow, end_orphans
+from plugins.operators.pod.orphans import TaskNow, end_orphans
 
 
 class PodReaperOperator(BaseOperator):

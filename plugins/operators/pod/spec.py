@@ -5,7 +5,6 @@ The image keeps its entry point and gets arguments. The pod passes the Pod Secur
 service token unless the step deploys, one container and no other, and a deadline of its own.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,9 +13,10 @@ from kubernetes.client import ApiClient
 from kubernetes.client import models as k8s
 
 from include.contract import settings
+from include.contract.digest import digest_of
 from include.contract.step_names import StepName
 from include.spec.resources import ResourceSpec
-from plugins.operators.pod_name import SPEC, PodTask
+from plugins.operators.pod.name import SPEC, PodTask
 
 CONTAINER = "step"
 ACCOUNT = "ml-step"
@@ -68,7 +68,7 @@ def step_pod(
 def spec_digest(pod: k8s.V1Pod) -> str:
     """Digest of what a pod is asked to be."""
     asked = ApiClient().sanitize_for_serialization(pod.spec)
-    return f"sha256:{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()}"
+    return digest_of(json.dumps(asked, sort_keys=True).encode())
 
 
 def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: bool) -> k8s.V1PodSpec:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from plugins.operators.pod_spec import CONTAINER, GRACE_SECONDS
+from plugins.operators.pod.spec import CONTAINER, GRACE_SECONDS
 
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError"})

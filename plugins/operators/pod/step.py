@@ -18,15 +18,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.outcome import Reference
-from plugins.operators.pod_api import POLL_SECONDS, PodApi
-from plugins.operators.pod_call import PodCall, pod_call
-from plugins.operators.pod_errors import NoRoomError, UnreachableError
-from plugins.operators.pod_failure import hopeless, waited_too_long
-from plugins.operators.pod_log import hand_on
-from plugins.operators.pod_progress import Progress
-from plugins.operators.pod_spec import CONTAINER
-from plugins.operators.pod_state import PodState, Stage, state_of
-from plugins.operators.pod_verdict import StoreAwayError, verdict
+from plugins.operators.pod.api import POLL_SECONDS, PodApi
+from plugins.operators.pod.call import PodCall, pod_call
+from plugins.operators.pod.errors import NoRoomError, UnreachableError
+from plugins.operators.pod.failure import hopeless, waited_too_long
+from plugins.operators.pod.log import hand_on
+from plugins.operators.pod.progress import Progress
+from plugins.operators.pod.spec import CONTAINER
+from plugins.operators.pod.state import PodState, Stage, state_of
+from plugins.operators.pod.verdict import StoreAwayError, verdict
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
 from plugins.operators.step_log import StepLog
 
@@ -38,7 +38,7 @@ TRIGGER_POLL_SECONDS = 2.0
 """
 How often the trigger looks at the pod, and so how soon at the earliest it wakes the task. Airflow 3.3 takes a task for
 lost that wakes before the scheduler has read that it fell asleep, and that costs a try: workers tell the scheduler at
-once (``plugins/supervising.py``), and it reads what they tell several times a second.
+once (``plugins/airflow_patches/supervising.py``), and it reads what they tell several times a second.
 """
 AWAY_AT_MOST = timedelta(minutes=15)
 """How long the API server or the object store may be away before the task gives up."""

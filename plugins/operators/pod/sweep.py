@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from include.errors import TemporaryError, foreign
-from plugins.operators.pod_orphans import TaskNow, end_orphans
+from plugins.operators.pod.orphans import TaskNow, end_orphans
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 from include.contract.command import ENTRY_POINT, StepCommand, subject_of
 from include.contract.step_names import StepName
-from include.steps.__main__ import command_of
+from include.runtime.cli import command_of
 
 
 def _command(**changes: object) -> StepCommand:

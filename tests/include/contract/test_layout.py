@@ -2,8 +2,8 @@ import pytest
 
 from include.contract import layout
 from include.contract.layout import Layer
-from include.stores.objects import checked_key
-from include.stores.tables_shape import checked_table
+from include.stores.objects.keys import checked_key
+from include.stores.tables.shape import checked_table
 
 
 def test_tables_lie_by_project_and_layer() -> None:

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from include.contract.step_names import StepName
-from include.steps.catalogue import STEPS
+from include.runtime.catalogue import STEPS
 
 
 def test_the_words_are_the_same_everywhere() -> None:

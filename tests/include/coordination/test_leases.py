@@ -8,11 +8,11 @@ import pytest
 
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
+from include.coordination import leases
+from include.coordination.leases import LEASE_SECONDS, REVOKED_SECONDS, Leases, revoke
 from include.errors import LeaseLostError, TemporaryError
-from include.stores import leases
-from include.stores.leases import LEASE_SECONDS, REVOKED_SECONDS, Leases, revoke
-from include.stores.memory import MemoryObjects
-from include.stores.objects import open_objects
+from include.stores.objects.memory import MemoryObjects
+from include.stores.objects.open import open_objects
 
 PREFIX = "leases/shop/r_1/ingest/2013-03/parcels/"
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.contract.layout import turn_key, turn_over_key, turns_prefix
+from include.coordination.mutex import turn
 from include.errors import TemporaryError
-from include.stores.memory import MemoryObjects
-from include.stores.protocols import ObjectStore
-from include.stores.turns import turn
+from include.stores.objects.memory import MemoryObjects
+from include.stores.objects.protocol import ObjectStore
 
 PREFIX = turns_prefix("shop", "lateness")
 

@@ -9,23 +9,23 @@ import pytest
 
 from include.contract import settings
 from include.contract.layout import bundle_prefix, turns_prefix
+from include.coordination.mutex import turn
 from include.errors import EXIT_DONE, ConfigurationError
-from include.operations.__main__ import main, parser
+from include.governance.__main__ import main, parser
+from include.governance.ledger import Ledger, LedgerEvent, LedgerWho
+from include.governance.promotion import Promotion, promote
+from include.governance.versions import champion, version_of_bundle, version_tags
+from include.packaging.files import MANIFEST, Bundle, write_bundle
+from include.runtime.events import EventLog
 from include.spec.load import load_project
-from include.steps.events import EventLog
-from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerWho
-from include.steps.releasing.promotion import Promotion, promote
-from include.stores.from_env import Stores
-from include.stores.model_files import MANIFEST, Bundle, write_bundle
-from include.stores.serving_http import ServedAnswer
-from include.stores.serving_versions import champion, version_of_bundle, version_tags
-from include.stores.turns import turn
-from tests.mlflow_server import MlflowServer
-from tests.serving_bundles import ROOT, bundle, clean_environment, running_supervisor
+from include.stores.installation import Stores
+from include.stores.serving.http import ServedAnswer
+from tests.support.servers.mlflow_server import MlflowServer
+from tests.support.serving_bundles import ROOT, bundle, clean_environment, running_supervisor
 
 FLIGHTS = "flights"
 WORDS = ("rollback", "--project", FLIGHTS, "--why", "wrong since noon", "--who", "ann")
-COMMAND = (sys.executable, "-m", "include.operations", *WORDS)
+COMMAND = (sys.executable, "-m", "include.governance", *WORDS)
 SECONDS = 120.0
 
 

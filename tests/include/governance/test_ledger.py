@@ -6,8 +6,8 @@ import pytest
 
 from include.contract.layout import ledger_key
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.releasing.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
-from include.stores.memory import MemoryObjects
+from include.governance.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
+from include.stores.objects.memory import MemoryObjects
 
 AT = datetime(2013, 10, 1, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from include.governance.promotion import placement, serving_settings
+from include.governance.versions import SealedVersion
 from include.spec.execution import ServingSpec
-from include.steps.releasing.promotion import placement, serving_settings
-from include.stores.serving_settings import Placement
-from include.stores.serving_versions import SealedVersion
+from include.stores.serving.settings import Placement
 
 
 @pytest.mark.parametrize("artifact", [None, "registry/a@sha256:1"])

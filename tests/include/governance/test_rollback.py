@@ -6,18 +6,18 @@ import pytest
 
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.operations.rollback import Wish, rollback
-from include.steps.releasing.ledger import LedgerEvent
-from include.steps.releasing.promotion import Promoted
-from include.stores.registry_memory import MemoryRegistry
-from tests.release_world import ReleaseWorld
+from include.governance.ledger import LedgerEvent
+from include.governance.promotion import Promoted
+from include.governance.rollback import Wish, rollback
+from include.stores.registry.memory import MemoryRegistry
+from tests.support.worlds.release_world import ReleaseWorld
 
 
 @pytest.fixture(scope="module")
 def trained(toy: Path) -> Iterator[ReleaseWorld]:
     world = ReleaseWorld.filled()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("include.steps.package.prove", lambda _bundle: {})
+        patched.setattr("include.steps.package.step.prove", lambda _bundle: {})
         world.packaged("2024-04", run="old")
         world.packaged("2024-05", run="new")
         yield world
@@ -62,9 +62,9 @@ def test_rollback_to_the_champion_itself_writes_nothing(world: ReleaseWorld) -> 
 @pytest.mark.parametrize(
     "moment",
     [
-        "include.stores.serving_memory.MemoryServing.activate",
-        "include.stores.registry_memory.MemoryRegistry.move_alias",
-        "include.steps.releasing.ledger.Ledger.append",
+        "include.stores.serving.memory.MemoryServing.activate",
+        "include.stores.registry.memory.MemoryRegistry.move_alias",
+        "include.governance.ledger.Ledger.append",
     ],
 )
 def test_rollback_killed_anywhere_is_run_again_to_the_same_end(
@@ -92,7 +92,7 @@ def test_rollback_that_fails_leaves_the_champion_and_is_written_down(
         raise TemporaryError("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr("include.stores.serving_memory.MemoryServing.start", fail)
+        patched.setattr("include.stores.serving.memory.MemoryServing.start", fail)
         with pytest.raises(TemporaryError, match="no room"):
             rolled_back(world)
     assert (world.champion(), world.active()) == (2, 2)

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.events import EventLog
-from include.steps.releasing.rollout import Rollout, patient_answer, record_of_version
-from include.stores.from_env import Stores
-from include.stores.memory import MemoryObjects
-from include.stores.model_files import GoldenTable
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving_http import ServedAnswer
-from include.stores.serving_memory import PUBLIC_URL, MemoryServing
-from include.stores.serving_versions import CHAMPION, SealedVersion
+from include.governance.rollout import Rollout, patient_answer, record_of_version
+from include.governance.versions import CHAMPION, SealedVersion
+from include.packaging.files import GoldenTable
+from include.runtime.events import EventLog
+from include.stores.installation import Stores
+from include.stores.objects.memory import MemoryObjects
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.serving.http import ServedAnswer
+from include.stores.serving.memory import PUBLIC_URL, MemoryServing
 
 ROWS = GoldenTable(columns=["a"], data=[[1]])
 
@@ -38,7 +38,7 @@ def server(*errors: Exception) -> Server:
 
 
 def test_server_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.steps.releasing.rollout._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout._PAUSE_SECONDS", 0.0)
     found = server(TemporaryError("503"), TemporaryError("503"))
     assert patient_answer(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
 
@@ -51,7 +51,7 @@ def test_server_that_refuses_is_not_asked_again() -> None:
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.steps.releasing.rollout.PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("include.governance.rollout.PATIENCE_SECONDS", -1.0)
     with pytest.raises(TemporaryError, match="503"):
         patient_answer(server(TemporaryError("503")), PUBLIC_URL, ROWS)
 

@@ -4,20 +4,20 @@ import pytest
 
 from include.contract.layout import bundle_prefix
 from include.errors import DataRejectedError, MissingObjectError
-from include.stores.memory import MemoryObjects
-from include.stores.model_files import MANIFEST
-from include.stores.protocols import ModelVersion
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving_versions import (
+from include.governance.versions import (
     CHAMPION,
     champion,
     identifying_tags,
-    sealed_bundle,
     sealed_version,
     version_of_bundle,
     version_tags,
 )
-from tests.serving_bundles import bundle
+from include.packaging.files import MANIFEST
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.objects.memory import MemoryObjects
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.protocol import ModelVersion
+from tests.support.serving_bundles import bundle
 
 TAGS = version_tags("flights", "sha256:0", "2013-09", "bundles/flights/x/evidence.json")
 

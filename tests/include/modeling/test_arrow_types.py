@@ -4,9 +4,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from include.modeling.arrow_types import Misfit, arrow_schema, arrow_type, converted
 from include.spec.sources import ColumnType
-from include.steps.arrow_types import Misfit, arrow_schema, arrow_type, converted
-from tests.include.steps.data_kit import source_of
+from tests.support.data_steps import source_of
 
 AT = datetime(2013, 3, 1, 5, tzinfo=UTC)
 

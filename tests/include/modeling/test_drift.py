@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from include.modeling.drift import ColumnDrift, table_drift
 from include.spec.sources import ColumnType
-from include.steps.drift import ColumnDrift, table_drift
 
 RANDOM = np.random.default_rng(7)
 

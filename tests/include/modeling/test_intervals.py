@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from include.steps.judging.intervals import Interval, Judged, Resampling, described
+from include.modeling.intervals import Interval, Judged, Resampling, described
 
 DAYS = np.arange("2024-05-01", "2024-05-31", dtype="datetime64[D]")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from include.steps.judging.metrics import METRICS, Counts, Numbers, Scores, calibration, point_metrics, roc_curve
+from include.modeling.metrics import METRICS, Counts, Numbers, Scores, calibration, point_metrics, roc_curve
 
 
 @pytest.fixture(params=["distinct", "many ties"])

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from include.errors import ConfigurationError
-from include.steps.training.pipeline import ModelFunction
-from tests.training_world import toy_rows, toy_spec
+from include.modeling.pipeline import ModelFunction
+from tests.support.worlds.training_world import toy_rows, toy_spec
 
 ROWS = toy_rows("2024-01")
 FEATURES, TARGET = ROWS[["place", "size"]], ROWS["late"].to_numpy()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, PermanentError
-from include.steps.project_function import ProjectFunction
+from include.modeling.project_function import ProjectFunction
 
 
 def _function(value: str) -> ProjectFunction:

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.training.rows import Rows, model_types, read_rows
-from include.stores.memory import MemoryTables
+from include.modeling.rows import Rows, model_types, read_rows
+from include.stores.tables.memory import MemoryTables
 
 NAME = "toy/features/lateness_v1"
 

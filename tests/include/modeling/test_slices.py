@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from include.steps.judging.intervals import Resampling
-from include.steps.judging.metrics import point_metrics
-from include.steps.judging.slices import by_column, days, months, sliced
+from include.modeling.intervals import Resampling
+from include.modeling.metrics import point_metrics
+from include.modeling.slices import by_column, days, months, sliced
 
 ROWS = 600
 RANDOM = np.random.default_rng(4)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from include.contract.digest import digest_of
 from include.errors import DataRejectedError, MissingObjectError
-from include.stores.model_files import (
+from include.packaging.files import (
     BUNDLE_FILES,
     GOLDEN,
     MANIFEST,
     MODEL,
     Bundle,
-    digest_of,
     dump_model,
     largest_difference,
     load_model,
@@ -24,7 +24,7 @@ from include.stores.model_files import (
     seal_bundle,
     write_bundle,
 )
-from tests.serving_bundles import bundle, pipeline, rows
+from tests.support.serving_bundles import bundle, pipeline, rows
 
 
 @pytest.fixture

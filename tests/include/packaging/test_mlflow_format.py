@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from include.errors import DataRejectedError
-from include.stores.mlflow_format import REQUIREMENTS, ModelDescription, write_model_folder
-from include.stores.model_files import TRUSTED_TYPES, load_model
+from include.packaging.files import TRUSTED_TYPES, load_model
+from include.packaging.mlflow_format import REQUIREMENTS, ModelDescription, write_model_folder
 
 FEATURES = pd.DataFrame({"size": [0.0, 1.0, 2.0, 3.0], "riders": [1, 0, 1, 0]})
 TARGET = np.array([0, 0, 1, 1])

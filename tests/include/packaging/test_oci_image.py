@@ -4,9 +4,9 @@ import tarfile
 
 import pytest
 
-from include.stores.artifacts_image import CONFIG_TYPE, LAYER_TYPE, image_of
-from include.stores.model_files import BUNDLE_FILES, MANIFEST, Bundle, read_bundle
-from tests.serving_bundles import bundle
+from include.packaging.files import BUNDLE_FILES, MANIFEST, Bundle, read_bundle
+from include.packaging.oci_image import CONFIG_TYPE, LAYER_TYPE, image_of
+from tests.support.serving_bundles import bundle
 
 
 def test_layer_holds_the_files_at_its_root_for_anybody_to_read() -> None:

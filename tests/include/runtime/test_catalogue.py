@@ -5,12 +5,12 @@ from importlib.util import find_spec
 import pytest
 
 from include.contract.step_names import StepName
-from include.steps.catalogue import STEPS, step_module
+from include.runtime.catalogue import STEPS, step_module
 
 
 @pytest.mark.parametrize("step", StepName)
 def test_every_word_is_a_module_with_a_plan(step: StepName) -> None:
-    assert find_spec(f"include.steps.{step.value}") is not None
+    assert find_spec(f"include.steps.{step.value}.step") is not None
     assert callable(step_module(step).plan)
 
 
@@ -23,8 +23,8 @@ def test_every_word_says_what_it_does(step: StepName) -> None:
 
 def test_the_catalogue_imports_no_step_and_no_data_library() -> None:
     program = (
-        "import sys, include.steps.catalogue\n"
-        "words = [f'include.steps.{step.value}' for step in include.steps.catalogue.STEPS]\n"
+        "import sys, include.runtime.catalogue\n"
+        "words = [f'include.steps.{step.value}.step' for step in include.runtime.catalogue.STEPS]\n"
         "names = [*words, 'pandas', 'numpy', 'sklearn', 'mlflow', 'great_expectations', 'deltalake', 'pyarrow']\n"
         "print([name for name in names if name in sys.modules])"
     )

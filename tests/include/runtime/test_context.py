@@ -6,11 +6,11 @@ from include.contract.command import StepCommand
 from include.contract.partition import Grain
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
-from include.steps.context import StepContext, Work
-from include.steps.events import EventLog
-from include.stores.from_env import Stores
-from include.stores.memory import MemoryObjects
-from tests.spec_kit import parsed
+from include.runtime.context import StepContext, Work
+from include.runtime.events import EventLog
+from include.stores.installation import Stores
+from include.stores.objects.memory import MemoryObjects
+from tests.support.spec_kit import parsed
 
 
 def _context(partition: str = "2013-03", **options: str) -> StepContext:
@@ -34,8 +34,8 @@ def test_options_are_found_by_name() -> None:
 
 def test_evidence_is_that_of_the_project() -> None:
     context = _context()
-    assert context.evidence.project == "shop"
-    assert context.evidence.objects is context.stores.objects
+    assert context.receipts.project == "shop"
+    assert context.receipts.objects is context.stores.objects
 
 
 def test_work_may_have_nothing_to_count_and_nothing_to_tell() -> None:

@@ -2,7 +2,7 @@ import io
 import json
 from datetime import datetime
 
-from include.steps.events import EventLog
+from include.runtime.events import EventLog
 
 
 class _Terminal(io.StringIO):

@@ -9,19 +9,22 @@ import pytest
 
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
+from include.coordination.leases import Leases, revoke
 from include.errors import LeaseLostError, TemporaryError
-from include.steps import fencing
-from include.steps.fencing import FencedStores
-from include.steps.lease import Lease
-from include.stores import protocols
-from include.stores.artifacts import ArtifactStore
-from include.stores.artifacts_memory import MemoryArtifacts
-from include.stores.from_env import Stores
-from include.stores.leases import Leases, revoke
-from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
-from include.stores.protocols import RunStatus
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving import ServingStore
+from include.runtime import fencing
+from include.runtime.fencing import FencedStores
+from include.runtime.lease import Lease
+from include.stores.artifacts.memory import MemoryArtifacts
+from include.stores.artifacts.protocol import ArtifactStore
+from include.stores.installation import Stores
+from include.stores.metrics.memory import MemoryMetrics
+from include.stores.objects.memory import MemoryObjects
+from include.stores.objects.protocol import ObjectStore
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.protocol import RegistryStore, RunStatus
+from include.stores.serving.protocol import ServingStore
+from include.stores.tables.memory import MemoryTables
+from include.stores.tables.protocol import TableStore
 
 ROWS = pa.table({"id": [1]})
 
@@ -73,10 +76,10 @@ def _methods(protocol: type) -> set[str]:
 @pytest.mark.parametrize(
     ("protocol", "sorted_out"),
     [
-        (protocols.TableStore, fencing.TABLES_READING | {"write"}),
-        (protocols.ObjectStore, fencing.OBJECTS_READING | {"create", "seal"}),
+        (TableStore, fencing.TABLES_READING | {"write"}),
+        (ObjectStore, fencing.OBJECTS_READING | {"create", "seal"}),
         (
-            protocols.RegistryStore,
+            RegistryStore,
             fencing.REGISTRY_READING | fencing.REGISTRY_UNSEEN | fencing.REGISTRY_PUBLISHING | {"end_run"},
         ),
         (ArtifactStore, fencing.ARTIFACTS_READING | {"push"}),

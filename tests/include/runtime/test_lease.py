@@ -7,11 +7,11 @@ import pytest
 from include.contract.command import StepCommand
 from include.contract.layout import leases_prefix
 from include.contract.step_names import StepName
+from include.coordination.leases import LEASE_SECONDS, Leases, revoke
 from include.errors import LeaseLostError, TemporaryError
-from include.steps import lease as lease_module
-from include.steps.lease import Lease
-from include.stores.leases import LEASE_SECONDS, Leases, revoke
-from include.stores.memory import MemoryObjects
+from include.runtime import lease as lease_module
+from include.runtime.lease import Lease
+from include.stores.objects.memory import MemoryObjects
 
 PREFIX = leases_prefix("shop", "r", "validate", "2013-03")
 

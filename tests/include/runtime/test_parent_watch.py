@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
-from include.steps.parent_watch import end_with_parent
-from tests.step_bundle import all_gone, wait_until
+from include.runtime.parent_watch import end_with_parent
+from tests.support.step_bundle import all_gone, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 START = (
     "import os, signal, subprocess, sys, time\n"
-    "from include.steps.parent_watch import end_with_parent\n"
+    "from include.runtime.parent_watch import end_with_parent\n"
     "end_with_parent()\n"
     "watcher = open(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read().split()\n"
 )

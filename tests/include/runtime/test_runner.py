@@ -8,6 +8,7 @@ import pytest
 
 from include.contract.receipt import ObjectState, OutcomeStatus, TableState
 from include.contract.step_names import StepName
+from include.coordination.leases import Leases, revoke
 from include.errors import (
     ConfigurationError,
     DataRejectedError,
@@ -16,14 +17,15 @@ from include.errors import (
     PlatformError,
     TemporaryError,
 )
-from include.steps import runtime
-from include.steps.lease import Lease
-from include.steps.runtime import Ending, run_step
-from include.steps.stopping import Unstopped
-from include.stores.leases import Leases, revoke
-from include.stores.memory import MemoryMetrics, MemoryObjects, MemoryTables
-from include.stores.metrics import open_metrics
-from tests.runtime_bench import MODEL, ROWS, TABLE, Bench, FakeStep
+from include.runtime import runner as runtime
+from include.runtime.lease import Lease
+from include.runtime.runner import Ending, run_step
+from include.runtime.shutdown import Unstopped
+from include.stores.metrics.memory import MemoryMetrics
+from include.stores.metrics.statsd import open_metrics
+from include.stores.objects.memory import MemoryObjects
+from include.stores.tables.memory import MemoryTables
+from tests.support.runtime_bench import MODEL, ROWS, TABLE, Bench, FakeStep
 
 
 @pytest.fixture
@@ -201,7 +203,7 @@ def test_a_try_that_was_started_twice_has_two_endings_and_the_last_counts(bench:
     bench.step.error = None
     bench.run()
     assert [key[-8:] for key in bench.keys("runs/")] == ["000.json", "001.json"]
-    found = bench.context().evidence.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
+    found = bench.context().receipts.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
     assert found is not None
     assert found.status is OutcomeStatus.DONE
 
@@ -338,7 +340,7 @@ def test_whoever_ends_a_step_can_write_down_how_and_not_after_its_receipt(bench:
     assert before == [0]
     assert stopper.concluded > 0
     stopper.record(TemporaryError("Told to end."))
-    found = bench.context().evidence.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
+    found = bench.context().receipts.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
     assert found is not None
     assert (found.exit_code, found.message) == (75, "Told to end.")
     assert bench.keys("receipts/") == [ending.outcome.receipt]

@@ -15,13 +15,13 @@ import pytest
 from include.contract import settings
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
+from include.coordination.leases import revoke
 from include.errors import ConfigurationError, TemporaryError
-from include.steps import stopping
-from include.steps.lease import Lease
-from include.steps.stopping import Stopper, Unstopped, deadline_seconds, watching
-from include.stores.leases import revoke
-from include.stores.memory import MemoryObjects
-from include.stores.objects import open_objects
+from include.runtime import shutdown as stopping
+from include.runtime.lease import Lease
+from include.runtime.shutdown import Stopper, Unstopped, deadline_seconds, watching
+from include.stores.objects.memory import MemoryObjects
+from include.stores.objects.open import open_objects
 
 ROOT = Path(__file__).resolve().parents[3]
 CALL = ("score", "--project", "flights", "--partition", "2013-10", "--run", "r")
@@ -30,8 +30,9 @@ OUTCOME = "runs/flights/r/score/2013-10/001/000.json"
 SLOW_STEP = """
 import subprocess, sys, time
 from pathlib import Path
-from include.steps import __main__ as cli, lease, runtime
-from include.steps.context import Plan, Work
+from include.runtime import cli
+from include.runtime import lease, runner as runtime
+from include.runtime.context import Plan, Work
 
 folder, kind = Path(sys.argv[1]), sys.argv[2]
 lease.LOOK_SECONDS = 0.05

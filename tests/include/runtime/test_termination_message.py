@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
-from include.steps.last_words import BYTES_AT_MOST, leave_last_words
+from include.runtime.termination_message import BYTES_AT_MOST, leave_last_words
 
 
 @pytest.fixture

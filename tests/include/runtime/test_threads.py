@@ -7,9 +7,9 @@ from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it 
 
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
+from include.runtime.threads import capped_threads, thread_count
 from include.spec.resources import ResourceSpec
-from include.steps.threads import capped_threads, thread_count
-from tests.training_world import World, toy_spec
+from tests.support.worlds.training_world import World, toy_spec
 
 HERE = len(os.sched_getaffinity(0))
 

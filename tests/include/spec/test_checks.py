@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from include.errors import ConfigurationError
 from include.spec.checks import ROW_RULES, BetweenCheck, Check, PairCheck
-from tests.spec_kit import parsed
+from tests.support.spec_kit import parsed
 
 RULES: dict[str, dict[str, object]] = {
     "expect_column_values_to_be_between": {"column": "weight", "min_value": 0},

@@ -2,7 +2,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.spec.lineage import moments_before_prediction
-from tests.spec_kit import parsed
+from tests.support.spec_kit import parsed
 
 
 def test_what_is_known_when_the_prediction_is_made() -> None:

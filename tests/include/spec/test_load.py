@@ -6,7 +6,7 @@ import yaml
 
 from include.errors import ConfigurationError
 from include.spec.load import load_project, parse_project, project_names, projects_folder, shown
-from tests.spec_kit import PATH, document
+from tests.support.spec_kit import PATH, document
 
 
 @pytest.fixture

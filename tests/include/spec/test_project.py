@@ -4,7 +4,7 @@ from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.spec.load import load_project, project_names
 from include.spec.project import STEP_WORDS
-from tests.spec_kit import parsed
+from tests.support.spec_kit import parsed
 
 WHERE = r"include/projects/shop/project\.yaml: "
 

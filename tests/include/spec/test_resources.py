@@ -4,7 +4,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.spec.resources import ResourceSpec, doubled, kibibytes
-from tests.spec_kit import parsed
+from tests.support.spec_kit import parsed
 
 
 def test_a_step_has_the_default_with_its_own_values_over_it() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from include.errors import ConfigurationError
-from tests.spec_kit import parsed
+from tests.support.spec_kit import parsed
 
 
 @pytest.mark.parametrize(

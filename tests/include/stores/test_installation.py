@@ -4,11 +4,11 @@ import pytest
 
 from include.contract import settings
 from include.errors import ConfigurationError
-from include.stores.artifacts_oci import OciArtifacts
-from include.stores.from_env import Stores
-from include.stores.metrics import NoMetrics, StatsdMetrics
-from include.stores.objects import DirectoryObjects
-from include.stores.tables import DeltaTables
+from include.stores.artifacts.oci import OciArtifacts
+from include.stores.installation import Stores
+from include.stores.metrics.statsd import NoMetrics, StatsdMetrics
+from include.stores.objects.directory import DirectoryObjects
+from include.stores.tables.delta import DeltaTables
 
 
 def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:

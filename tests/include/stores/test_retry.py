@@ -3,10 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
+from include.coordination.leases import LEASE_SECONDS
 from include.errors import ConfigurationError, LeaseLostError, TemporaryError
-from include.stores import patience
-from include.stores.leases import LEASE_SECONDS
-from include.stores.patience import PATIENCE_SECONDS, patiently
+from include.stores import retry as patience
+from include.stores.retry import PATIENCE_SECONDS, patiently
 
 
 class Clock:

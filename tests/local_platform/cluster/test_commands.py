@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from local_platform.cluster import commands, passwords
+from local_platform.cluster import commands
+from local_platform.cluster.backing_services import passwords
 from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.ownership import INSTALLATION
 from local_platform.cluster.settings import REQUIRED

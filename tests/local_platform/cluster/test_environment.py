@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings as names
-from local_platform import credentials
-from local_platform import environment as local
 from local_platform.cluster import environment
-from local_platform.cluster.databases import Databases
+from local_platform.cluster.backing_services.databases import Databases
 from local_platform.cluster.environment import Cluster
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.locations import State
-from local_platform.ports import Ports
-from local_platform.services import Settings
+from local_platform.services import credentials
+from local_platform.services import environment as local
+from local_platform.services.ports import Ports
+from local_platform.services.services import Settings
 
 GIVEN = ClusterSettings(
     kubeconfig="/the/persons", registry="http://10.0.0.1:5000/ml", s3_endpoint="http://10.0.0.1:7070",

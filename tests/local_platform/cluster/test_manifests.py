@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local_platform.cluster import manifests, passwords
-from local_platform.cluster.databases import Databases
+from local_platform.cluster import manifests
+from local_platform.cluster.backing_services import passwords
+from local_platform.cluster.backing_services.databases import Databases
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.manifests import Overlay, base_settings, port_of
 from local_platform.cluster.ownership import INSTALLATION

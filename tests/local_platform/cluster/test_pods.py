@@ -6,11 +6,11 @@ import pytest
 
 from include.contract.receipt import Outcome, OutcomeStatus
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from include.stores.objects import open_objects
-from local_platform.airflow_api import TaskInstance
+from include.runtime.receipts import ReceiptReader
+from include.stores.objects.open import open_objects
 from local_platform.cluster import pods
-from local_platform.summary import Findings
+from local_platform.demo.airflow_api import TaskInstance
+from local_platform.demo.summary import Findings
 
 
 def task(name: str, seconds: float | None, state: str = "success") -> TaskInstance:
@@ -52,7 +52,7 @@ def test_what_had_no_pod_is_left_out() -> None:
 class Receipts(Findings):
     """Receipts of a package and a deploy step, with these results."""
 
-    def __init__(self, evidence: Evidence, package: dict[str, Any], deploy: dict[str, Any]) -> None:
+    def __init__(self, evidence: ReceiptReader, package: dict[str, Any], deploy: dict[str, Any]) -> None:
         super().__init__(evidence, [])
         self._results = {StepName.PACKAGE: package, StepName.DEPLOY: deploy}
 
@@ -76,6 +76,6 @@ class Receipts(Findings):
 def test_it_tells_from_where_the_model_is_served(
     tmp_path: Path, package: dict[str, Any], deploy: dict[str, Any], expected: list[str]
 ) -> None:
-    evidence = Evidence(objects=open_objects(f"file://{tmp_path}"), project="flights")
+    evidence = ReceiptReader(objects=open_objects(f"file://{tmp_path}"), project="flights")
     told = pods.served_from(Receipts(evidence, package, deploy))
     assert [" ".join(line.split()) for line in told] == expected

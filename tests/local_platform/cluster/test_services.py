@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import credentials
 from local_platform.cluster import services
-from local_platform.cluster.databases import Databases
+from local_platform.cluster.backing_services.databases import Databases
 from local_platform.cluster.environment import Cluster
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.locations import State
-from local_platform.ports import Ports
-from local_platform.services import Settings
+from local_platform.services import credentials
+from local_platform.services.ports import Ports
+from local_platform.services.services import Settings
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from local_platform import airflow_api
-from local_platform.airflow_api import AirflowApi
+from local_platform.demo import airflow_api
+from local_platform.demo.airflow_api import AirflowApi
 from local_platform.errors import AirflowApiError
 
 RUN = {"dag_id": "d", "dag_run_id": "r 1", "state": "success", "logical_date": "2013-03-01T05:00:00Z", "conf": None}

@@ -5,10 +5,10 @@ import pytest
 
 from include.contract.layout import outcome_key
 from include.contract.receipt import Outcome, OutcomeStatus, canonical_json
-from include.steps.evidence import Evidence
-from include.stores.objects import open_objects
-from local_platform import failure
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
+from include.runtime.receipts import ReceiptReader
+from include.stores.objects.open import open_objects
+from local_platform.demo import failure
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.locations import State
 
 RUN = DagRun(dag="flights_data", run="backfill__2013-02", state="failed", logical_date=None, conf={})
@@ -31,11 +31,11 @@ class OneFailed(AirflowApi):
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> Evidence:
-    return Evidence(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
+def evidence(tmp_path: Path) -> ReceiptReader:
+    return ReceiptReader(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
 
 
-def write(evidence: Evidence, subject: str, message: str) -> None:
+def write(evidence: ReceiptReader, subject: str, message: str) -> None:
     outcome = Outcome(
         status=OutcomeStatus.FAILED, exit_code=65, step="ingest", project="flights", subject=subject, run=RUN.run,
         attempt=2, message=message, seconds=0.1,
@@ -44,7 +44,7 @@ def write(evidence: Evidence, subject: str, message: str) -> None:
     evidence.objects.create(key, canonical_json(outcome.model_dump(mode="json")))
 
 
-def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: Evidence) -> None:
+def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: ReceiptReader) -> None:
     write(evidence, "2013-01/flights", "another one's")
     write(evidence, "2013-01/weather", "Column 'temp' is missing.")
     said = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN]).splitlines()
@@ -55,7 +55,7 @@ def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: Evid
     ]
 
 
-def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence: Evidence) -> None:
+def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence: ReceiptReader) -> None:
     log = failure.log_of(State(tmp_path), OneFailed().tasks("flights_data", [])[0])
     log.parent.mkdir(parents=True)
     log.write_text("it was killed\n")
@@ -63,7 +63,7 @@ def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence:
     assert "try 2: the end of its log:\n    it was killed\nIts log: " in said
 
 
-def test_a_run_that_failed_without_a_task_is_told(tmp_path: Path, evidence: Evidence) -> None:
+def test_a_run_that_failed_without_a_task_is_told(tmp_path: Path, evidence: ReceiptReader) -> None:
     class NoneFailed(OneFailed):
         def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002
             return []

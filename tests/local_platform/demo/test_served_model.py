@@ -10,8 +10,8 @@ import pytest
 from include.contract import settings
 from include.contract.layout import bundle_prefix
 from include.spec.load import load_project
-from include.stores.from_env import Stores
-from local_platform import served_model
+from include.stores.installation import Stores
+from local_platform.demo import served_model
 from local_platform.errors import JobFailedError
 
 

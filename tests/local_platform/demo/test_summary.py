@@ -7,27 +7,28 @@ import pytest
 from include.contract.layout import outcome_key, receipt_key
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt, canonical_json
 from include.contract.step_names import StepName
-from include.steps.evidence import Evidence
-from include.stores.objects import open_objects
-from local_platform import credentials, summary
-from local_platform.airflow_api import DagRun
+from include.runtime.receipts import ReceiptReader
+from include.stores.objects.open import open_objects
+from local_platform.demo import summary
+from local_platform.demo.airflow_api import DagRun
+from local_platform.demo.served_model import Answer, Identity
+from local_platform.demo.year_job import Done
 from local_platform.locations import State
-from local_platform.ports import Ports
-from local_platform.served_model import Answer, Identity
-from local_platform.services import Settings
-from local_platform.year_job import Done
+from local_platform.services import credentials
+from local_platform.services.ports import Ports
+from local_platform.services.services import Settings
 
 RUN = DagRun(dag="flights_training", run="r", state="success", logical_date=None, conf={})
 INTERVAL = {"value": 0.7423, "low": 0.735, "high": 0.7496}
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> Evidence:
-    return Evidence(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
+def evidence(tmp_path: Path) -> ReceiptReader:
+    return ReceiptReader(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
 
 
 def write(
-    evidence: Evidence, step: str, partition: str, counts: dict[str, int], results: Any, *, is_reused: bool = False
+    evidence: ReceiptReader, step: str, partition: str, counts: dict[str, int], results: Any, *, is_reused: bool = False
 ) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     receipt = Receipt(
@@ -46,7 +47,7 @@ def write(
 
 
 @pytest.fixture
-def told(evidence: Evidence, tmp_path: Path) -> list[str]:
+def told(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
     write(evidence, "ingest", "2013-09", {"rows_kept": 27_574}, {})
     write(evidence, "validate", "2013-09", {"quarantined": 12}, {}, is_reused=True)
     dropped = [{"feature": "origin", "verdict": "irrelevant", "why": "says nothing"}]
@@ -99,7 +100,7 @@ def test_a_metric_that_could_not_be_had_is_not_invented() -> None:
     assert summary.interval({"value": 0.5, "low": None, "high": None}) == "0.500"
 
 
-def test_the_last_ending_of_a_step_counts(evidence: Evidence) -> None:
+def test_the_last_ending_of_a_step_counts(evidence: ReceiptReader) -> None:
     write(evidence, "ingest", "2013-09", {}, {})
     failed = Outcome(
         status=OutcomeStatus.FAILED, exit_code=75, step="ingest", project="flights", subject="2013-08", run="r",

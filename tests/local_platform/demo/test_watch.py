@@ -1,9 +1,9 @@
 import io
 from datetime import UTC, datetime
 
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console
-from local_platform.watch import Watch, Watched, cells_of, first_failure
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.demo.watch import Watch, Watched, cells_of, first_failure
 
 
 def task(name: str, state: str, *, minute: int | None = 0, map_index: int = -1) -> TaskInstance:

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.console import Console
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
+from local_platform.demo.year_job import RunsFailedError, YearJob
 from local_platform.errors import AirflowApiError, JobFailedError
-from local_platform.year_job import RunsFailedError, YearJob
 
 
 class Airflow(AirflowApi):

@@ -2,7 +2,7 @@ import json
 import stat
 from pathlib import Path
 
-from local_platform import credentials
+from local_platform.services import credentials
 
 
 def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:

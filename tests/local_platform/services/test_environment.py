@@ -6,9 +6,9 @@ from urllib.request import proxy_bypass
 import pytest
 
 from include.contract import settings
-from local_platform import credentials, environment
 from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE, State
-from local_platform.ports import Ports
+from local_platform.services import credentials, environment
+from local_platform.services.ports import Ports
 
 PORTS = Ports(airflow=20001, mlflow=20002, serving=20003)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import fleet
 from local_platform.console import Console
 from local_platform.errors import PlatformStartError
-from local_platform.fleet import Fleet
 from local_platform.locations import STATE_VARIABLE, State
-from local_platform.services import Service
+from local_platform.services import fleet
+from local_platform.services.fleet import Fleet
+from local_platform.services.services import Service
 
 
 @pytest.fixture

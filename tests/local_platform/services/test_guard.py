@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local_platform.guard import DETACH
 from local_platform.locations import REPOSITORY
-from local_platform.processes import Process, wait_until_gone
+from local_platform.services.guard import DETACH
+from local_platform.services.processes import Process, wait_until_gone
 
 STUBBORN = """
 import os, pathlib, signal, sys, time
@@ -34,7 +34,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_guard(*words: str, stop_signal: signal.Signals = signal.SIGTERM) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-S", "-m", "local_platform.guard", "--name", "service"]
+        command = [sys.executable, "-S", "-m", "local_platform.services.guard", "--name", "service"]
         command += ["--record", str(tmp_path / "service.json"), "--grace-seconds", "0.5"]
         command += ["--stop-signal", str(int(stop_signal)), "--", sys.executable, *words]
         process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True)

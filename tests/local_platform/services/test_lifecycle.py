@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import lifecycle
 from local_platform.console import Console
 from local_platform.errors import PlatformStartError
 from local_platform.locations import State
+from local_platform.services import lifecycle
 
 
 def test_services_of_which_one_is_gone_are_not_used(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import ports
 from local_platform.errors import PlatformStartError
+from local_platform.services import ports
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_platform import processes
-from local_platform.processes import Process
+from local_platform.services import processes
+from local_platform.services.processes import Process
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from local_platform import credentials, ports, services
 from local_platform.locations import State
-from local_platform.ports import Ports
-from local_platform.services import Settings
+from local_platform.services import credentials, ports, services
+from local_platform.services.ports import Ports
+from local_platform.services.services import Settings
 
 
 class Health(BaseHTTPRequestHandler):

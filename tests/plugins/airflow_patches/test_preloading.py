@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.step_bundle import make_bundle
+from tests.support.step_bundle import make_bundle
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 root = Path(sys.argv[1]); sys.path.insert(0, str(root))
-from plugins import preloading
+from plugins.airflow_patches import preloading
 preloading.preload(root)
 before = "plugins.pipelines.data" in sys.modules
 if sys.argv[2] == "edit":
@@ -20,7 +20,7 @@ if sys.argv[2] == "edit":
     file.write_text(file.read_text() + "\\n")
 preloading.drop_if_stale()
 print(json.dumps([before, "plugins.pipelines.data" in sys.modules, "pandas" in sys.modules, "numpy" in sys.modules]))
-print(json.dumps("plugins.operators.pod_step" in sys.modules), file=sys.stderr)
+print(json.dumps("plugins.operators.pod.step" in sys.modules), file=sys.stderr)
 """
 
 

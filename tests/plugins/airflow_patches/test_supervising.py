@@ -10,7 +10,7 @@ SCRIPT = """
 import os, socket, sys, time, uuid
 import psutil, structlog
 from airflow.sdk.execution_time.supervisor import ActivitySubprocess, PsutilTracker
-from plugins.supervising import see_ends_at_once
+from plugins.airflow_patches.supervising import see_ends_at_once
 
 if sys.argv[1] == "yes":
     see_ends_at_once()
@@ -37,5 +37,5 @@ def test_the_end_of_a_process_is_seen_though_its_sockets_closed_first(prompt: st
     done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
     code, seconds = json.loads(done.stdout.splitlines()[-1])
     assert code == 7
-    # Without it Airflow sleeps for a whole heartbeat interval. Once Airflow does not, plugins/supervising.py can go.
+    # Without it Airflow sleeps for a whole heartbeat interval. Once Airflow does not, the patch can go.
     assert least <= seconds <= most

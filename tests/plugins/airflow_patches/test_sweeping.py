@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, TemporaryError
-from plugins.sweeping import PAUSES_SECONDS, SPACING_SECONDS, Sweeper
+from plugins.airflow_patches.sweeping import PAUSES_SECONDS, SPACING_SECONDS, Sweeper
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Looks:
@@ -90,6 +90,7 @@ def test_a_bug_ends_one_look_and_not_those_after_it() -> None:
 
 
 def test_nothing_heavy_is_imported_before_the_first_look() -> None:
-    code = "import sys, plugins.sweeping; print([name for name in ('airflow', 'kubernetes') if name in sys.modules])"
+    heavy = "[name for name in ('airflow', 'kubernetes') if name in sys.modules]"
+    code = f"import sys, plugins.airflow_patches.sweeping; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"

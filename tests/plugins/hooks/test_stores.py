@@ -5,7 +5,7 @@ import pytest
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
-from include.stores.objects_s3 import S3Objects
+from include.stores.objects.s3 import S3Objects
 from plugins.hooks.stores import CALL_OFF_SECONDS, ObjectStoreHook
 
 
@@ -26,7 +26,7 @@ def test_a_try_that_was_called_off_may_not_publish(monkeypatch: pytest.MonkeyPat
 def test_a_task_that_is_to_end_does_not_wait_long_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_OBJECTS_URI", "s3://bucket/objects")
     used: list[object] = []
-    monkeypatch.setattr("include.stores.leases.revoke", lambda objects, _command: used.append(objects))
+    monkeypatch.setattr("include.coordination.leases.revoke", lambda objects, _command: used.append(objects))
     command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r")
     ObjectStoreHook().call_off(command)
     assert used == [S3Objects("bucket", "objects", patience_seconds=CALL_OFF_SECONDS)]

@@ -9,7 +9,7 @@ from include.contract.layout import outcome_key, receipt_key
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.operators.outcome import conclude
 
 COMMAND = StepCommand(

@@ -7,7 +7,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.spec.load import load_project
-from plugins.operators.local_step import LocalStepOperator
+from plugins.operators.local.operator import LocalStepOperator
 from plugins.operators.step import step_task
 
 

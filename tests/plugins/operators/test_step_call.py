@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, TemporaryError
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
-from tests.pod_world import context
+from tests.support.worlds.pod_world import context
 
 
 def test_the_command_is_that_of_the_try() -> None:

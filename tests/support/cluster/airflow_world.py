@@ -18,18 +18,18 @@ import boto3
 from kubernetes import client, config
 from kubernetes.client import models as k8s
 
-from local_platform import credentials, ports, services
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.cluster.environment import KUBERNETES_CONNECTION
 from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
-from local_platform.fleet import Fleet
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.locations import State
-from plugins.operators.pod_name import RUN_ID, SELECTOR
-from tests.cluster import airflow_account
-from tests.cluster.airflow_account import API_ACCOUNT
+from local_platform.services import credentials, ports, services
+from local_platform.services.fleet import Fleet
+from plugins.operators.pod.name import RUN_ID, SELECTOR
+from tests.support.cluster import airflow_account
+from tests.support.cluster.airflow_account import API_ACCOUNT
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 240.0
 DAG = "flights_scoring"
 TASK = "score"

@@ -1,5 +1,5 @@
 """
-Removes the bucket that ``CLUSTER_S3_BUCKET`` names, with all that is in it: ``python -m tests.cluster.buckets``.
+Removes the bucket that ``CLUSTER_S3_BUCKET`` names, and its objects: ``python -m tests.support.cluster.buckets``.
 
 A process of its own, for what a session of tests leaves is removed after its last test, which may connect nowhere.
 """

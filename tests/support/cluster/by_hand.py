@@ -1,4 +1,4 @@
-"""``python -m include.operations`` as README.md tells people to call it, on a platform of the tests."""
+"""``python -m include.governance`` as README.md tells people to call it, on a platform of the tests."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from local_platform import cli
 from local_platform.cluster import access, manifests
 from local_platform.cluster.manifests import SERVING, STEPS
 from local_platform.cluster.settings import KUBECONFIG
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster.running_platform import ClusterPlatform
 
 SECONDS = 300.0
 ACCOUNT, WAY_IN = "ml-deploy", "rollback-by-hand"
@@ -30,7 +30,7 @@ class Operator:
     def calls(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Call the command."""
         return subprocess.run(
-            [sys.executable, "-m", "include.operations", *words], cwd=self.bundle, env=self.variables, check=False,
+            [sys.executable, "-m", "include.governance", *words], cwd=self.bundle, env=self.variables, check=False,
             text=True, capture_output=True, timeout=SECONDS,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kubernetes import client, config
 
-from include.stores.cluster_api import POD, Cluster, Manifest, open_cluster
+from include.stores.kubernetes.client import POD, Cluster, Manifest, open_cluster
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 PATIENCE_SECONDS = 180.0

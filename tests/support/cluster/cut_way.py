@@ -1,9 +1,9 @@
 """
 A way to a server that a test can cut: a small TCP proxy, a process of its own, for it outlives the last test.
 
-``python -m tests.cluster.cut_way 10.0.0.1:0 s3.example.org:443`` prints the port that it listens on and obeys the lines
-of its standard input: ``cut`` ends all connections and refuses new ones, ``join`` lets them through again. It ends with
-its standard input. Bytes pass as they are, so that TLS stays between the two ends.
+``python -m tests.support.cluster.cut_way 10.0.0.1:0 s3.example.org:443`` prints the port that it listens on and obeys
+the lines of its standard input: ``cut`` ends all connections and refuses new ones, ``join`` lets them through
+again. It ends with its standard input. Bytes pass as they are, so that TLS stays between the two ends.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ def opened(host: str, server: str) -> Iterator[Way]:
     :param host: address of this machine to listen at.
     :param server: ``host:port``.
     """
-    words = [sys.executable, "-m", "tests.cluster.cut_way", host, server]
+    words = [sys.executable, "-m", "tests.support.cluster.cut_way", host, server]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout

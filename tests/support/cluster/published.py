@@ -10,13 +10,13 @@ from include.contract import settings
 from include.contract.layout import Layer, table_name
 from include.contract.receipt import Receipt, TableState
 from include.contract.step_names import StepName
+from include.runtime.receipts import ReceiptReader
 from include.spec.load import load_project
 from include.spec.project import ProjectSpec
-from include.steps.evidence import Evidence
-from include.stores.from_env import Stores
+from include.stores.installation import Stores
 from local_platform import cli
-from tests.cluster import fault_project
-from tests.cluster.running_platform import ClusterPlatform
+from tests.support.cluster import fault_project
+from tests.support.cluster.running_platform import ClusterPlatform
 
 SOURCE = "parcels"
 STEPS = {StepName.INGEST: f"/{SOURCE}", StepName.VALIDATE: "", StepName.PROFILE: "", StepName.FEATURES: ""}
@@ -35,7 +35,7 @@ def require_once(platform: ClusterPlatform, stores: Stores, partition: str) -> N
 
     :param stores: the platform's.
     """
-    evidence = Evidence(stores.objects, fault_project.NAME)
+    evidence = ReceiptReader(stores.objects, fault_project.NAME)
     for step, rest in STEPS.items():
         (receipt,) = evidence.receipts(step, f"{partition}{rest}")
         for table in _tables(receipt):

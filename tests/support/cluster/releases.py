@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local_platform import served_model
-from local_platform.airflow_api import DagRun
 from local_platform.cluster.manifests import SERVING
 from local_platform.cluster.services import FORWARD, SERVING_PORT
 from local_platform.cluster.settings import KUBECONFIG
+from local_platform.demo import served_model
+from local_platform.demo.airflow_api import DagRun
+from local_platform.demo.served_model import Identity
 from local_platform.locations import REPOSITORY
-from local_platform.ports import LOOPBACK
-from local_platform.served_model import Identity
-from tests.cluster import fault_project
-from tests.cluster.running_platform import ClusterPlatform
+from local_platform.services.ports import LOOPBACK
+from tests.support.cluster import fault_project
+from tests.support.cluster.running_platform import ClusterPlatform
 
 DAYS = tuple(f"2024-01-0{day}" for day in range(1, 7))
 FIRST, SECOND = "2024-01-04", "2024-01-05"

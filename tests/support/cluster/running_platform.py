@@ -17,18 +17,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.stores.from_env import Stores
-from local_platform import cli, fleet, lifecycle, processes
-from local_platform.airflow_api import AirflowApi, DagRun, TaskInstance
-from local_platform.cluster import environment, manifests, passwords
+from include.stores.installation import Stores
+from local_platform import cli
+from local_platform.cluster import environment, manifests
+from local_platform.cluster.backing_services import passwords
 from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import HOST_ADDRESS, S3_BUCKET, S3_ENDPOINT, ClusterSettings
+from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.images import snapshot
 from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE, State
-from local_platform.ports import LOOPBACK
-from local_platform.services import Settings
-from tests.cluster import buckets, cut_way, fault_project
-from tests.cluster.cut_way import Way
+from local_platform.services import fleet, lifecycle, processes
+from local_platform.services.ports import LOOPBACK
+from local_platform.services.services import Settings
+from tests.support.cluster import buckets, cut_way, fault_project
+from tests.support.cluster.cut_way import Way
 
 UP_SECONDS, DOWN_SECONDS, RUN_SECONDS = 1800.0, 600.0, 900.0
 POLL_SECONDS = 0.5
@@ -164,7 +166,7 @@ def running() -> Iterator[ClusterPlatform]:
             try:
                 command("cluster-down", platform.variables, DOWN_SECONDS)
             finally:
-                _call("tests.cluster.buckets", variables=platform.variables, seconds=DOWN_SECONDS)
+                _call("tests.support.cluster.buckets", variables=platform.variables, seconds=DOWN_SECONDS)
             _require_nothing_left(platform)
 
 

@@ -7,8 +7,9 @@ import subprocess
 import urllib.parse
 from collections.abc import Iterator, Mapping
 
-from local_platform.cluster import manifests, passwords
-from tests.cluster.running_platform import ClusterPlatform
+from local_platform.cluster import manifests
+from local_platform.cluster.backing_services import passwords
+from tests.support.cluster.running_platform import ClusterPlatform
 
 SHORTEST = 8
 """Characters; what is shorter is found in other words, and nobody's secret."""

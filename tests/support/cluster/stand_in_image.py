@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -30,7 +30,7 @@ import resource
 import time
 
 from include import errors
-from include.steps.context import Plan, Work
+from include.runtime.context import Plan, Work
 
 
 def plan(context):
@@ -148,7 +148,7 @@ def _layer() -> bytes:
         for path in sorted((ROOT / "include").rglob("*")):
             below = path.relative_to(ROOT)
             if path.is_file() and "__pycache__" not in below.parts:
-                is_step = below.parent == Path("include/steps") and below.stem in STEPS
+                is_step = below.match("include/steps/*/step.py") and below.parent.name in STEPS
                 add(f"app/{below}", BEHAVIOUR.encode() if is_step else path.read_bytes())
     return data.getvalue()
 

@@ -8,10 +8,10 @@ import pytest
 
 from include.errors import LeakError
 from include.projects.flights.features import build_features
-from include.steps.feature_function import FeatureFunction
-from include.steps.feature_joins import joined
-from include.steps.feature_leaks import refuse_leaks
-from tests.flight_rows import FLIGHT_COUNT, flight_sources, flights_spec
+from include.steps.features.function import FeatureFunction
+from include.steps.features.joins import joined
+from include.steps.features.leaks import refuse_leaks
+from tests.support.flight_rows import FLIGHT_COUNT, flight_sources, flights_spec
 
 MINUTE, HOUR = pd.Timedelta(minutes=1), pd.Timedelta(hours=1)
 

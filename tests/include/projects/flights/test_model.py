@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from include.packaging.files import dump_model, load_model
 from include.projects.flights.model import build_pipeline
-from include.stores.model_files import dump_model, load_model
 
 
 def some_rows(count: int = 600) -> tuple[pd.DataFrame, NDArray[np.int64]]:

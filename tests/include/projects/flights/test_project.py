@@ -9,8 +9,8 @@ from include.projects.flights.features import build_features
 from include.projects.flights.model import DEFAULTS
 from include.spec.load import parse_project, projects_folder
 from include.spec.training import Choice
-from include.steps.feature_joins import joined, reconcile
-from tests.flight_rows import flight_sources, flights_spec
+from include.steps.features.joins import joined, reconcile
+from tests.support.flight_rows import flight_sources, flights_spec
 
 FILE = projects_folder() / "flights" / "project.yaml"
 

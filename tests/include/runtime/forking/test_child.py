@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = """
 import json, os, sys
 from include.contract.fork_protocol import ForkRequest
-from include.steps.forking_child import become_step
+from include.runtime.forking.child import become_step
 
 class Pools:
     def limit(self, *, limits):

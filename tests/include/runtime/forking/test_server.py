@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from include.contract.fork_protocol import Answer, Ended, ForkRequest, Refused, Started, answer_from_line
-from tests.step_bundle import Bundle, all_gone, fork_server, is_running, make_bundle, step_environment, wait_until
+from tests.support.step_bundle import (
+    Bundle,
+    all_gone,
+    fork_server,
+    is_running,
+    make_bundle,
+    step_environment,
+    wait_until,
+)
 
 OPTIONS = ("--project", "flights", "--partition", "2013-03", "--run", "r")
 INGEST = ("ingest", *OPTIONS, "--source", "flights")
@@ -188,7 +196,7 @@ def test_changed_code_is_never_run_by_a_server_that_imported_the_old(
     answer = caller.answer()
     caller.leave()
     assert isinstance(answer, Refused)
-    assert "include/steps/ingest.py changed since the server imported it" in answer.reason
+    assert "include/steps/ingest/step.py changed since the server imported it" in answer.reason
     wait_until(lambda: is_accepted(path, request(bundle)), "the server to begin anew")
     _, ended, written = ask(path, request(bundle, ML_TEST_BEHAVIOUR="anew"))
     assert ended == Ended(0)
@@ -244,7 +252,7 @@ def test_the_server_has_one_python_thread_and_its_socket_is_its_users(
 def test_a_second_server_does_not_take_the_socket_over(server: object, bundle: Bundle, path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         subprocess.run(
-            [sys.executable, "-m", "include.steps.fork_server", "--socket", str(path)],
+            [sys.executable, "-m", "include.runtime.forking.server", "--socket", str(path)],
             cwd=bundle.root,
             check=True,
             capture_output=True,

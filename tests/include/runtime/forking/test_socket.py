@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError
-from include.steps.forking_socket import listen, user_of
+from include.runtime.forking.socket import listen, user_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.serving.batching import Batcher
+from include.serving.model.batching import Batcher
 from include.serving.request_error import RequestError
 from include.serving.service_metrics import ServiceMetrics
 

@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from include.serving.columns import Columns, RawTable, Signature, to_frame
-from include.serving.direct import NotCoveredError, direct_predict
-from include.stores.model_files import InputColumn
-from tests.serving_bundles import INPUTS, pipeline, rows, table
+from include.packaging.files import InputColumn
+from include.serving.model.columns import Columns, RawTable, Signature, to_frame
+from include.serving.model.direct import NotCoveredError, direct_predict
+from tests.support.serving_bundles import INPUTS, pipeline, rows, table
 
 TEXTS, NUMBERS = ["carrier", "origin"], ["hour", "distance", "temp"]
 
@@ -136,5 +136,5 @@ def test_model_of_an_unknown_shape_is_not_touched(model: Callable[[], Any]) -> N
 
 
 def test_direct_way_that_does_not_agree_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.serving.direct._Codes.encode", lambda _self, _array, out: out.fill(0.0))
+    monkeypatch.setattr("include.serving.model.direct._Codes.encode", lambda _self, _array, out: out.fill(0.0))
     assert direct_predict(pipeline(), "predict_proba", columns()) is None

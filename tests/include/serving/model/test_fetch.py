@@ -5,10 +5,10 @@ import pytest
 from include.contract import settings
 from include.contract.layout import bundle_prefix
 from include.errors import DataRejectedError
-from include.serving.fetch import main
-from include.stores.model_files import MANIFEST, read_bundle
-from include.stores.objects import open_objects
-from tests.serving_bundles import bundle
+from include.packaging.files import MANIFEST, read_bundle
+from include.serving.model.fetch import main
+from include.stores.objects.open import open_objects
+from tests.support.serving_bundles import bundle
 
 
 @pytest.fixture

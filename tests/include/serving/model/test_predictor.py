@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from include.errors import DataRejectedError
-from include.serving.columns import RawTable
-from include.serving.direct import NotCoveredError
-from include.serving.predictor import Predictor, answer_body, load_predictor
+from include.packaging.files import GOLDEN, Golden, seal_bundle
+from include.serving.model.columns import RawTable
+from include.serving.model.direct import NotCoveredError
+from include.serving.model.predictor import Predictor, answer_body, load_predictor
 from include.serving.request_error import RequestError
-from include.stores.model_files import GOLDEN, Golden, seal_bundle
-from tests.serving_bundles import bundle, pipeline, rows, table
+from tests.support.serving_bundles import bundle, pipeline, rows, table
 
 
 def test_predictor_answers_as_the_model_does() -> None:
@@ -71,7 +71,7 @@ def test_model_without_the_method_is_refused() -> None:
     numbers = frame[["hour"]]
     model = make_pipeline(LinearRegression()).fit(numbers, frame["distance"])
     good = bundle()
-    from include.stores.model_files import MODEL, dump_model
+    from include.packaging.files import MODEL, dump_model
 
     sealed = seal_bundle(good.manifest.model_dump(exclude={"files"}), {**good.contents, MODEL: dump_model(model)})
     with pytest.raises(DataRejectedError, match="has no predict_proba"):

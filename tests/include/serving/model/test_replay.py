@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from include.serving.replay import main
-from include.stores.model_files import write_bundle
-from tests.serving_bundles import bundle
+from include.packaging.files import write_bundle
+from include.serving.model.replay import main
+from tests.support.serving_bundles import bundle
 
 
 def test_bundle_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.serving.closed_sign import ClosedSign
+from include.serving.processes.draining import ClosedSign
 
 
 def with_sign(use: Callable[[ClosedSign, int], Coroutine[Any, Any, None]]) -> None:

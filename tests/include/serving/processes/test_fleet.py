@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.serving import fleet as fleet_module
-from include.serving.fleet import Fleet
-from include.serving.fleet_state import read_state
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_settings import ServingSettings
+from include.serving.processes import fleet as fleet_module
+from include.serving.processes.fleet import Fleet
+from include.serving.processes.fleet_state import read_state
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.settings import ServingSettings
 
 SETTINGS = ServingSettings()
 

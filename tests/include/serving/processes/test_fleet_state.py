@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError
-from include.serving.fleet_state import FleetState, KeptModel, read_state, write_state
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_settings import ServingSettings
+from include.serving.processes.fleet_state import FleetState, KeptModel, read_state, write_state
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.settings import ServingSettings
 
 KEPT = KeptModel(
     record=ModelRecord(project="p", model="m", version=1, digest="d"), settings=ServingSettings(), folder="000001-a"

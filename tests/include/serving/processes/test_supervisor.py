@@ -16,13 +16,13 @@ from typing import Self
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.serving.supervisor import parser
-from include.stores.model_files import GOLDEN, MANIFEST, MODEL, write_bundle
-from include.stores.serving import LocalServing, record_of
-from include.stores.serving_control import ModelRecord, Request, StartCommand, ask
-from include.stores.serving_settings import ServingSettings
-from tests.mlflow_server import free_port
-from tests.serving_bundles import (
+from include.packaging.files import GOLDEN, MANIFEST, MODEL, write_bundle
+from include.serving.processes.supervisor import parser
+from include.stores.serving.control import ModelRecord, Request, StartCommand, ask, record_of
+from include.stores.serving.local import LocalServing
+from include.stores.serving.settings import ServingSettings
+from tests.support.servers.mlflow_server import free_port
+from tests.support.serving_bundles import (
     ROOT,
     RunningServer,
     bundle,
@@ -202,7 +202,7 @@ def test_what_the_server_does_not_understand_is_answered(server: RunningServer) 
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    command = [sys.executable, "-m", "include.serving.supervisor", *arguments]
+    command = [sys.executable, "-m", "include.serving.processes.supervisor", *arguments]
     return subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, timeout=60, check=False)
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.stores.model_files import MODEL, write_bundle
-from include.stores.serving_settings import ServingSettings
-from tests.mlflow_server import free_port
-from tests.serving_bundles import ROOT, bundle, clean_environment, pipeline, rows, split_body, stop, wait_until
+from include.packaging.files import MODEL, write_bundle
+from include.stores.serving.settings import ServingSettings
+from tests.support.servers.mlflow_server import free_port
+from tests.support.serving_bundles import ROOT, bundle, clean_environment, pipeline, rows, split_body, stop, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.serving.worker_process import WorkerProcess, _environment
-from include.stores.model_files import write_bundle
-from include.stores.serving_settings import ServingSettings
-from tests.serving_bundles import bundle, is_running
+from include.packaging.files import write_bundle
+from include.serving.processes.worker_process import WorkerProcess, _environment
+from include.stores.serving.settings import ServingSettings
+from tests.support.serving_bundles import bundle, is_running
 
 SETTINGS = ServingSettings(drain_seconds=1)
 
@@ -36,8 +36,8 @@ def test_worker_that_refuses_its_bundle_says_why(tmp_path: Path) -> None:
 
 def test_worker_that_ends_or_hangs_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(bundle(), tmp_path)
-    monkeypatch.setattr("include.serving.worker_process._WORD_SECONDS", 0.2)
-    monkeypatch.setattr("include.serving.worker_process._KILL_SECONDS", 0.2)
+    monkeypatch.setattr("include.serving.processes.worker_process._WORD_SECONDS", 0.2)
+    monkeypatch.setattr("include.serving.processes.worker_process._KILL_SECONDS", 0.2)
 
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as public:

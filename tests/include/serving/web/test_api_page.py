@@ -1,8 +1,8 @@
 import re
 
-from include.serving import api_page
-from include.stores.model_files import Manifest
-from tests.serving_bundles import bundle
+from include.packaging.files import Manifest
+from include.serving.web import api_page
+from tests.support.serving_bundles import bundle
 
 IDENTITY = {"model": "departure_delay", "version": "3", "digest": "sha256:0"}
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from starlette.types import ASGIApp, Message
 
-from include.serving.app import Service, build_app
-from include.serving.batching import Batcher
-from include.serving.predictor import load_predictor, prepare_thread
+from include.packaging.files import TRUSTED_TYPES
+from include.serving.model.batching import Batcher
+from include.serving.model.predictor import load_predictor, prepare_thread
 from include.serving.service_metrics import ServiceMetrics
-from include.stores.model_files import TRUSTED_TYPES
-from tests.serving_bundles import INPUTS, bundle, pipeline, rows, table
+from include.serving.web.app import Service, build_app
+from tests.support.serving_bundles import INPUTS, bundle, pipeline, rows, table
 
 LIMIT_BYTES = 100_000
 
@@ -274,6 +274,6 @@ def test_serving_never_imports_mlflow(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    code = "import sys, include.serving.worker; print('mlflow' in sys.modules)"
+    code = "import sys, include.serving.processes.worker; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "False"

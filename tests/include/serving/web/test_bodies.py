@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from include.serving.bodies import read_table
-from include.serving.columns import RawTable, Signature
+from include.packaging.files import InputColumn
+from include.serving.model.columns import RawTable, Signature
 from include.serving.request_error import RequestError
-from include.stores.model_files import InputColumn
+from include.serving.web.bodies import read_table
 
 TWO = Signature((InputColumn(name="a", type="double"), InputColumn(name="b", type="string")))
 ONE = Signature((InputColumn(name="a", type="double"),))

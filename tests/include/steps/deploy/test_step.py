@@ -8,18 +8,18 @@ from include.contract.layout import bundle_prefix, ledger_key
 from include.contract.receipt import ObjectState, OutcomeStatus
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
-from include.steps.releasing.ledger import LedgerEvent, LedgerVersion
-from include.stores.model_files import GoldenTable
-from include.stores.registry import open_registry
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving import LocalServing
-from include.stores.serving_http import ServedAnswer
-from include.stores.serving_memory import PUBLIC_URL, MemoryServing
-from include.stores.serving_versions import sealed_bundle
-from tests.mlflow_server import MlflowServer
-from tests.release_world import ReleaseWorld
-from tests.serving_bundles import running_supervisor
-from tests.training_world import PROJECT
+from include.governance.ledger import LedgerEvent, LedgerVersion
+from include.packaging.files import GoldenTable
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.open import open_registry
+from include.stores.serving.http import ServedAnswer
+from include.stores.serving.local import LocalServing
+from include.stores.serving.memory import PUBLIC_URL, MemoryServing
+from tests.support.servers.mlflow_server import MlflowServer
+from tests.support.serving_bundles import running_supervisor
+from tests.support.worlds.release_world import ReleaseWorld
+from tests.support.worlds.training_world import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def trained(toy: Path) -> Iterator[ReleaseWorld]:
     """Two trainings, the older one packaged; a bundle's proof is not this module's matter."""
     world = ReleaseWorld.filled()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("include.steps.package.prove", lambda _bundle: {})
+        patched.setattr("include.steps.package.step.prove", lambda _bundle: {})
         world.packaged("2024-04", run="old")
         world.judged("2024-05", run="new")
         yield world
@@ -161,9 +161,9 @@ def killed(*_arguments: Any, **_named: Any) -> None:
 @pytest.mark.parametrize(
     "moment",
     [
-        "include.stores.serving_memory.MemoryServing.activate",
-        "include.stores.registry_memory.MemoryRegistry.move_alias",
-        "include.steps.releasing.ledger.Ledger.append",
+        "include.stores.serving.memory.MemoryServing.activate",
+        "include.stores.registry.memory.MemoryRegistry.move_alias",
+        "include.governance.ledger.Ledger.append",
     ],
 )
 def test_step_killed_anywhere_is_run_again_to_the_same_end(
@@ -243,7 +243,7 @@ class Restarting(MemoryServing):
 
 
 def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.steps.releasing.rollout._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout._PAUSE_SECONDS", 0.0)
     packaged.serving = Restarting()
     packaged.serving.silent_answers = 3
     packaged.done(StepName.DEPLOY, "2024-04", run="old")
@@ -256,7 +256,7 @@ def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, mo
 def test_server_that_never_answers_is_a_temporary_error(
     packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.steps.releasing.rollout.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout.PATIENCE_SECONDS", 0.0)
     packaged.serving = Restarting()
     packaged.serving.silent_answers = 10_000
     with pytest.raises(TemporaryError, match="answers 503"):

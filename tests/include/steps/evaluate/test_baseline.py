@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.steps.judging.baseline import Baseline
+from include.steps.evaluate.baseline import Baseline
 
 GROUPS = pd.DataFrame({"carrier": ["A"] * 1000 + ["B"] * 1000 + ["C"], "origin": ["X"] * 2001})
 TARGET = np.array([1] * 800 + [0] * 200 + [0] * 1000 + [1])

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from include.contract.step_names import StepName
-from tests.training_world import MONTHS, World, toy_rows, toy_spec
+from tests.support.worlds.training_world import MONTHS, World, toy_rows, toy_spec
 
 EVIL = "<script>alert(1)</script>"
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from include.steps.judging.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
-from include.steps.judging.importance import Importance
-from include.steps.judging.intervals import Interval
-from include.steps.judging.slices import Slice
+from include.modeling.intervals import Interval
+from include.modeling.slices import Slice
+from include.steps.evaluate.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
+from include.steps.evaluate.importance import Importance
 
 ALL = {
     "roc": roc_plot({"Model": [(0.0, 0.0), (0.2, 0.6), (1.0, 1.0)], "Base<line>": [(0.0, 0.0), (1.0, 1.0)]}),

@@ -5,8 +5,8 @@ import pytest
 from include.contract.receipt import ModelState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.judging.rivals import cannot_compare, load_challenger, opponent
-from tests.training_world import World, toy_rows
+from include.steps.evaluate.contenders import cannot_compare, load_challenger, opponent
+from tests.support.worlds.training_world import World, toy_rows
 
 COLUMNS = ("place", "size", "riders", "gap")
 

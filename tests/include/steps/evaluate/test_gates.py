@@ -2,10 +2,10 @@
 
 import pytest
 
+from include.modeling.intervals import Interval
+from include.modeling.slices import Slice
 from include.spec.training import EvaluationSpec, GateSpec, SliceGateSpec
-from include.steps.judging.gates import GateResult, Opposition, judge_gates
-from include.steps.judging.intervals import Interval
-from include.steps.judging.slices import Slice
+from include.steps.evaluate.gates import GateResult, Opposition, judge_gates
 
 MEASURED = {"roc_auc": Interval(0.72, 0.70, 0.74), "log_loss": Interval(0.45, 0.44, 0.46)}
 

@@ -3,8 +3,8 @@
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.judging.unseen import fitted_groups, unseen_rows
-from tests.training_world import World, toy_rows
+from include.steps.evaluate.holdout import fitted_groups, unseen_rows
+from tests.support.worlds.training_world import World, toy_rows
 
 
 def test_test_partitions_are_read_with_groups_and_local_days() -> None:

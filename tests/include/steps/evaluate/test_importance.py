@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from include.steps.judging.importance import permutation_importance
-from include.steps.judging.metrics import Numbers
+from include.modeling.metrics import Numbers
+from include.steps.evaluate.importance import permutation_importance
 
 ROWS = 3000
 RANDOM = np.random.default_rng(2)

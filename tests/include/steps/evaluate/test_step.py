@@ -10,11 +10,11 @@ from include.contract.layout import bundle_prefix
 from include.contract.receipt import ModelState, Receipt
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
+from include.governance.versions import version_tags
+from include.packaging.files import GOLDEN, MANIFEST, MLMODEL, MODEL, seal_bundle
 from include.spec.training import GateSpec, SliceGateSpec
-from include.stores.model_files import GOLDEN, MANIFEST, MLMODEL, MODEL, seal_bundle
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving_versions import version_tags
-from tests.training_world import MONTHS, World, toy_rows, toy_spec
+from include.stores.registry.memory import MemoryRegistry
+from tests.support.worlds.training_world import MONTHS, World, toy_rows, toy_spec
 
 TRAIN, EVALUATE = StepName.TRAIN, StepName.EVALUATE
 METRICS = {"roc_auc", "average_precision", "log_loss", "brier_score", "expected_calibration_error"}

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError
-from include.steps.feature_function import FeatureFunction
-from include.steps.feature_joins import joined
-from tests.feature_world import bus_rows, buses_project, buses_spec, source_rows
+from include.steps.features.function import FeatureFunction
+from include.steps.features.joins import joined
+from tests.support.worlds.feature_world import bus_rows, buses_project, buses_spec, source_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

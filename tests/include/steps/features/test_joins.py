@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError
-from include.steps.feature_joins import joined, reconcile
-from tests.feature_world import bus_rows, buses_spec, source_rows
+from include.steps.features.joins import joined, reconcile
+from tests.support.worlds.feature_world import bus_rows, buses_spec, source_rows
 
 
 def test_a_left_join_keeps_rows_without_a_match_and_counts_them() -> None:

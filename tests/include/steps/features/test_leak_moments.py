@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from include.spec.project import ProjectSpec
-from include.steps.feature_moments import Timeline, kinds_of_history
-from include.steps.feature_sources import SourceRows
-from tests.feature_world import bus_rows, buses_spec, source_rows
-from tests.flight_rows import flight_sources, flights_spec
+from include.steps.features.leak_moments import Timeline, kinds_of_history
+from include.steps.features.sources import SourceRows
+from tests.support.flight_rows import flight_sources, flights_spec
+from tests.support.worlds.feature_world import bus_rows, buses_spec, source_rows
 
 LINES = {"meaning": "Mean wait of the line's buses that left.", "history_of": ["gone", "wait", "line", "stop"]}
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from include.errors import LeakError
-from include.steps.feature_function import FeatureFunction
-from include.steps.feature_joins import joined
-from include.steps.feature_leaks import differing, refuse_leaks
-from include.steps.feature_moments import MomentReport
-from tests.feature_world import bus_rows, buses_project, buses_spec, source_rows
+from include.steps.features.function import FeatureFunction
+from include.steps.features.joins import joined
+from include.steps.features.leak_moments import MomentReport
+from include.steps.features.leaks import differing, refuse_leaks
+from tests.support.worlds.feature_world import bus_rows, buses_project, buses_spec, source_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.steps.feature_sources import SourceRows
-from tests.feature_world import bus_rows, buses_spec, source_rows
+from include.steps.features.sources import SourceRows
+from tests.support.worlds.feature_world import bus_rows, buses_spec, source_rows
 
 MOMENT = pd.Timestamp("2024-03-04T07:30Z")
 

@@ -11,7 +11,7 @@ import pytest
 
 from include.contract.receipt import OutcomeStatus
 from include.errors import ConfigurationError, DataRejectedError, LeakError, PermanentError
-from tests.feature_world import Buses, bus_rows, buses_project
+from tests.support.worlds.feature_world import Buses, bus_rows, buses_project
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,4 +1,4 @@
-"""What tests of ingestion share: an S3 server, and a web server with answers to order."""
+"""What tests of ingestion share: a web server with answers to order."""
 
 import threading
 from collections.abc import Iterator
@@ -7,24 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-from tests.s3_server import S3Server, running_s3
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with running_s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """The server, sound again, and this process's environment pointing at it."""
-    for name, value in s3_server.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_server.heal()
-    yield s3_server
-    s3_server.heal()
 
 
 @dataclass
@@ -72,7 +54,7 @@ def web() -> Iterator[WebServer]:
 
 @pytest.fixture
 def orders_csv(tmp_path: Path) -> Path:
-    from tests.include.steps.data_kit import HEADER, orders
+    from tests.support.data_steps import HEADER, orders
 
     path = tmp_path / "orders.csv"
     path.write_text(HEADER + orders())

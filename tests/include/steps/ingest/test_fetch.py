@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.steps.ingestion.fetch import fetch, fetched_file
-from include.steps.ingestion.location import Location
+from include.steps.ingest.fetch import fetch, fetched_file
+from include.steps.ingest.location import Location
 
 
 def read(location: Location) -> bytes:

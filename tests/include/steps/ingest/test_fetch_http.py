@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.steps.ingestion.fetch import fetch
-from include.steps.ingestion.fetch_http import http_pieces
-from include.steps.ingestion.location import Location
-from tests.include.steps.data_kit import HEADER, Shop, orders
-from tests.include.steps.ingestion.conftest import WebServer
+from include.steps.ingest.fetch import fetch
+from include.steps.ingest.fetch_http import http_pieces
+from include.steps.ingest.location import Location
+from tests.include.steps.ingest.conftest import WebServer
+from tests.support.data_steps import HEADER, Shop, orders
 
 
 def test_an_answer(web: WebServer) -> None:

@@ -4,10 +4,10 @@ import boto3
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.steps.ingestion.fetch_s3 import s3_pieces
-from include.steps.ingestion.location import Location
-from tests.include.steps.data_kit import HEADER, Shop, orders
-from tests.s3_server import BUCKET, Fault, S3Server
+from include.steps.ingest.fetch_s3 import s3_pieces
+from include.steps.ingest.location import Location
+from tests.support.data_steps import HEADER, Shop, orders
+from tests.support.servers.s3_server import BUCKET, Fault, S3Server
 
 
 def test_a_source_is_ingested(s3: S3Server, tmp_path: Path) -> None:

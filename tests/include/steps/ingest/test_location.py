@@ -1,8 +1,8 @@
 import pytest
 
 from include.errors import ConfigurationError
-from include.steps.ingestion.location import Location
-from tests.include.steps.data_kit import source_of
+from include.steps.ingest.location import Location
+from tests.support.data_steps import source_of
 
 
 def test_the_partition_stands_in_location_and_member() -> None:

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingestion.reading_csv import csv_rows
-from include.steps.ingestion.rows import FoundRows
-from include.steps.ingestion.source_file import local_file
-from tests.include.steps.data_kit import HEADER, orders, source_of
+from include.steps.ingest.read_csv import csv_rows
+from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.source_file import local_file
+from tests.support.data_steps import HEADER, orders, source_of
 
 
 def found(tmp_path: Path, content: str) -> FoundRows:

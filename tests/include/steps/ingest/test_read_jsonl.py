@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingestion.reading_jsonl import json_rows
-from include.steps.ingestion.rows import FoundRows
-from include.steps.ingestion.source_file import local_file
-from tests.include.steps.data_kit import Shop, rejection, source_of
+from include.steps.ingest.read_jsonl import json_rows
+from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.source_file import local_file
+from tests.support.data_steps import Shop, rejection, source_of
 
 ORDER = {"order_id": 1, "customer": "ann", "placed_at": "2013-03-05T12:00:00Z", "amount": 2, "paid": True}
 

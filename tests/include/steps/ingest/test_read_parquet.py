@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tests.include.steps.data_kit import Shop, rejection
+from tests.support.data_steps import Shop, rejection
 
 ORDERS = {
     "order_id": pa.array([1, 2, 3], pa.int32()),

@@ -7,8 +7,8 @@ import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.spec.sources import ColumnType
-from include.steps.ingestion.reading_sql import QueryResult, _plain, query_result
-from tests.include.steps.data_kit import source_of
+from include.steps.ingest.read_sql import QueryResult, _plain, query_result
+from tests.support.data_steps import source_of
 
 BOUNDS = (datetime(2013, 3, 1, 5, tzinfo=UTC), datetime(2013, 4, 1, 4, tzinfo=UTC))
 QUERY = "select order_id, customer, placed_at, amount, paid from orders where placed_at >= :start and placed_at < :end"

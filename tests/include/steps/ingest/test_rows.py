@@ -1,8 +1,8 @@
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingestion.rows import FoundRows, check_columns
-from tests.include.steps.data_kit import source_of
+from include.steps.ingest.rows import FoundRows, check_columns
+from tests.support.data_steps import source_of
 
 COLUMNS = ["order_id", "customer", "placed_at", "amount", "paid"]
 

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingestion.rows import FoundRows
-from include.steps.ingestion.selection import Selected, select
-from tests.include.steps.data_kit import source_of
+from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.selection import Selected, select
+from tests.support.data_steps import source_of
 
 BOUNDS = (datetime(2013, 3, 1, 5, tzinfo=UTC), datetime(2013, 4, 1, 4, tzinfo=UTC))
 COLUMNS = ("order_id", "customer", "placed_at", "amount", "paid")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.ingestion.source_file import SourceFile, local_file
+from include.steps.ingest.source_file import SourceFile, local_file
 
 
 def opened(path: Path, member: str | None = None) -> SourceFile:

@@ -10,11 +10,11 @@ import pytest
 from include.contract.receipt import ObjectState, OutcomeStatus, TableState
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
-from include.steps import ingest
-from include.steps.__main__ import main
-from include.steps.runtime import run_step
-from include.stores.memory import MemoryTables
-from tests.include.steps.data_kit import HEADER, Shop, order_line, orders, rejection
+from include.runtime.cli import main
+from include.runtime.runner import run_step
+from include.steps.ingest import step as ingest
+from include.stores.tables.memory import MemoryTables
+from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
 
 
 @pytest.fixture

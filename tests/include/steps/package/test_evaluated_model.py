@@ -5,10 +5,10 @@ import pytest
 from include.contract.receipt import Receipt
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.context import StepContext
-from include.steps.evidence import Evidence
-from include.steps.releasing.judged import judged_model
-from tests.release_world import ReleaseWorld
+from include.runtime.context import StepContext
+from include.runtime.receipts import ReceiptReader
+from include.steps.package.evaluated_model import judged_model
+from tests.support.worlds.release_world import ReleaseWorld
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +34,24 @@ def test_artifact_that_the_receipt_does_not_name_is_refused(context: StepContext
 
 
 def test_judgement_of_another_model_does_not_count(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = Evidence.of_run
+    find = ReceiptReader.of_run
 
-    def other(evidence: Evidence, step: StepName, run: str, subject: str) -> Receipt | None:
+    def other(evidence: ReceiptReader, step: StepName, run: str, subject: str) -> Receipt | None:
         found = find(evidence, step, run, subject)
         return found if found is None or step is StepName.TRAIN else found.model_copy(update={"inputs": ()})
 
-    monkeypatch.setattr(Evidence, "of_run", other)
+    monkeypatch.setattr(ReceiptReader, "of_run", other)
     with pytest.raises(DataRejectedError, match="judged another model"):
         judged_model(context)
 
 
 def test_receipt_of_another_platform_is_refused(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = Evidence.of_run
+    find = ReceiptReader.of_run
 
-    def other(evidence: Evidence, step: StepName, run: str, subject: str) -> Receipt | None:
+    def other(evidence: ReceiptReader, step: StepName, run: str, subject: str) -> Receipt | None:
         found = find(evidence, step, run, subject)
         return None if found is None else found.model_copy(update={"results": {}})
 
-    monkeypatch.setattr(Evidence, "of_run", other)
+    monkeypatch.setattr(ReceiptReader, "of_run", other)
     with pytest.raises(DataRejectedError, match="not what this version of the platform writes"):
         judged_model(context)

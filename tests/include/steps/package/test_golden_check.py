@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.releasing.proof import prove
-from include.stores.model_files import GOLDEN, Golden, seal_bundle
-from tests.serving_bundles import bundle
+from include.packaging.files import GOLDEN, Golden, seal_bundle
+from include.steps.package.golden_check import prove
+from tests.support.serving_bundles import bundle
 
 
 def test_bundle_proves_itself_in_a_process_of_its_own() -> None:
@@ -24,7 +24,7 @@ def test_predictions_that_moved_by_little_are_found() -> None:
 
 
 def test_process_that_does_not_end_is_a_temporary_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.steps.releasing.proof._TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("include.steps.package.golden_check._TIMEOUT_SECONDS", 0.01)
     with pytest.raises(TemporaryError, match="did not end within"):
         prove(bundle())
 

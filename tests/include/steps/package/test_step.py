@@ -11,14 +11,15 @@ from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
-from include.steps import package
-from include.stores.artifacts_memory import MemoryArtifacts
-from include.stores.model_files import BUNDLE_FILES, MANIFEST, Bundle
-from include.stores.protocols import ModelVersion
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.serving_versions import sealed_bundle, sealed_version, version_tags
-from tests.release_world import ReleaseWorld
-from tests.training_world import PROJECT
+from include.governance.versions import sealed_version, version_tags
+from include.packaging.files import BUNDLE_FILES, MANIFEST, Bundle
+from include.steps.package import step as package
+from include.stores.artifacts.memory import MemoryArtifacts
+from include.stores.objects.bundles import sealed_bundle
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.protocol import ModelVersion
+from tests.support.worlds.release_world import ReleaseWorld
+from tests.support.worlds.training_world import PROJECT
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def judged(trained: ReleaseWorld) -> ReleaseWorld:
 @pytest.fixture
 def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle's proof takes a process of its own; one test has it, and ``test_proof``."""
-    monkeypatch.setattr("include.steps.package.prove", lambda _bundle: {})
+    monkeypatch.setattr("include.steps.package.step.prove", lambda _bundle: {})
 
 
 def versions(world: ReleaseWorld) -> list[int]:
@@ -171,7 +172,7 @@ def test_bundle_that_does_not_prove_itself_is_neither_sealed_nor_registered(
     def refuse(_bundle: object) -> None:
         raise DataRejectedError("answers its golden rows differently")
 
-    monkeypatch.setattr("include.steps.package.prove", refuse)
+    monkeypatch.setattr("include.steps.package.step.prove", refuse)
     with pytest.raises(DataRejectedError, match="differently"):
         raise judged.failing(StepName.PACKAGE)
     assert versions(judged) == []

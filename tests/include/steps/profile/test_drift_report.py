@@ -1,5 +1,5 @@
-from include.steps.drift import Bin, ColumnDrift
-from include.steps.drift_report import drift_page
+from include.modeling.drift import Bin, ColumnDrift
+from include.steps.profile.drift_report import drift_page
 
 MOVED = ColumnDrift(
     column="a<b",

@@ -5,7 +5,7 @@ import pytest
 
 from include.contract.receipt import OutcomeStatus, TableState
 from include.contract.step_names import StepName
-from tests.include.steps.data_kit import HEADER, Shop, order_line, orders, rejection
+from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.scoring.batch import BatchModel
-from include.steps.training.rows import to_frame
-from tests.scored_world import COLUMNS, sealed
-from tests.training_world import World
+from include.modeling.rows import to_frame
+from include.steps.score.batch import BatchModel
+from tests.support.worlds.scored_world import COLUMNS, sealed
+from tests.support.worlds.training_world import World
 
 
 def test_the_score_is_the_probability_of_the_positive_class(world: World) -> None:

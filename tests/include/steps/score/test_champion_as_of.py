@@ -3,10 +3,10 @@ import pytest
 from include.contract.layout import bundle_prefix, ledger_key
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError
-from include.steps.releasing.ledger import LedgerEvent
-from include.steps.scoring.champion_then import champion_then
-from tests.scored_world import promote
-from tests.training_world import PROJECT, World
+from include.governance.ledger import LedgerEvent
+from include.steps.score.champion_as_of import champion_then
+from tests.support.worlds.scored_world import promote
+from tests.support.worlds.training_world import PROJECT, World
 
 
 def _then(world: World, partition: str) -> int:

@@ -8,8 +8,8 @@ from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus, TableState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, MissingObjectError, NothingToDoError
-from tests.scored_world import promote
-from tests.training_world import PROJECT, World, as_table, toy_rows
+from tests.support.worlds.scored_world import promote
+from tests.support.worlds.training_world import PROJECT, World, as_table, toy_rows
 
 TABLE = "toy/predictions/lateness"
 SCORED = "2024-05"

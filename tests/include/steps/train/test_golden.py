@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from include.steps.training.golden import golden_bytes, golden_sample, json_rows
+from include.steps.train.golden import golden_bytes, golden_sample, json_rows
 
 TYPES = {"place": "string", "riders": "long", "wet": "boolean", "size": "double"}
 FEATURES = pd.DataFrame(

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from include.contract.digest import digest_of
 from include.contract.receipt import ModelState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, TemporaryError
-from include.steps.context import Work
-from include.steps.training.logged_run import KEY_TAG, LoggedRun, digest, fetched, model_unchanged
-from include.stores.protocols import RunStatus
-from tests.training_world import World
+from include.runtime.context import Work
+from include.steps.train.logged_run import KEY_TAG, LoggedRun, model_unchanged
+from include.stores.registry.protocol import RunStatus
+from include.stores.registry.run_files import fetched
+from tests.support.worlds.training_world import World
 
 MODEL = b"PK\x03\x04 a model"
 
@@ -24,7 +26,7 @@ def _work(world: World, run_id: str, folder: Path) -> Work:
     model.mkdir(exist_ok=True)
     (model / "model.skops").write_bytes(MODEL)
     world.registry.log_model(run_id, model)
-    state = ModelState(name="lateness", run_id=run_id, digest=digest(MODEL))
+    state = ModelState(name="lateness", run_id=run_id, digest=digest_of(MODEL))
     return Work(outputs=(state,), row_counts={"train": 3}, results={"run_id": run_id})
 
 
@@ -94,7 +96,7 @@ def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
     world = World()
     run_id = _run(world).start()
     work = _work(world, run_id, tmp_path)
-    changed = ModelState(name="lateness", run_id=run_id, digest=digest(b"another"))
+    changed = ModelState(name="lateness", run_id=run_id, digest=digest_of(b"another"))
 
     assert fetched(world.registry, run_id, "model/model.skops") == MODEL
     assert model_unchanged(world.registry, work.outputs)

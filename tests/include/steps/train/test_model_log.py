@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from include.contract.step_names import StepName
-from include.steps.training.model_log import Stopwatch
-from include.stores.protocols import RunStatus
-from include.stores.registry import open_registry
-from tests.mlflow_server import MlflowServer
-from tests.training_world import World
+from include.steps.train.model_log import Stopwatch
+from include.stores.registry.open import open_registry
+from include.stores.registry.protocol import RunStatus
+from tests.support.servers.mlflow_server import MlflowServer
+from tests.support.worlds.training_world import World
 
 pytestmark = pytest.mark.mlflow
 

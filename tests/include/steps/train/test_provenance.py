@@ -4,8 +4,8 @@ import pytest
 
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.training.vouched import features_table, vouched_partitions
-from tests.training_world import MONTHS, World, toy_rows
+from include.steps.train.provenance import features_table, vouched_partitions
+from tests.support.worlds.training_world import MONTHS, World, toy_rows
 
 
 def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:

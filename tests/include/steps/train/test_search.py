@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from include.spec.training import Choice, FloatRange, ModelSpec
-from include.steps.training.search import Parameters, parameter_sets, run_search
-from tests.training_world import toy_spec
+from include.steps.train.search import Parameters, parameter_sets, run_search
+from tests.support.worlds.training_world import toy_spec
 
 
 def _model(**changes: object) -> ModelSpec:

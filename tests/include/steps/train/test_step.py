@@ -12,12 +12,12 @@ from include.contract.receipt import ModelState
 from include.contract.settings import TRACKING_URI
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, TemporaryError
-from include.steps.runtime import run_step
-from include.stores.model_files import Golden, largest_difference, load_model
-from include.stores.protocols import RunStatus
-from include.stores.registry_memory import MemoryRegistry
-from tests.mlflow_server import free_port
-from tests.training_world import MONTHS, World, toy_rows, toy_spec
+from include.packaging.files import Golden, largest_difference, load_model
+from include.runtime.runner import run_step
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.protocol import RunStatus
+from tests.support.servers.mlflow_server import free_port
+from tests.support.worlds.training_world import MONTHS, World, toy_rows, toy_spec
 
 TRAIN = StepName.TRAIN
 
@@ -75,7 +75,7 @@ def test_the_same_command_is_found_done_and_another_run_reuses_it(world: World) 
     again = world.run(TRAIN, run="r2")
 
     assert again.outcome.status == "already_done"
-    assert world.context(TRAIN).evidence.of_run(TRAIN, "r2", "2024-05") == first
+    assert world.context(TRAIN).receipts.of_run(TRAIN, "r2", "2024-05") == first
     assert len(world.registry.runs("toy", {})) == 1
 
 
@@ -280,7 +280,7 @@ def test_a_registry_that_fails_in_the_middle_is_temporary(world: World) -> None:
 def test_an_mlflow_that_is_not_there_is_temporary_and_nothing_is_trained(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.stores.registry.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("include.stores.registry.open.PATIENCE_SECONDS", 0.0)
     context = world.context(TRAIN)
     del context.stores.__dict__["registry"]
     context.stores.__dict__["environment"] = {TRACKING_URI: f"http://127.0.0.1:{free_port()}"}

@@ -6,8 +6,8 @@ import pytest
 
 from include.contract.partition import Grain, Partition
 from include.errors import ConfigurationError
-from include.steps.training.window import Window, training_window
-from tests.training_world import toy_spec
+from include.steps.train.window import Window, training_window
+from tests.support.worlds.training_world import toy_spec
 
 
 def _window(last: str, given: str | None = None, **changes: object) -> Window:

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from include.errors import ConfigurationError
 from include.spec.checks import Check
-from include.steps.validation.expectations import check_findings, columns_of
-from include.steps.validation.findings import Finding
+from include.steps.validate.expectations import check_findings, columns_of
+from include.steps.validate.findings import Finding
 
 FRAME = pd.DataFrame(
     {

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from include.steps.validation.findings import Finding, Judgement
+from include.steps.validate.findings import Finding, Judgement
 
 
 def judgement(*findings: Finding, bad: int = 0, of: int = 10, ceiling: float = 0.2) -> Judgement:

@@ -5,7 +5,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from include.spec.checks import ROW_RULES, Check
-from include.steps.validation.verdicts import Bench, CannotBeCarriedOutError, expectation_of, great_expectations
+from include.steps.validate.great_expectations_rules import (
+    Bench,
+    CannotBeCarriedOutError,
+    expectation_of,
+    great_expectations,
+)
 
 FRAME = pd.DataFrame(
     {

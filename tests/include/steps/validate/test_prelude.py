@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from include.steps.arrow_types import arrow_schema
-from include.steps.validation.findings import Finding
-from include.steps.validation.prelude import row_findings, shape_findings
-from tests.include.steps.data_kit import source_of
+from include.modeling.arrow_types import arrow_schema
+from include.steps.validate.findings import Finding
+from include.steps.validate.prelude import row_findings, shape_findings
+from tests.support.data_steps import source_of
 
 BOUNDS = (datetime(2013, 3, 1, 5, tzinfo=UTC), datetime(2013, 4, 1, 4, tzinfo=UTC))
 SOURCE = source_of()

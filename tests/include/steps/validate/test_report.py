@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 
-from include.steps.validation.findings import Finding, Judgement
-from include.steps.validation.report import html_report
+from include.steps.validate.findings import Finding, Judgement
+from include.steps.validate.report import html_report
 
 FINDINGS = (
     Finding(rule="row_count", kind="partition", checked=10, observed=10, allowed="from 1 to 30 rows"),

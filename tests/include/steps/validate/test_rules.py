@@ -2,10 +2,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from include.steps.arrow_types import arrow_schema
-from include.steps.validation.findings import Judgement
-from include.steps.validation.judging import bad_rows, good_rows, judge
-from tests.include.steps.data_kit import source_of
+from include.modeling.arrow_types import arrow_schema
+from include.steps.validate.findings import Judgement
+from include.steps.validate.rules import bad_rows, good_rows, judge
+from tests.support.data_steps import source_of
 
 BOUNDS = (datetime(2013, 3, 1, 5, tzinfo=UTC), datetime(2013, 4, 1, 4, tzinfo=UTC))
 SOURCE = source_of()

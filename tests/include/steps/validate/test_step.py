@@ -7,11 +7,11 @@ import pytest
 
 from include.contract.receipt import OutcomeStatus
 from include.contract.step_names import StepName
-from include.steps import validate
-from include.steps.__main__ import main
-from include.stores.objects import open_objects
-from include.stores.tables import open_tables
-from tests.include.steps.data_kit import HEADER, Shop, order_line, orders, rejection
+from include.runtime.cli import main
+from include.steps.validate import step as validate
+from include.stores.objects.open import open_objects
+from include.stores.tables.delta import open_tables
+from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from include.errors import ConfigurationError, TemporaryError
-from include.stores.artifacts_http import Credentials, RegistryHttp
-from tests.mlflow_server import free_port
-from tests.oci_registry import USER, Registry, running_registry
+from include.stores.artifacts.http import Credentials, RegistryHttp
+from tests.support.servers.mlflow_server import free_port
+from tests.support.servers.oci_registry import USER, Registry, running_registry
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@ from collections.abc import Iterator
 import pytest
 
 from include.errors import ConfigurationError, TemporaryError
-from include.stores.artifacts import ArtifactStore, open_artifacts
-from include.stores.artifacts_image import image_of
-from tests.oci_registry import Registry, running_registry
-from tests.serving_bundles import bundle
+from include.packaging.oci_image import image_of
+from include.stores.artifacts.open import open_artifacts
+from include.stores.artifacts.protocol import ArtifactStore
+from tests.support.servers.oci_registry import Registry, running_registry
+from tests.support.serving_bundles import bundle
 
 
 @pytest.fixture

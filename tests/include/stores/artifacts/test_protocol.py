@@ -6,10 +6,11 @@ import pytest
 
 from include.contract import settings
 from include.errors import ConfigurationError
-from include.stores.artifacts import ArtifactName, ArtifactStore, RegistryPlace, open_artifacts
-from include.stores.artifacts_memory import MemoryArtifacts
-from tests.oci_registry import running_registry
-from tests.serving_bundles import bundle
+from include.stores.artifacts.memory import MemoryArtifacts
+from include.stores.artifacts.open import open_artifacts
+from include.stores.artifacts.protocol import ArtifactName, ArtifactStore, RegistryPlace
+from tests.support.servers.oci_registry import running_registry
+from tests.support.serving_bundles import bundle
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -8,7 +8,7 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError
-from include.stores.cluster_api import (
+from include.stores.kubernetes.client import (
     AUTOSCALER,
     DEPLOYMENT,
     FIELD_MANAGER,

@@ -6,9 +6,9 @@ import pytest
 from include.contract.receipt import Outcome, OutcomeStatus
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
-from include.stores.memory import MemoryMetrics
-from include.stores.metrics import NAMES, MetricName, StepMetric, open_metrics, report_outcome
-from include.stores.protocols import MetricsStore
+from include.stores.metrics.memory import MemoryMetrics
+from include.stores.metrics.protocol import MetricsStore
+from include.stores.metrics.statsd import NAMES, MetricName, StepMetric, open_metrics, report_outcome
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from include.contract.digest import digest_of
 from include.errors import ConfigurationError, MissingObjectError, TemporaryError
-from include.stores.objects import DirectoryObjects, digest_of, open_objects
-from tests import small_disk
+from include.stores.objects.directory import DirectoryObjects
+from include.stores.objects.open import open_objects
+from tests.support import small_disk
 
 _WRITER = """
 import sys
-from include.stores.objects import open_objects
+from include.stores.objects.open import open_objects
 objects = open_objects(sys.argv[1])
 data = bytes(range(256)) * 4096
 number = 0
@@ -39,7 +41,7 @@ def test_a_folder_with_a_space_is_found(tmp_path: Path) -> None:
 
 def test_the_directory_store_needs_nothing_but_the_standard_library_and_the_contract() -> None:
     program = (
-        "import sys; from include.stores.objects import open_objects\n"
+        "import sys; from include.stores.objects.directory import open_objects\n"
         "objects = open_objects('file:///nowhere/x'); objects.list('')\n"
         "print([name for name in ('boto3','botocore','pyarrow','deltalake','numpy','pandas') if name in sys.modules])"
     )
@@ -100,7 +102,7 @@ def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: p
 def test_a_full_disk_is_temporary_and_leaves_nothing_half_written(way: str, tmp_path: Path) -> None:
     program = """
 from include.errors import TemporaryError
-from include.stores.objects import DirectoryObjects
+from include.stores.objects.directory import DirectoryObjects
 objects = DirectoryObjects(FOLDER)
 objects.create("small", b"kept")
 try:

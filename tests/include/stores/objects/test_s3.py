@@ -4,9 +4,9 @@ import time
 import pytest
 
 from include.errors import ConfigurationError, MissingObjectError, TemporaryError
-from include.stores.objects import open_objects
-from include.stores.objects_s3 import S3Objects
-from tests.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
+from include.stores.objects.open import open_objects
+from include.stores.objects.s3 import S3Objects
+from tests.support.servers.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
 
 
 @pytest.fixture

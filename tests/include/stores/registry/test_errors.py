@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, PlatformError, TemporaryError
-from include.stores.registry_errors import mapped
+from include.stores.registry.errors import mapped
 
 LONG = "x" * 1000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError
-from include.stores.registry_memory import MemoryRegistry
+from include.stores.registry.memory import MemoryRegistry
 
 
 def test_artifacts_go_with_the_registry(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.protocols import RunStatus, UsedData
-from include.stores.registry import open_registry
-from include.stores.registry_http import RegistryServer
-from include.stores.registry_mlflow import MlflowRegistry
-from tests.mlflow_server import MlflowServer, answering, silent
+from include.stores.registry.mlflow import MlflowRegistry
+from include.stores.registry.open import open_registry
+from include.stores.registry.protocol import RunStatus, UsedData
+from include.stores.registry.rest import RegistryServer
+from tests.support.servers.mlflow_server import MlflowServer, answering, silent
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(
@@ -96,7 +96,7 @@ def test_data_is_shown_with_table_version_and_digest(mlflow_server: MlflowServer
 def test_more_runs_than_one_page_are_found(
     mlflow_server: MlflowServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.stores.registry_reading._PAGE", 2)
+    monkeypatch.setattr("include.stores.registry.reading._PAGE", 2)
     registry = open_registry(mlflow_server.uri)
     started = [registry.start_run(name, "run", {"key": "k"}) for _ in range(5)]
     registry.end_run(started[3], RunStatus.FINISHED)

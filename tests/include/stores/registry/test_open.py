@@ -11,14 +11,14 @@ from urllib3.exceptions import ConnectTimeoutError
 from urllib3.util import Retry
 
 from include.contract.receipt import TableState
+from include.coordination.mutex import TURN_SECONDS
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores import registry as registry_module
-from include.stores import registry_http
-from include.stores.protocols import RegistryStore, RunStatus, UsedData
-from include.stores.registry import ask_health, open_registry, shown
-from include.stores.registry_memory import MemoryRegistry
-from include.stores.turns import TURN_SECONDS
-from tests.mlflow_server import MlflowServer, answering, free_port
+from include.stores.registry import open as registry_module
+from include.stores.registry import rest as registry_http
+from include.stores.registry.memory import MemoryRegistry
+from include.stores.registry.open import ask_health, open_registry, shown
+from include.stores.registry.protocol import RegistryStore, RunStatus, UsedData
+from tests.support.servers.mlflow_server import MlflowServer, answering, free_port
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from include.errors import DataRejectedError
-from include.stores.protocols import RunStatus
-from include.stores.registry import open_registry
-from tests.mlflow_server import MlflowServer
+from include.stores.registry.open import open_registry
+from include.stores.registry.protocol import RunStatus
+from tests.support.servers.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.mlflow
 ASK = """
 import sys
 from pathlib import Path
-from include.stores.registry import open_registry
+from include.stores.registry.open import open_registry
 
 uri, name, folder = sys.argv[1:]
 registry = open_registry(uri)

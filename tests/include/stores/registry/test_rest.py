@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, PlatformError, TemporaryError
-from include.stores.registry_http import RegistryServer
-from tests.mlflow_server import free_port, silent
+from include.stores.registry.rest import RegistryServer
+from tests.support.servers.mlflow_server import free_port, silent
 
 RUN = "runs/get"
 

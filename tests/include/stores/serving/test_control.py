@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.serving_control import ModelRecord, Reply, ServingStatus, StatusCommand, ask
+from include.stores.serving.control import ModelRecord, Reply, ServingStatus, StatusCommand, ask
 
 STATUS = ServingStatus(public_url="http://127.0.0.1:1")
 

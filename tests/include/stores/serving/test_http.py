@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores.model_files import GoldenTable
-from include.stores.serving_http import ask_directly, ask_predictions, post_directly
+from include.packaging.files import GoldenTable
+from include.stores.serving.http import ask_directly, ask_predictions, post_directly
 
 ROWS = GoldenTable(columns=["a"], data=[[1]])
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.cluster_api import (
+from include.packaging.files import Bundle
+from include.stores.kubernetes.client import (
     AUTOSCALER,
     BUDGET,
     DEPLOYMENT,
@@ -16,15 +17,13 @@ from include.stores.cluster_api import (
     Kind,
     Manifest,
 )
-from include.stores.model_files import Bundle
-from include.stores.serving import record_of
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_kubernetes import KubernetesServing, open_kubernetes_serving
-from include.stores.serving_manifests import IMAGE_VOLUME, INIT_CONTAINER
-from include.stores.serving_names import RETIRED_BY
-from include.stores.serving_settings import Placement, ServingSettings
-from tests.fake_cluster import FakeCluster, ended, waiting
-from tests.serving_bundles import bundle
+from include.stores.serving.control import ModelRecord, record_of
+from include.stores.serving.kubernetes import KubernetesServing, open_kubernetes_serving
+from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER
+from include.stores.serving.names import RETIRED_BY
+from include.stores.serving.settings import Placement, ServingSettings
+from tests.support.servers.fake_cluster import FakeCluster, ended, waiting
+from tests.support.serving_bundles import bundle
 
 SETTINGS = ServingSettings()
 MOUNTED = Placement(artifact="registry/a@sha256:" + "b" * 64, replicas_at_least=2, replicas_at_most=4)

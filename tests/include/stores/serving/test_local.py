@@ -4,13 +4,16 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.model_files import GoldenTable, largest_difference
-from include.stores.serving import LocalServing, ServingStore, open_serving, record_of
-from include.stores.serving_kubernetes import KubernetesServing
-from include.stores.serving_memory import MemoryServing
-from include.stores.serving_settings import ServingSettings
-from tests.fake_cluster import FakeCluster, ended
-from tests.serving_bundles import bundle, contradicting, running_supervisor
+from include.packaging.files import GoldenTable, largest_difference
+from include.stores.serving.control import record_of
+from include.stores.serving.kubernetes import KubernetesServing
+from include.stores.serving.local import LocalServing
+from include.stores.serving.memory import MemoryServing
+from include.stores.serving.open import open_serving
+from include.stores.serving.protocol import ServingStore
+from include.stores.serving.settings import ServingSettings
+from tests.support.servers.fake_cluster import FakeCluster, ended
+from tests.support.serving_bundles import bundle, contradicting, running_supervisor
 
 SETTINGS = ServingSettings(drain_seconds=2)
 

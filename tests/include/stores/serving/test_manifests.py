@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from include.serving.__main__ import parser
-from include.serving.fetch import parser as fetch_parser
-from include.stores import serving_manifests as manifests
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
-from include.stores.serving_names import DIGEST, OLDER, PREVIOUS, ServedNames
-from include.stores.serving_settings import Placement, ServingSettings
+from include.serving.model.fetch import parser as fetch_parser
+from include.stores.serving import manifests
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
+from include.stores.serving.names import DIGEST, OLDER, PREVIOUS, ServedNames
+from include.stores.serving.settings import Placement, ServingSettings
 
 OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "departure-delay-v3", "uid": "u"}
 ARTIFACT = "registry/ml-platform/models/flights/departure_delay@sha256:" + "b" * 64

@@ -3,10 +3,10 @@
 import pytest
 
 from include.errors import TemporaryError
-from include.stores.serving import record_of
-from include.stores.serving_memory import MemoryServing
-from include.stores.serving_settings import ServingSettings
-from tests.serving_bundles import bundle
+from include.stores.serving.control import record_of
+from include.stores.serving.memory import MemoryServing
+from include.stores.serving.settings import ServingSettings
+from tests.support.serving_bundles import bundle
 
 
 def test_versions_that_were_started_are_kept_in_order() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
 from include.errors import ConfigurationError
-from include.stores.serving_control import ModelRecord
-from include.stores.serving_names import BUNDLE_BY, DIGEST, ServedNames, names_of, record_in
+from include.stores.serving.control import ModelRecord
+from include.stores.serving.names import BUNDLE_BY, DIGEST, ServedNames, names_of, record_in
 
 NAMES = ServedNames("flights", "departure_delay")
 

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.serving_readiness import Fault, Trouble, is_ready, told_by, trouble_of
-from tests.fake_cluster import ended, waiting
+from include.stores.serving.readiness import Fault, Trouble, is_ready, told_by, trouble_of
+from tests.support.servers.fake_cluster import ended, waiting
 
 
 def deployment(wanted: int = 2, **status: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from include.stores.serving_settings import ServingSettings
+from include.stores.serving.settings import ServingSettings
 
 
 def test_settings_have_defaults_and_come_back_from_json() -> None:

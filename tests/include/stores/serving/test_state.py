@@ -1,11 +1,11 @@
 import pytest
 
 from include.errors import ConfigurationError
-from include.stores.cluster_api import DEPLOYMENT, SERVICE
-from include.stores.serving_names import DIGEST, OLDER, PLACEMENT, PREVIOUS, ServedNames
-from include.stores.serving_settings import ANYWHERE, Placement
-from include.stores.serving_state import read_state
-from tests.fake_cluster import NAMESPACE, FakeCluster
+from include.stores.kubernetes.client import DEPLOYMENT, SERVICE
+from include.stores.serving.names import DIGEST, OLDER, PLACEMENT, PREVIOUS, ServedNames
+from include.stores.serving.settings import ANYWHERE, Placement
+from include.stores.serving.state import read_state
+from tests.support.servers.fake_cluster import NAMESPACE, FakeCluster
 
 NAMES = ServedNames("flights", "departure_delay")
 

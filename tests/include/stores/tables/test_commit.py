@@ -5,9 +5,9 @@ import pytest
 from deltalake import DeltaTable
 
 from include.errors import DataRejectedError, TemporaryError
-from include.stores import tables_commit
-from include.stores.tables_commit import Place, SealedFile, commit, live_files, table_columns
-from include.stores.tables_files import TableFolder
+from include.stores.tables import commit as tables_commit
+from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables.files import TableFolder
 
 ROWS = pa.table({"hour": [1, 2]})
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.stores.tables_content import content_digest, plain
+from include.stores.tables.content import content_digest, plain
 
 TEXTS = ["EWR", None, "", "LGA", "JFK", "EWR"]
 

@@ -13,9 +13,9 @@ import pytest
 from deltalake import DeltaTable
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.tables import DeltaTables, open_tables
-from tests import small_disk
-from tests.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
+from include.stores.tables.delta import DeltaTables, open_tables
+from tests.support import small_disk
+from tests.support.servers.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
 
 NAME = "flights/raw/weather"
 ROWS = pa.table({"hour": list(range(2000)), "temp": [float(number % 7) for number in range(2000)]})
@@ -27,7 +27,7 @@ WAY_OUT_OF_LOG = r"restore its folder _delta_log, or move the whole table away a
 _ENDLESS_WRITER = """
 import sys
 import pyarrow as pa
-from include.stores.tables import open_tables
+from include.stores.tables.delta import open_tables
 tables = open_tables(sys.argv[1])
 size = 2000
 while True:
@@ -181,7 +181,7 @@ def test_a_full_disk_is_temporary_and_the_old_rows_stay(way: str, tmp_path: Path
 import numpy as np
 import pyarrow as pa
 from include.errors import TemporaryError
-from include.stores.tables import open_tables
+from include.stores.tables.delta import open_tables
 tables = open_tables(FOLDER.as_uri())
 small, large = (pa.table({"number": np.random.default_rng(1).random(count)}) for count in (100, 100_000))
 before = tables.write("flights/raw/weather", "2013-01", small, stamp={})
@@ -205,8 +205,8 @@ def test_a_disk_that_fills_up_before_the_commit_is_temporary(tmp_path: Path) -> 
 import resource
 import pyarrow as pa
 from include.errors import TemporaryError
-from include.stores import tables_files
-from include.stores.tables import open_tables
+from include.stores.tables.delta import files as tables_files
+from include.stores.tables.delta import open_tables
 tables = open_tables(FOLDER.as_uri())
 rows = pa.table({"number": list(range(100))})
 before = tables.write("flights/raw/weather", "2013-01", rows, stamp={})

@@ -6,7 +6,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError
-from include.stores.tables_faults import is_race, mapped, reason, told
+from include.stores.tables.errors import is_race, mapped, reason, told
 
 DOING = "Writing partition '2013-03' of table 'flights/raw/weather'"
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from include.stores.tables_files import TableFolder
-from tests.s3_server import BUCKET, S3Server
+from include.stores.tables.files import TableFolder
+from tests.support.servers.s3_server import BUCKET, S3Server
 
 ROWS = pa.table({"origin": ["EWR", None], "temp": [1.0, 2.0]})
 

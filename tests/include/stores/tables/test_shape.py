@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.stores.tables_shape import check_columns, checked_partition, checked_table, never_written, selected
+from include.stores.tables.shape import check_columns, checked_partition, checked_table, never_written, selected
 
 
 def test_names_of_the_layout_are_names() -> None:

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from local_platform.cluster import bucket
+from local_platform.cluster.backing_services import bucket
 from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.settings import ClusterSettings
-from tests.s3_server import CREDENTIALS, Fault, S3Server, running_s3
+from tests.support.servers.s3_server import CREDENTIALS, Fault, S3Server, running_s3
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 
-from local_platform.cluster import databases
-from local_platform.cluster.databases import Databases
+from local_platform.cluster.backing_services import databases
+from local_platform.cluster.backing_services.databases import Databases
+from local_platform.cluster.backing_services.postgres import OwnPostgres
 from local_platform.cluster.errors import ClusterError
-from local_platform.cluster.postgres import OwnPostgres
 from local_platform.locations import State
-from tests.own_postgres import PASSWORD, open_folder, running
+from tests.support.servers.own_postgres import PASSWORD, open_folder, running
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 PASSWORDS = {"airflow": 'it\'s "quoted"', "mlflow": "plain"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local_platform.cluster import mlflow_users, passwords
+from local_platform.cluster.backing_services import mlflow_users, passwords
+from local_platform.cluster.backing_services.passwords import Passwords
 from local_platform.cluster.errors import ClusterError
-from local_platform.cluster.passwords import Passwords
 
 
 class Users(BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
 import stat
 from pathlib import Path
 
-from local_platform.cluster import passwords
+from local_platform.cluster.backing_services import passwords
 
 
 def test_they_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:

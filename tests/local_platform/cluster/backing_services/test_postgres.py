@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from local_platform import fleet
-from local_platform.cluster import databases, postgres
+from local_platform.cluster.backing_services import databases, postgres
+from local_platform.cluster.backing_services.postgres import OwnPostgres, programs
 from local_platform.cluster.errors import ClusterError
-from local_platform.cluster.postgres import OwnPostgres, programs
 from local_platform.locations import State
-from tests.own_postgres import PASSWORD, open_folder, running
+from local_platform.services import fleet
+from tests.support.servers.own_postgres import PASSWORD, open_folder, running
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 

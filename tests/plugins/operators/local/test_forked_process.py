@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from include.contract.fork_protocol import Answer, Ended, ForkRequest, Refused, Started, answer_to_line
-from plugins.operators import forked_process
-from plugins.operators.forked_process import NotForkedError, fork_step
+from plugins.operators.local import forked_process
+from plugins.operators.local.forked_process import NotForkedError, fork_step
 
 REQUEST = ForkRequest(arguments=("ingest",), environment={}, folder="/bundle", grace_seconds=1.0)
 NO_PROCESS = 2**22 + 1

@@ -14,9 +14,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 from airflow.sdk.execution_time.timeout import timeout
 
 from include.errors import TemporaryError
-from plugins.operators import local_step
-from plugins.operators.local_step import LocalStepOperator
-from tests.step_bundle import BEHAVIOUR, Bundle, all_gone, fork_server, is_running, make_bundle, wait_until
+from plugins.operators.local import operator as local_step
+from plugins.operators.local.operator import LocalStepOperator
+from tests.support.step_bundle import BEHAVIOUR, Bundle, all_gone, fork_server, is_running, make_bundle, wait_until
 
 
 class Lines:

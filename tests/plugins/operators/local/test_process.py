@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from include.errors import TemporaryError
-from plugins.operators import step_process
-from plugins.operators.step_process import OrdinaryProcess, follow, signal_group, wait_for_end
-from tests.step_bundle import all_gone, wait_until
+from plugins.operators.local import process as step_process
+from plugins.operators.local.process import OrdinaryProcess, follow, signal_group, wait_for_end
+from tests.support.step_bundle import all_gone, wait_until
 
 ROOT = str(Path(step_process.__file__).resolve().parent.parent.parent)
 
@@ -89,14 +89,14 @@ def test_an_ordinary_process_dies_with_its_parent_though_it_and_its_child_do_not
     (folder / "include" / "steps" / "__main__.py").write_text(
         f"import os, signal, subprocess, sys, time; sys.path.insert(0, {ROOT!r})\n"
         "del sys.modules['include.steps'], sys.modules['include']\n"
-        "from include.steps.parent_watch import end_with_parent; end_with_parent()\n"
+        "from include.runtime.parent_watch import end_with_parent; end_with_parent()\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "child = subprocess.Popen(['sleep', '300'])\n"
         "open('pids', 'w').write(f'{os.getpid()} {child.pid}'); os.rename('pids', 'pids.txt'); time.sleep(300)\n"
     )
     code = (
         f"import sys, time; sys.path.insert(0, {ROOT!r}); from pathlib import Path\n"
-        "from plugins.operators.step_process import OrdinaryProcess\n"
+        "from plugins.operators.local.process import OrdinaryProcess\n"
         f"process = OrdinaryProcess([], {{}}, Path({str(folder)!r}), 1.0)\n"
         "time.sleep(300)\n"
     )

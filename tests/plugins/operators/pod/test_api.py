@@ -3,10 +3,10 @@ from kubernetes.client import models as k8s
 from urllib3.exceptions import ProtocolError
 
 from include.spec.resources import ResourceSpec
-from plugins.operators.pod_api import PodApi
-from plugins.operators.pod_errors import NoRoomError, PodRefusedError, UnreachableError
-from plugins.operators.pod_spec import step_pod
-from tests.pod_world import NAMESPACE, FakeCluster, ended, pod_task, refused, running
+from plugins.operators.pod.api import PodApi
+from plugins.operators.pod.errors import NoRoomError, PodRefusedError, UnreachableError
+from plugins.operators.pod.spec import step_pod
+from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, ended, pod_task, refused, running
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_warnings_are_the_clusters_events(api: PodApi, cluster: FakeCluster) -> 
 
 
 def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugins.operators.pod_api.GONE_WITHIN_SECONDS", 0.0)
+    monkeypatch.setattr("plugins.operators.pod.api.GONE_WITHIN_SECONDS", 0.0)
     cluster.put(pod(task_instance="other"), running())
     cluster.client.delete_namespaced_pod.side_effect = None
     with pytest.raises(UnreachableError, match="was deleted, and is still there"):

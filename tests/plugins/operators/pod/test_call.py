@@ -5,12 +5,12 @@ import pytest
 
 from include.contract.code_digest import code_digest
 from include.errors import ConfigurationError
-from include.stores.memory import MemoryObjects
-from plugins.operators.pod_call import PodCall, pod_call
-from plugins.operators.pod_memory import ran_out
-from plugins.operators.pod_name import SPEC
+from include.stores.objects.memory import MemoryObjects
+from plugins.operators.pod.call import PodCall, pod_call
+from plugins.operators.pod.memory import ran_out
+from plugins.operators.pod.name import SPEC
 from plugins.operators.step_call import StepCall
-from tests.pod_world import COMMAND, IMAGE, NAMESPACE, SETTINGS, context
+from tests.support.worlds.pod_world import COMMAND, IMAGE, NAMESPACE, SETTINGS, context
 
 CALL = StepCall(step="train", project="flights", partition="2013-09", options={"window": "9"})
 

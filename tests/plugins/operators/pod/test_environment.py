@@ -6,9 +6,9 @@ from kubernetes.client import ApiClient
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.spec.load import load_project
-from plugins.operators.pod_environment import pod_environment
-from tests.pod_world import SETTINGS
-from tests.spec_kit import parsed
+from plugins.operators.pod.environment import pod_environment
+from tests.support.spec_kit import parsed
+from tests.support.worlds.pod_world import SETTINGS
 
 
 def environment(step: str, source: str | None = None, **more: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from include.errors import PermanentError, PlatformError, TemporaryError
-from plugins.operators.pod_errors import (
+from plugins.operators.pod.errors import (
     AlreadyThereError,
     NoRoomError,
     PodRefusedError,
@@ -11,7 +11,7 @@ from plugins.operators.pod_errors import (
     message_of,
     translated,
 )
-from tests.pod_world import refused
+from tests.support.worlds.pod_world import refused
 
 QUOTA = 'pods "a" is forbidden: exceeded quota: ml-quota, requested: pods=1, used: pods=40, limited: pods=40'
 

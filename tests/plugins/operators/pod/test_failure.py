@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 
 from include.errors import ConfigurationError, PermanentError, TemporaryError
-from plugins.operators.pod_failure import hopeless, unexplained, waited_too_long
-from plugins.operators.pod_state import GONE, PodState, Stage
-from tests.pod_world import COMMAND
+from plugins.operators.pod.failure import hopeless, unexplained, waited_too_long
+from plugins.operators.pod.state import GONE, PodState, Stage
+from tests.support.worlds.pod_world import COMMAND
 
 LIMIT = timedelta(hours=1)
 

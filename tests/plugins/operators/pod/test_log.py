@@ -1,6 +1,6 @@
 import pytest
 
-from plugins.operators.pod_log import MARGIN_SECONDS, Cursor, hand_on
+from plugins.operators.pod.log import MARGIN_SECONDS, Cursor, hand_on
 
 
 class Lines:

@@ -5,9 +5,9 @@ import pytest
 from include.contract.layout import memory_key
 from include.errors import PermanentError, TemporaryError
 from include.spec.resources import ResourceSpec
-from include.stores.memory import MemoryObjects
-from plugins.operators.pod_memory import memory_of_try, next_size, ran_out
-from tests.pod_world import COMMAND
+from include.stores.objects.memory import MemoryObjects
+from plugins.operators.pod.memory import memory_of_try, next_size, ran_out
+from tests.support.worlds.pod_world import COMMAND
 
 RESOURCES = ResourceSpec(memory="1Gi", memory_at_most="3Gi")
 

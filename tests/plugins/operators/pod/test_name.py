@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from plugins.operators.pod_name import SELECTOR, SPEC, TASK, is_same_try, try_of
-from tests.pod_world import pod_task
+from plugins.operators.pod.name import SELECTOR, SPEC, TASK, is_same_try, try_of
+from tests.support.worlds.pod_world import pod_task
 
 
 def test_the_name_follows_from_the_try_alone() -> None:

@@ -7,10 +7,10 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from kubernetes.client import models as k8s
 
 from include.errors import TemporaryError
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod_orphans import LIVE, TaskNow, doomed_of, end_orphans
-from tests.pod_world import NAMESPACE, FakeCluster, Lines, ended, made, running
+from plugins.operators.pod.orphans import LIVE, TaskNow, doomed_of, end_orphans
+from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, Lines, ended, made, running
 
 NOW = datetime.now(UTC)
 

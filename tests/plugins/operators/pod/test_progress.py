@@ -1,7 +1,7 @@
 import json
 
-from plugins.operators.pod_log import Cursor
-from plugins.operators.pod_progress import LONGEST_SECONDS, Progress
+from plugins.operators.pod.log import Cursor
+from plugins.operators.pod.progress import LONGEST_SECONDS, Progress
 
 
 def test_what_is_remembered_survives_airflows_database() -> None:

@@ -4,10 +4,10 @@ import pytest
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod_reaper import PodReaperOperator
-from tests.pod_world import NAMESPACE, FakeCluster, made, running
+from plugins.operators.pod.reaper import PodReaperOperator
+from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, made, running
 
 
 def test_a_task_asks_airflow_which_tasks_live_and_says_what_it_deleted(monkeypatch: pytest.MonkeyPatch) -> None:

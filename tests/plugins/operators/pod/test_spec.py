@@ -6,9 +6,9 @@ from kubernetes.client import ApiClient
 from kubernetes.client import models as k8s
 
 from include.spec.resources import ResourceSpec, TolerationSpec
-from plugins.operators.pod_name import SPEC
-from plugins.operators.pod_spec import step_pod
-from tests.pod_world import pod_task
+from plugins.operators.pod.name import SPEC
+from plugins.operators.pod.spec import step_pod
+from tests.support.worlds.pod_world import pod_task
 
 RESOURCES = ResourceSpec(cpu=0.5, memory="1Gi", timeout=timedelta(minutes=30))
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from kubernetes.client import models as k8s
 
-from plugins.operators.pod_state import GONE, PodState, Stage, state_of
-from tests.pod_world import ended, running, status, unschedulable, waiting
+from plugins.operators.pod.state import GONE, PodState, Stage, state_of
+from tests.support.worlds.pod_world import ended, running, status, unschedulable, waiting
 
 
 def read(there: k8s.V1PodStatus, deleted_at: datetime | None = None) -> PodState:

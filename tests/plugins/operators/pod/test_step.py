@@ -14,12 +14,12 @@ from urllib3.exceptions import MaxRetryError
 
 from include.contract.receipt import OutcomeStatus
 from include.errors import TemporaryError
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators import pod_step
-from plugins.operators.pod_progress import Progress
-from plugins.operators.pod_step import PodStepOperator
-from tests.pod_world import (
+from plugins.operators.pod import step as pod_step
+from plugins.operators.pod.progress import Progress
+from plugins.operators.pod.step import PodStepOperator
+from tests.support.worlds.pod_world import (
     COMMAND,
     NAMESPACE,
     SETTINGS,

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from include.errors import TemporaryError
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod_sweep import sweep
-from tests.pod_world import NAMESPACE, FakeCluster, made, running
+from plugins.operators.pod.sweep import sweep
+from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, made, running
 
 BEFORE, PRESENT = (uuid.UUID(int=number) for number in (1, 2))
 

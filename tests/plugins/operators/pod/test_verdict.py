@@ -6,13 +6,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.contract.receipt import OutcomeStatus
 from include.errors import PermanentError, TemporaryError
-from include.stores.memory import MemoryObjects
+from include.stores.objects.memory import MemoryObjects
 from plugins.operators.outcome import Reference
-from plugins.operators.pod_call import PodCall, pod_call
-from plugins.operators.pod_state import GONE, PodState, Stage
-from plugins.operators.pod_verdict import StoreAwayError, verdict
+from plugins.operators.pod.call import PodCall, pod_call
+from plugins.operators.pod.state import GONE, PodState, Stage
+from plugins.operators.pod.verdict import StoreAwayError, verdict
 from plugins.operators.step_call import StepCall
-from tests.pod_world import SETTINGS, context, keep_outcome, keep_receipt
+from tests.support.worlds.pod_world import SETTINGS, context, keep_outcome, keep_receipt
 
 KILLED = PodState(stage=Stage.ENDED, reason="Error", exit_code=-9)
 OUT_OF_MEMORY = PodState(stage=Stage.ENDED, reason="OOMKilled", exit_code=-9)

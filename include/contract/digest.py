@@ -1,0 +1,8 @@
+"""How content is named everywhere: ``sha256:`` and 64 hexadecimal digits."""
+
+import hashlib
+
+
+def digest_of(content: bytes) -> str:
+    """``sha256:…`` of some bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

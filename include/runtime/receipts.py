@@ -1,0 +1,60 @@
+"""Receipts of other steps: found by what they sealed or by the run they belong to, never by being the latest."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from include.contract.layout import attempt_prefix, outcomes_prefix, receipts_prefix
+from include.contract.receipt import Outcome, Receipt, TableState
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, foreign
+from include.stores.objects.protocol import ObjectStore
+
+
+@dataclass(frozen=True)
+class ReceiptReader:
+    """Reads receipts and outcomes of one project."""
+
+    objects: ObjectStore
+    project: str
+
+    def receipt(self, key: str) -> Receipt:
+        """
+        Read one receipt.
+
+        :raises DataRejectedError: if it is not there or is damaged.
+        """
+        try:
+            return Receipt.model_validate_json(self.objects.get(key))
+        except ValidationError as error:
+            message = f"Receipt {key} is damaged: {foreign(error)}. Remove it and run its step again."
+            raise DataRejectedError(message) from error
+
+    def receipts(self, step: StepName, subject: str) -> Iterator[Receipt]:
+        """All receipts of one step for one subject, whatever their inputs and code."""
+        for key in self.objects.list(receipts_prefix(self.project, step.value, subject)):
+            if key.count("/") == receipts_prefix(self.project, step.value, subject).count("/"):
+                yield self.receipt(key)
+
+    def sealed(self, step: StepName, state: TableState) -> Receipt | None:
+        """The receipt by which a step sealed exactly this content of a table's partition; None if there is none."""
+        for receipt in self.receipts(step, state.partition):
+            for output in receipt.outputs:
+                if isinstance(output, TableState) and (output.name, output.digest) == (state.name, state.digest):
+                    return receipt
+        return None
+
+    def outcome(self, step: StepName, run: str, subject: str, attempt: int) -> Outcome | None:
+        """How one try ended; None if it did not end."""
+        keys = self.objects.list(attempt_prefix(self.project, run, step.value, subject, attempt))
+        return Outcome.model_validate_json(self.objects.get(keys[-1])) if keys else None
+
+    def of_run(self, step: StepName, run: str, subject: str) -> Receipt | None:
+        """The receipt that a step of this run ended with; None if none of its tries was done."""
+        prefix = f"{outcomes_prefix(self.project, run, step.value)}{subject}/"
+        for key in reversed(self.objects.list(prefix)):
+            outcome = Outcome.model_validate_json(self.objects.get(key))
+            if outcome.receipt is not None:
+                return self.receipt(outcome.receipt)
+        return None

@@ -1,0 +1,1 @@
+"""A client of the Kubernetes API, as small as the stores and operators need it."""

@@ -1,0 +1,1 @@
+"""Write-once documents: the protocol, a directory, S3, and memory."""

@@ -1,0 +1,1 @@
+"""The model registry, which is MLflow's: the protocol, MLflow, and memory."""

@@ -1,0 +1,1 @@
+"""Model servers: the protocol, the local supervisor, Kubernetes, and memory."""

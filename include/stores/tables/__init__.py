@@ -1,0 +1,1 @@
+"""Tables of partitions: the protocol, Delta Lake, and memory."""
