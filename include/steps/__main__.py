@@ -1,4 +1,4 @@
-"""The entry point of the steps: ``python -m include.steps <step> --project flights --partition 2013-03 --run by-hand``."""
+"""The steps' entry point: ``python -m include.steps <step> --project flights --partition 2013-03 --run by-hand``."""
 
 import sys
 

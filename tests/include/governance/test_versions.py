@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contract.layout import bundle_prefix
-from include.errors import DataRejectedError, MissingObjectError
+from include.errors import DataRejectedError
 from include.governance.versions import (
     CHAMPION,
     champion,
@@ -12,12 +11,8 @@ from include.governance.versions import (
     version_of_bundle,
     version_tags,
 )
-from include.packaging.files import MANIFEST
-from include.stores.objects.bundles import sealed_bundle
-from include.stores.objects.memory import MemoryObjects
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.protocol import ModelVersion
-from tests.support.serving_bundles import bundle
 
 TAGS = version_tags("flights", "sha256:0", "2013-09", "bundles/flights/x/evidence.json")
 
@@ -64,16 +59,3 @@ def test_champion_is_the_version_that_the_alias_names(tmp_path: Path) -> None:
     found = champion(registry, "delay")
     assert found is not None
     assert found.version == 1
-
-
-def test_bundle_is_read_from_the_object_store_and_compared() -> None:
-    objects, sealed = MemoryObjects(), bundle()
-    prefix = bundle_prefix("flights", sealed.digest)
-    for name, content in {**sealed.contents, MANIFEST: sealed.manifest.content()}.items():
-        objects.create(prefix + name, content)
-    assert sealed_bundle(objects, "flights", sealed.digest) == sealed
-    objects.contents[prefix + MANIFEST] += b" "
-    with pytest.raises(DataRejectedError, match="but the bundle should be"):
-        sealed_bundle(objects, "flights", sealed.digest)
-    with pytest.raises(MissingObjectError, match="manifest"):
-        sealed_bundle(objects, "flights", "sha256:other")
