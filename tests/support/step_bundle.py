@@ -100,7 +100,7 @@ def make_bundle(folder: Path) -> Bundle:
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".airflowignore", root)
     for word in WORDS:
-        (root / "include" / "steps" / f"{word}.py").write_text(STEP)
+        (root / "include" / "steps" / word / "step.py").write_text(STEP)
     control = folder / "control"
     control.mkdir()
     return Bundle(root, control)

@@ -190,7 +190,7 @@ def test_changed_code_is_never_run_by_a_server_that_imported_the_old(
     server: object, bundle: Bundle, path: Path
 ) -> None:
     assert ask(path, request(bundle))[1] == Ended(0)
-    step = bundle.root / "include" / "steps" / "ingest.py"
+    step = bundle.root / "include" / "steps" / "ingest" / "step.py"
     step.write_text(step.read_text().replace("chosen = behaviour(context)", "chosen = print('the new code')"))
     caller = Caller(path, request(bundle))
     answer = caller.answer()

@@ -28,7 +28,7 @@ def test_everything_that_is_named_can_be_imported_without_a_python_thread_or_a_b
 
 def test_a_step_that_cannot_be_imported_is_told_and_costs_no_other(tmp_path: Path) -> None:
     root = make_bundle(tmp_path).root
-    (root / "include" / "steps" / "train.py").write_text("import no_such_library\n")
+    (root / "include" / "steps" / "train" / "step.py").write_text("import no_such_library\n")
     code = (
         "import json, sys, include.runtime.forking.warmup as warmup; warmup.LIBRARIES = (); "
         "print(json.dumps([warmup.warm_up(), 'include.steps.ingest.step' in sys.modules]))"
