@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import models as k8s
 
+from include.stores.kubernetes import security
 from local_platform import images
 from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
@@ -309,17 +310,13 @@ def orphan(name: str, labels: dict[str, str], annotations: dict[str, str], image
         name="step",
         image=image,
         command=["python", "-c", "import time; time.sleep(600)"],
-        security_context=k8s.V1SecurityContext(
-            allow_privilege_escalation=False, capabilities=k8s.V1Capabilities(drop=["ALL"])
-        ),
+        security_context=security.CONTAINER,
     )
     spec = k8s.V1PodSpec(
         restart_policy="Never",
         containers=[container],
         termination_grace_period_seconds=0,
-        security_context=k8s.V1PodSecurityContext(
-            run_as_non_root=True, run_as_user=65532, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
-        ),
+        security_context=security.pod_security(),
     )
     return k8s.V1Pod(metadata=k8s.V1ObjectMeta(name=name, labels=labels, annotations=annotations), spec=spec)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError, foreign
 from include.stores.http import HttpAnswer
+from include.stores.kubernetes.refusals import refusal_of
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException
@@ -25,7 +26,6 @@ Manifest = dict[str, Any]
 _TIMEOUT_SECONDS = (5, 30)
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
-_QUOTA = "exceeded quota"
 _VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
 
 
@@ -141,7 +141,7 @@ class Cluster:
         try:
             self._call(method, target, document, {}, "application/json")
         except ApiException as error:
-            if not error.status or _is_api_servers(error):
+            if not error.status or refusal_of(error).is_from_api_server:
                 raise _untold(error, service, self.namespace) from error
             return HttpAnswer(error.status, {}, str(error.body or "").encode())
         answer = self.client.last_response
@@ -232,7 +232,7 @@ def _translated(error: "ApiException", method: str, what: str, namespace: str) -
     if status == http.client.NOT_FOUND:
         return _GoneError(f"{text} Is the namespace there?")
     if status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
-        if _QUOTA in text:
+        if refusal_of(error).is_quota:
             return TemporaryError(f"{text} Free some of it, or raise the quota.")
         return ConfigurationError(f"{text} The service account of this step needs verb '{verb}' on it.")
     if status == http.client.CONFLICT:
@@ -241,14 +241,6 @@ def _translated(error: "ApiException", method: str, what: str, namespace: str) -
     if is_refused and status != http.client.TOO_MANY_REQUESTS:
         return ConfigurationError(text)
     return TemporaryError(text)
-
-
-def _is_api_servers(error: "ApiException") -> bool:
-    """Whether the API server itself says so, and not the Service behind it."""
-    try:
-        return bool(json.loads(error.body or "")["kind"] == "Status")
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _untold(error: "ApiException", service: str, namespace: str) -> PlatformError:
@@ -260,10 +252,6 @@ def _untold(error: "ApiException", service: str, namespace: str) -> PlatformErro
 
 
 def _reason(error: "ApiException") -> str:
-    """What the API server says: the message of its Status, if it is one."""
-    try:
-        said = str(json.loads(error.body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        said = f"{error.status} {error.reason}"
-    text = foreign(said)
+    """What the API server says, as a sentence."""
+    text = refusal_of(error).message or foreign(f"{error.status} {error.reason}")
     return text if text.endswith((".", "…")) else f"{text}."

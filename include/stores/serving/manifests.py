@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from include.contract import settings as names_of_settings
+from include.stores.kubernetes import security
 from include.stores.kubernetes.client import Manifest
 from include.stores.serving.control import ModelRecord
 from include.stores.serving.names import (
@@ -32,7 +33,6 @@ NOTICE_SECONDS = 5.0
 """A pod that is told to stop goes on accepting for so long: every node has forgotten its address by then."""
 _GRACE_SECONDS = 10
 """Beyond the time to notice and to drain."""
-_USER = 65532
 _MODEL_FOLDER = "/model"
 _MODEL_LIMIT, _SCRATCH_LIMIT = "2Gi", "256Mi"
 _CPU_PERCENT = 70
@@ -48,11 +48,6 @@ _FETCH_SETTINGS = (
 )
 _CLIENT_LABELS, _STEP_LABEL = ("ml-platform.org/clients", "ml-platform.org/monitoring"), "ml-platform.org/step"
 """Of namespaces whose pods may ask models, and of the pods that check them."""
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,12 +216,7 @@ def _pod(served: ServedVersion) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain_seconds + _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": security.pod_security(),
         "topologySpreadConstraints": [spread],
         "containers": [_server(served)],
         "volumes": [_model_volume(served), {"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}],
@@ -288,7 +278,7 @@ def _container(served: ServedVersion, name: str) -> Manifest:
             "requests": {"cpu": _millicores(cpu), "memory": memory},
             "limits": {"cpu": str(math.ceil(cpu)), "memory": memory},
         },
-        "securityContext": _RESTRICTED,
+        "securityContext": security.CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
 from include.stores.kubernetes.client import Manifest
+from include.stores.kubernetes.refusals import is_quota
 
 _REFUSED_BY_ADMISSION = ("violates PodSecurity", "is forbidden", "is invalid", "admission webhook")
-_QUOTA = "exceeded quota"
 _NEVER_STARTS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "name unknown")
@@ -72,7 +72,7 @@ def _of_deployment(deployment: Manifest) -> Iterator[Trouble]:
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             message = str(condition.get("message") or condition.get("reason"))
-            is_final = _QUOTA not in message and any(word in message for word in _REFUSED_BY_ADMISSION)
+            is_final = not is_quota(message) and any(word in message for word in _REFUSED_BY_ADMISSION)
             yield Trouble(Fault.CONFIGURATION if is_final else Fault.WAIT, foreign(message))
 
 

@@ -7,7 +7,6 @@ What the Kubernetes API answers when it does not do what it was asked to -> erro
     UnreachableError     no answer, an overloaded or restarting server      ask again
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -16,9 +15,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.kubernetes.refusals import ALREADY_EXISTS, refusal_of
 
-QUOTA = "exceeded quota"
-"""How the API server says that a namespace has no more to give."""
 LATER = frozenset({
     HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE,
@@ -60,19 +58,14 @@ def translated(doing: str) -> Iterator[None]:
 
 def message_of(error: ApiException) -> str:
     """The one sentence of the API server's answer."""
-    try:
-        told = json.loads(error.body or "")
-    except ValueError:
-        told = None
-    message = told.get("message") if isinstance(told, dict) else None
-    return foreign(str(message or error.body or error.reason or error.status))
+    return refusal_of(error).message or foreign(str(error.body or error.reason or error.status))
 
 
 def _answer(doing: str, error: ApiException) -> Exception:
-    message = message_of(error)
-    if error.status == HTTPStatus.CONFLICT and '"reason":"AlreadyExists"' in (error.body or "").replace(" ", ""):
+    refusal, message = refusal_of(error), message_of(error)
+    if error.status == HTTPStatus.CONFLICT and refusal.reason == ALREADY_EXISTS:
         return AlreadyThereError(f"{doing} is not possible: {message}")
-    if error.status == HTTPStatus.FORBIDDEN and QUOTA in message:
+    if error.status == HTTPStatus.FORBIDDEN and refusal.is_quota:
         return NoRoomError(message)
     if not error.status or error.status in LATER:
         return UnreachableError(f"{doing} is not possible now: {message}")

@@ -16,6 +16,7 @@ from include.contract import settings
 from include.contract.digest import digest_of
 from include.contract.step_names import StepName
 from include.spec.resources import ResourceSpec
+from include.stores.kubernetes import security
 from plugins.operators.pod.name import SPEC, PodTask
 
 CONTAINER = "step"
@@ -23,7 +24,6 @@ ACCOUNT = "ml-step"
 ACCOUNT_OF_DEPLOY = "ml-deploy"
 STORAGE = "2Gi"
 GPU_RESOURCE = "nvidia.com/gpu"
-USER = 65_532
 GRACE_SECONDS = 5
 """How long a step may take to end after SIGTERM; then it is killed."""
 DEADLINE_SLACK_SECONDS = 30
@@ -53,7 +53,7 @@ def step_pod(
         args=list(arguments),
         env=variables,
         resources=_requirements(resources),
-        security_context=_container_security(),
+        security_context=security.CONTAINER | {"runAsNonRoot": True},
         volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 (the pod's own)
         termination_message_policy="File",
     )
@@ -90,22 +90,7 @@ def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: boo
         node_selector=dict(resources.node_selector) if resources.node_selector else None,
         tolerations=tolerations or None,
         priority_class_name=resources.priority_class,
-        security_context=k8s.V1PodSecurityContext(
-            run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
-            fs_group=USER,
-            seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
-        ),
-    )
-
-
-def _container_security() -> k8s.V1SecurityContext:
-    return k8s.V1SecurityContext(
-        allow_privilege_escalation=False,
-        read_only_root_filesystem=True,
-        run_as_non_root=True,
-        capabilities=k8s.V1Capabilities(drop=["ALL"]),
+        security_context=security.pod_security(fs_group=security.USER),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubernetes import client, config
 
+from include.stores.kubernetes import security
 from include.stores.kubernetes.client import POD, Cluster, Manifest, open_cluster
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -100,17 +101,13 @@ def running(cluster: Cluster, image: str, script: str, arguments: Mapping[str, s
         "command": ["python", "-c", script],
         "env": [{"name": key, "value": value} for key, value in arguments.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": security.CONTAINER,
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
     }
     spec: Manifest = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": security.pod_security(),
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
         **pod,
