@@ -7,9 +7,11 @@ from time import perf_counter
 from typing import Any
 
 import orjson
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.packaging.files import Manifest
@@ -53,10 +55,8 @@ class Service:
 
 def build_app(service: Service) -> ASGIApp:
     """The ASGI app of one model."""
-    app = FastAPI(title=service.manifest.model, docs_url=None, redoc_url=None)
     document = api_page.openapi(service.manifest, service.identity, service.golden_rows)
-    app.openapi = lambda: document  # type: ignore[method-assign]
-    page = api_page.page(service.manifest, service.identity, document)
+    page, description = api_page.page(service.manifest, service.identity, document), orjson.dumps(document)
 
     async def invocations(request: Request) -> Response:
         try:
@@ -85,11 +85,21 @@ def build_app(service: Service) -> ASGIApp:
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page)
 
-    app.add_route("/invocations", invocations, methods=["POST"])
-    routes = {"ping": ping, "version": version, "health": health, "ready": ready, "metrics": metrics, "docs": docs}
-    for name, endpoint in routes.items():
-        app.add_route(f"/{name}", endpoint, methods=["GET"])
-    return _Gate(app, service)
+    async def openapi(_request: Request) -> Response:
+        return Response(description, media_type=_JSON)
+
+    gets = {"ping": ping, "version": version, "health": health, "ready": ready, "metrics": metrics, "docs": docs}
+    routes = [Route(f"/{name}", endpoint) for name, endpoint in {**gets, "openapi.json": openapi}.items()]
+    routes.insert(0, Route("/invocations", invocations, methods=["POST"]))
+    return _Gate(Starlette(routes=routes, exception_handlers={HTTPException: _not_routed}), service)
+
+
+async def _not_routed(_request: Request, error: Exception) -> Response:
+    """404 and 405 as MLflow's scoring server answers them."""
+    if not isinstance(error, HTTPException):
+        raise error
+    body = orjson.dumps({"detail": error.detail})
+    return Response(body, status_code=error.status_code, headers=error.headers, media_type=_JSON)
 
 
 async def _answer(service: Service, request: Request) -> Response:

@@ -185,6 +185,13 @@ def test_every_answer_names_the_model(ours: Service) -> None:
         assert answer.headers["x-model-digest"] == ours.digest
 
 
+def test_wrong_path_and_method_are_answered_as_mlflow_answers_them(ours: Service, mlflow_app: ASGIApp) -> None:
+    for method, path in (("GET", "/nowhere"), ("GET", "/invocations")):
+        theirs, found = call(mlflow_app, method, path), call(build_app(ours), method, path)
+        assert (found.status_code, found.json()) == (theirs.status_code, theirs.json())
+        assert found.headers.get("allow") == theirs.headers.get("allow")
+
+
 def test_body_beyond_the_limit_is_too_large(ours: Service) -> None:
     found = call(
         build_app(ours), "POST", "/invocations", content=b"x" * (LIMIT_BYTES + 1), headers={"Content-Type": "text/csv"}
