@@ -31,7 +31,7 @@ from benchmarks.pod_floor import BarePods, Life  # noqa: E402
 from benchmarks.pod_image import image_size  # noqa: E402
 from benchmarks.service_usage import memory_of  # noqa: E402
 from include.contract.layout import bundle_prefix, receipts_prefix  # noqa: E402
-from include.contract.partition import Grain, Partition  # noqa: E402
+from include.contract.partition import Partition  # noqa: E402
 from include.contract.step_names import StepName  # noqa: E402
 from include.runtime.receipts import ReceiptReader  # noqa: E402
 from include.spec.load import load_project  # noqa: E402
@@ -169,7 +169,7 @@ def at_once(bench: Bench) -> None:
 
 
 def _bounds(bench: Bench) -> tuple[datetime, datetime]:
-    ends = [Partition.parse(month, Grain(bench.spec.grain)) for month in (MONTHS[0], MONTHS[-1])]
+    ends = [Partition.parse(month, bench.spec.grain) for month in (MONTHS[0], MONTHS[-1])]
     begin, end = (partition.bounds(bench.spec.timezone)[0] for partition in ends)
     return begin, end
 

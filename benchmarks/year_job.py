@@ -145,11 +145,11 @@ class AirflowPass:
 
     def run(self, name: str) -> Figures:
         """Backfill, train, wait; what it took."""
-        from include.contract.partition import Grain, Partition
+        from include.contract.partition import Partition
         from include.spec.load import load_project
 
         spec = load_project(PROJECT)
-        zone, grain = spec.timezone, Grain(spec.grain)
+        zone, grain = spec.timezone, spec.grain
         first, last = (Partition.parse(month, grain) for month in (months(self.count)[0], months(self.count)[-1]))
         begin, end = first.bounds(zone)[0], last.bounds(zone)[0]
         limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}

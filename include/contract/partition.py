@@ -15,6 +15,21 @@ class Grain(StrEnum):
     MONTH = "month"
     DAY = "day"
 
+    @property
+    def pattern(self) -> str:
+        """Regular expression that the whole name of a partition matches; the calendar may still not have it."""
+        return r"^\d{4}-\d{2}$" if self is Grain.MONTH else r"^\d{4}-\d{2}-\d{2}$"
+
+    @property
+    def example(self) -> str:
+        """A partition's name, for messages."""
+        return "2013-03" if self is Grain.MONTH else "2013-03-09"
+
+    @property
+    def date_format(self) -> str:
+        """A partition's name as ``strftime`` writes its first day."""
+        return "%Y-%m" if self is Grain.MONTH else "%Y-%m-%d"
+
 
 @dataclass(frozen=True, order=True)
 class Partition:
@@ -31,14 +46,12 @@ class Partition:
 
         :raises ConfigurationError: if the text is no partition of this grain.
         """
-        form, example = ("%Y-%m", "2013-03") if grain is Grain.MONTH else ("%Y-%m-%d", "2013-03-09")
+        message = f"Partition '{text}' is not a {grain.value}; write it like {grain.example}."
         # strptime alone would take 2013-3 as well, and one partition would have two names.
-        pattern = re.compile(r"\d{4}-\d{2}$" if grain is Grain.MONTH else r"\d{4}-\d{2}-\d{2}$")
-        message = f"Partition '{text}' is not a {grain.value}; write it like {example}."
-        if not pattern.match(text):
+        if not re.match(grain.pattern, text):
             raise ConfigurationError(message)
         try:
-            start = datetime.strptime(text, form).date()  # noqa: DTZ007 (a local calendar date, not a moment)
+            start = datetime.strptime(text, grain.date_format).date()  # noqa: DTZ007 (a local calendar date, not a moment)
         except ValueError as error:
             raise ConfigurationError(message) from error
         return cls(start=start, grain=grain)
@@ -78,4 +91,4 @@ class Partition:
         )
 
     def __str__(self) -> str:
-        return self.start.strftime("%Y-%m" if self.grain is Grain.MONTH else "%Y-%m-%d")
+        return self.start.strftime(self.grain.date_format)

@@ -13,19 +13,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
+
+from include.contract.document import Document
 
 FORMAT: Literal[1] = 1
 Json = dict[str, JsonValue]
 
 
-class _Document(BaseModel):
-    """Base of everything that is read back from JSON: unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class TableState(_Document):
+class TableState(Document):
     """One partition of one table, as a step read or sealed it."""
 
     kind: Literal["table"] = "table"
@@ -39,7 +35,7 @@ class TableState(_Document):
     row_count: int
 
 
-class ObjectState(_Document):
+class ObjectState(Document):
     """One object, as a step read or sealed it: a source file, a report, a file of a bundle."""
 
     kind: Literal["object"] = "object"
@@ -50,7 +46,7 @@ class ObjectState(_Document):
     size_bytes: int
 
 
-class ModelState(_Document):
+class ModelState(Document):
     """A model in MLflow: the run that logged it and, once registered, its version."""
 
     kind: Literal["model"] = "model"
@@ -66,7 +62,7 @@ class ModelState(_Document):
 State = Annotated[TableState | ObjectState | ModelState, Field(discriminator="kind")]
 
 
-class Receipt(_Document):
+class Receipt(Document):
     """What one step did, once."""
 
     format: Literal[1] = FORMAT
@@ -107,7 +103,7 @@ class OutcomeStatus(StrEnum):
     FAILED = "failed"
 
 
-class Outcome(_Document):
+class Outcome(Document):
     """How one try of a step ended; written last."""
 
     format: Literal[1] = FORMAT

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from include.contract.command import StepCommand
+from include.contract.document import Document
 from include.contract.layout import lease_key, leases_prefix, renewal_key, revocation_key
 from include.contract.receipt import canonical_json
 from include.errors import LeaseLostError, TemporaryError, foreign
@@ -32,14 +33,10 @@ _REVOCATION = re.compile(r"revoked-(\d{3,})-(\d{3})\.json")
 _TRIES = 20
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+Written = TypeVar("Written", bound=Document)
 
 
-Document = TypeVar("Document", bound=_Document)
-
-
-class Claim(_Document):
+class Claim(Document):
     """A lease as it was taken or renewed."""
 
     attempt: int
@@ -50,7 +47,7 @@ class Claim(_Document):
     """Of one process: two that write the same number never write the same bytes."""
 
 
-class Revocation(_Document):
+class Revocation(Document):
     """The end of a try's leases."""
 
     until: datetime
@@ -183,7 +180,7 @@ class Leases:
                 revocations[int(revocation[1])] = max(revocations.get(int(revocation[1]), 0), int(revocation[2]))
         return _Standing(newest, renewals, revocations)
 
-    def _read(self, key: str, kind: type[Document]) -> Document:
+    def _read(self, key: str, kind: type[Written]) -> Written:
         try:
             return kind.model_validate_json(self.objects.get(key))
         except ValidationError as error:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from include.contract.document import Document
 from include.contract.layout import turn_key, turn_over_key
 from include.contract.receipt import canonical_json
 from include.errors import PlatformError, TemporaryError
@@ -29,10 +30,8 @@ _PAUSE_SECONDS = 0.1
 _NUMBER = re.compile(r"(\d{6})(-over)?\.json")
 
 
-class Turn(BaseModel):
+class Turn(Document):
     """One turn as it was taken."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     until: datetime
     """It is over then at the latest."""

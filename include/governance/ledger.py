@@ -9,19 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from include.contract.digest import digest_of
+from include.contract.document import Document
 from include.contract.layout import ledger_key, ledger_prefix
 from include.contract.receipt import Json, ObjectState, canonical_json
 from include.errors import DataRejectedError, TemporaryError, foreign
 from include.stores.objects.protocol import ObjectStore
 
 _TRIES = 20
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LedgerEvent(StrEnum):
@@ -31,14 +28,14 @@ class LedgerEvent(StrEnum):
     FAILED = "failed"
 
 
-class LedgerVersion(_Document):
+class LedgerVersion(Document):
     """A version of the model."""
 
     version: int
     digest: str
 
 
-class LedgerWho(_Document):
+class LedgerWho(Document):
     """Who moved the champion: a run, and where its step ran."""
 
     run: str
@@ -48,7 +45,7 @@ class LedgerWho(_Document):
     """Who asked for it, where a person did."""
 
 
-class LedgerNote(_Document):
+class LedgerNote(Document):
     """What is to be written down."""
 
     event: LedgerEvent
@@ -61,7 +58,7 @@ class LedgerNote(_Document):
     evidence: Json
 
 
-class LedgerEntry(_Document):
+class LedgerEntry(Document):
     """One entry."""
 
     format: Literal[1] = 1

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from include.contract.digest import digest_of
+from include.contract.document import Document
 from include.contract.receipt import canonical_json
 from include.errors import DataRejectedError, foreign, listed
 
@@ -59,11 +60,7 @@ ColumnType = Literal["boolean", "integer", "long", "float", "double", "string", 
 """The types of an MLflow signature's columns that a model may ask for."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class InputColumn(_Document):
+class InputColumn(Document):
     """One column of the model's signature."""
 
     name: str
@@ -72,14 +69,14 @@ class InputColumn(_Document):
     """Whether the column must be in a request; a value in it may be null where its type knows nulls."""
 
 
-class BundleFile(_Document):
+class BundleFile(Document):
     """What one file of a bundle must be."""
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, Field(ge=0)]
 
 
-class Manifest(_Document):
+class Manifest(Document):
     """What a bundle holds."""
 
     format: Literal[1] = 1
@@ -102,14 +99,14 @@ class Manifest(_Document):
         return canonical_json(self.model_dump(mode="json"))
 
 
-class GoldenTable(_Document):
+class GoldenTable(Document):
     """Rows as ``dataframe_split`` writes them."""
 
     columns: list[str]
     data: list[list[JsonValue]]
 
 
-class Golden(_Document):
+class Golden(Document):
     """Rows of real data and what the model said of them when it was trained."""
 
     rows: GoldenTable

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from include.contract.command import StepCommand
-from include.contract.partition import Grain, Partition
+from include.contract.partition import Partition
 from include.contract.receipt import Json, State
 from include.runtime.events import EventLog
 from include.runtime.receipts import ReceiptReader
@@ -27,7 +27,7 @@ class StepContext:
     @cached_property
     def partition(self) -> Partition:
         """The data interval of the call."""
-        return Partition.parse(self.command.partition, Grain(self.spec.grain))
+        return Partition.parse(self.command.partition, self.spec.grain)
 
     @cached_property
     def options(self) -> Mapping[str, str]:

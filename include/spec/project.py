@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from include.contract.partition import Grain
+from include.contract.step_names import StepName
 from include.errors import listed, near
 from include.spec.execution import ScheduleSpec, ServingSpec
 from include.spec.features import FeatureSetSpec, JoinSpec, TargetSpec
@@ -14,8 +16,6 @@ from include.spec.resources import NEEDED_BY_ALL, ExecutionSpec
 from include.spec.sources import SourceSpec
 from include.spec.strict import Name, StrictModel
 from include.spec.training import EvaluationSpec, ModelSpec, SplitSpec
-
-STEP_WORDS = ("ingest", "validate", "profile", "features", "train", "evaluate", "package", "deploy", "score")
 
 
 class OwnerSpec(StrictModel):
@@ -35,7 +35,7 @@ class ProjectSpec(StrictModel):
     owner: OwnerSpec
     timezone: str
     """IANA name; partitions are local calendar intervals of it."""
-    grain: Annotated[str, Field(pattern="^(month|day)$")]
+    grain: Grain
     """How long one partition is."""
     start: date
     """First day of the first partition."""
@@ -73,7 +73,7 @@ class ProjectSpec(StrictModel):
         for column in self.evaluation.slices:
             _known_name("evaluation.slices", column, set(self.base.columns))
         for step in self.execution.steps:
-            _known_name("execution.steps", step, set(STEP_WORDS))
+            _known_name("execution.steps", step, {word.value for word in StepName})
         missing = [name for name in NEEDED_BY_ALL if getattr(self.execution.default, name) is None]
         if missing:
             message = f"execution.default leaves out {listed(missing)}; every step needs them"

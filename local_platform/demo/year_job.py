@@ -203,7 +203,7 @@ class YearJob:
 
     @property
     def _grain(self) -> Grain:
-        return Grain(self._spec.grain)
+        return self._spec.grain
 
 
 class RunsFailedError(JobFailedError):

@@ -23,7 +23,7 @@ OF_WINDOW = "{{ last_partition(params.as_of, data_interval_start, data_interval_
 
 def macros(spec: ProjectSpec) -> dict[str, Callable[..., str]]:
     """The functions that templates of this project's DAGs may call."""
-    grain, zone = Grain(spec.grain), ZoneInfo(spec.timezone)
+    grain, zone = spec.grain, ZoneInfo(spec.timezone)
 
     def partition(given: object, start: object, end: object) -> str:
         """Partition of a run: the given one, or the data interval's."""
@@ -48,10 +48,9 @@ def _partition(given: object, start: object, end: object, *, grain: Grain, zone:
         return Partition.parse(given, grain)
     days = _interval(start, end, zone)
     if days is None:
-        example = "2013-03" if grain is Grain.MONTH else "2013-03-09"
         raise ConfigurationError(
             "This run has neither a data interval nor the parameter 'partition', so it is about no data. "
-            f"Trigger it with a partition, like {example}, or with a logical date."
+            f"Trigger it with a partition, like {grain.example}, or with a logical date."
         )
     first = Partition(days[0].replace(day=1) if grain is Grain.MONTH else days[0], grain)
     following = Partition(days[1].replace(day=1) if grain is Grain.MONTH else days[1], grain)

@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param
 
-from include.contract.partition import Grain, Partition
+from include.contract.partition import Partition
 from include.contract.step_names import StepName
 from include.spec.project import ProjectSpec
 from include.spec.resources import ResourceSpec
@@ -62,11 +62,10 @@ def _days(spec: ProjectSpec, cron: str | None) -> dict[str, Any]:
     """Only a DAG that runs by itself has a first and a last day: a run by hand outside of them would have no tasks."""
     if not cron:
         return {}
-    grain = Grain(spec.grain)
     # Airflow still starts a run whose interval begins at the end date.
-    last = Partition.ending_at(spec.end, grain) if spec.end is not None else None
+    last = Partition.ending_at(spec.end, spec.grain) if spec.end is not None else None
     return {
-        "start_date": Partition(spec.start, grain).bounds(spec.timezone)[0],
+        "start_date": Partition(spec.start, spec.grain).bounds(spec.timezone)[0],
         "end_date": last.bounds(spec.timezone)[0] if last is not None else None,
         "catchup": spec.schedule.catch_up,
     }
@@ -74,14 +73,13 @@ def _days(spec: ProjectSpec, cron: str | None) -> dict[str, Any]:
 
 def partition_param(spec: ProjectSpec) -> Param:
     """The trigger form's field for a run without a data interval."""
-    month = spec.grain == "month"
     return Param(
         None,
         type=["null", "string"],
-        pattern=r"^\d{4}-\d{2}$" if month else r"^\d{4}-\d{2}-\d{2}$",
+        pattern=spec.grain.pattern,
         title="Partition",
         description=(
-            f"The {spec.grain} to work on, like {'2013-03' if month else '2013-03-09'}; then empty the logical date. "
+            f"The {spec.grain} to work on, like {spec.grain.example}; then empty the logical date. "
             "Empty: the one of the run's data interval; a run that has none needs it."
         ),
     )

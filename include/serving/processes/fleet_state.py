@@ -3,17 +3,16 @@
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from include.contract.document import Document
 from include.errors import ConfigurationError, foreign
 from include.stores.serving.control import ModelRecord
 from include.stores.serving.settings import ServingSettings
 
 
-class KeptModel(BaseModel):
+class KeptModel(Document):
     """One version whose bundle the supervisor holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     record: ModelRecord
     settings: ServingSettings
@@ -21,10 +20,8 @@ class KeptModel(BaseModel):
     """Name of the bundle's folder among the supervisor's bundles."""
 
 
-class FleetState(BaseModel):
+class FleetState(Document):
     """The state file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = 1
     active: KeptModel | None = None

@@ -14,7 +14,7 @@ ledger. A step that was killed is run again and finds what is done: each part is
 import socket
 from functools import partial
 
-from include.contract.partition import Grain, Partition
+from include.contract.partition import Partition
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, State
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
@@ -93,7 +93,7 @@ def _refuse_going_back(context: StepContext, version: SealedVersion) -> None:
     current = champion(context.stores.registry, version.model)
     if current is None or current.version == version.version:
         return
-    grain = Grain(context.spec.grain)
+    grain = context.spec.grain
     ours, theirs = Partition.parse(version.partition, grain), Partition.parse(current.partition, grain)
     if theirs > ours or (theirs == ours and current.version > version.version):
         message = (

@@ -106,7 +106,7 @@ def _parameters(context: StepContext, source: SourceSpec) -> Json:
         "times_may_lack": source.columns[source.event_time].nulls_at_most if source.event_time else 0.0,
         "columns": {column: spec.type.value for column, spec in source.columns.items()},
         "timezone": context.spec.timezone,
-        "grain": context.spec.grain,
+        "grain": context.spec.grain.value,
     }
 
 

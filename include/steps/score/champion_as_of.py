@@ -68,7 +68,7 @@ def champion_then(context: StepContext) -> ChampionThen:
     promotions = [entry for entry in entries if entry.note.event is LedgerEvent.PROMOTED]
     later: list[ChampionThen] = []
     for entry in reversed(promotions):
-        found = _promoted(context.stores.objects, entry, Grain(context.spec.grain))
+        found = _promoted(context.stores.objects, entry, context.spec.grain)
         if found.learned_up_to < partition:
             return found
         later.append(found)

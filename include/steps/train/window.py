@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from include.contract.partition import Grain, Partition
+from include.contract.partition import Partition
 from include.contract.receipt import Json
 from include.errors import ConfigurationError
 from include.spec.project import ProjectSpec
@@ -42,7 +42,7 @@ def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Wi
     """
     count = _count(spec, given)
     partitions = last.window(count)
-    first = Partition(spec.start, Grain(spec.grain))
+    first = Partition(spec.start, spec.grain)
     if partitions[0] < first:
         longest = next((number for number in range(count) if last.shift(-number) <= first), 0) + 1
         message = (

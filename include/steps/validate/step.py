@@ -24,7 +24,7 @@ def plan(context: StepContext) -> Plan:
     inputs = {name: _ingested(context, name) for name in context.spec.sources}
     parameters: Json = {
         "timezone": context.spec.timezone,
-        "grain": context.spec.grain,
+        "grain": context.spec.grain.value,
         "sources": {name: _rules_of(source) for name, source in context.spec.sources.items()},
     }
     return Plan(inputs=tuple(inputs.values()), parameters=parameters, work=partial(_work, context, inputs))

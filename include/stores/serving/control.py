@@ -9,8 +9,9 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from include.contract.document import Document
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError, foreign
 from include.packaging.files import Bundle
 from include.stores.serving.settings import ServingSettings
@@ -19,11 +20,7 @@ REPLY_LIMIT_BYTES = 1 << 20
 _UNIX_PATH_LIMIT = 107
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ModelRecord(_Document):
+class ModelRecord(Document):
     """One version of a model on the server."""
 
     project: str
@@ -42,7 +39,7 @@ class ModelRecord(_Document):
         return other is not None and mine == (other.project, other.model, other.version, other.digest)
 
 
-class ServingStatus(_Document):
+class ServingStatus(Document):
     """What the server has."""
 
     public_url: str
@@ -55,13 +52,13 @@ class ServingStatus(_Document):
     """A version that was started beside them and takes no traffic."""
 
 
-class StatusCommand(_Document):
+class StatusCommand(Document):
     """Ask what the server has."""
 
     verb: Literal["status"] = "status"
 
 
-class StartCommand(_Document):
+class StartCommand(Document):
     """Start a version beside the active one, without traffic."""
 
     verb: Literal["start"] = "start"
@@ -71,21 +68,21 @@ class StartCommand(_Document):
     settings: ServingSettings
 
 
-class ActivateCommand(_Document):
+class ActivateCommand(Document):
     """Give the candidate the traffic."""
 
     verb: Literal["activate"] = "activate"
     record: ModelRecord
 
 
-class DiscardCommand(_Document):
+class DiscardCommand(Document):
     """End the candidate."""
 
     verb: Literal["discard"] = "discard"
     record: ModelRecord
 
 
-class RollbackCommand(_Document):
+class RollbackCommand(Document):
     """
     Give the traffic back to what had it before the version named here, which must be the active one.
 
@@ -101,13 +98,13 @@ Command = Annotated[
 ]
 
 
-class Request(_Document):
+class Request(Document):
     """One line to the server."""
 
     command: Command
 
 
-class Reply(_Document):
+class Reply(Document):
     """One line back: the status, or why not."""
 
     status: ServingStatus | None = None

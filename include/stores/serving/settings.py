@@ -1,12 +1,12 @@
 """What a model server is told beside the model: limits of requests, batches, draining; its share of a cluster."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from include.contract.document import Document
 
 
-class ServingSettings(BaseModel):
+class ServingSettings(Document):
     """Limits of one worker."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     request_bytes_at_most: int = Field(default=1_000_000, ge=1_000)
     """Size limit of a request's body."""
@@ -22,10 +22,8 @@ class ServingSettings(BaseModel):
     """Ignore columns that the model does not know, as MLflow does; not those that look like one that is left out."""
 
 
-class Placement(BaseModel):
+class Placement(Document):
     """How much of a cluster a version gets, and where its bundle lies; a server on one machine asks for neither."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     artifact: str | None = None
     """Reference of the bundle in an OCI registry: ``registry/path@sha256:…``; None where it lies in none."""

@@ -1,9 +1,9 @@
 import pytest
 
+from include.contract.partition import Grain
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.spec.load import load_project, project_names
-from include.spec.project import STEP_WORDS
 from tests.support.spec_kit import parsed
 
 WHERE = r"include/projects/shop/project\.yaml: "
@@ -15,8 +15,14 @@ def test_every_project_of_the_repository_is_right() -> None:
         assert load_project(name).name == name
 
 
-def test_the_words_of_the_spec_are_the_steps() -> None:
-    assert tuple(step.value for step in StepName) == STEP_WORDS
+def test_the_steps_of_the_spec_are_those_of_the_contract() -> None:
+    steps = {step.value: {"cpu": 1} for step in StepName}
+    assert parsed({"execution.steps": steps}).execution.steps.keys() == set(StepName)
+
+
+def test_the_grain_is_that_of_the_contract() -> None:
+    assert parsed().grain is Grain.MONTH
+    assert parsed({"grain": "day"}).grain is Grain.DAY
 
 
 def test_a_spec_is_frozen() -> None:

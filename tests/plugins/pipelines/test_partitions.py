@@ -4,6 +4,7 @@ import jinja2
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.contract.partition import Grain
 from include.spec.load import load_project
 from include.spec.project import ProjectSpec
 from plugins.pipelines.partitions import OF_INTERVAL, OF_WINDOW, macros
@@ -19,7 +20,7 @@ def render(template: str, spec: ProjectSpec | None = None, **context: object) ->
 
 
 def daily() -> ProjectSpec:
-    return load_project("flights").model_copy(update={"grain": "day"})
+    return load_project("flights").model_copy(update={"grain": Grain.DAY})
 
 
 def test_the_interval_is_read_in_the_projects_timezone() -> None:

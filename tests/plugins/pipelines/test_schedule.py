@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
+from include.contract.partition import Grain
 from include.contract.step_names import StepName
 from include.spec.load import load_project
 from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_param, resources_param
@@ -31,7 +32,7 @@ def test_a_dag_that_only_people_start_runs_on_any_day() -> None:
 
 def test_the_partition_field_follows_the_grain() -> None:
     monthly = load_project("flights")
-    daily = monthly.model_copy(update={"grain": "day"})
+    daily = monthly.model_copy(update={"grain": Grain.DAY})
     assert partition_param(monthly).schema["pattern"] == r"^\d{4}-\d{2}$"
     assert partition_param(daily).schema["pattern"] == r"^\d{4}-\d{2}-\d{2}$"
     assert partition_param(monthly).value is None

@@ -50,7 +50,7 @@ def test_a_partition_after_the_project_has_no_window() -> None:
 
 
 def test_days_make_a_window_as_well() -> None:
-    spec = toy_spec(grain="day", start=date(2024, 2, 27))
+    spec = toy_spec(grain=Grain.DAY, start=date(2024, 2, 27))
 
     window = training_window(spec, Partition.parse("2024-03-02", Grain.DAY), None)
 
