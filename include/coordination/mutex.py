@@ -9,7 +9,6 @@ killed, ends by itself.
 import contextlib
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from include.contract.layout import turn_key, turn_over_key
 from include.contract.receipt import canonical_json
 from include.errors import PlatformError, TemporaryError
 from include.stores.objects.protocol import ObjectStore
+from include.stores.retry import wait_for
 
 TURN_SECONDS = 180.0
 """When a turn is over whose holder says nothing: longer than a registry may be away without harm."""
@@ -47,12 +47,16 @@ def turn(objects: ObjectStore, prefix: str, *, wait_seconds: float = WAIT_SECOND
     :param prefix: below it lie the turns; see ``turns_prefix``.
     :raises TemporaryError: if the turn of others does not end in time, or the store does not answer.
     """
-    deadline = time.monotonic() + wait_seconds
-    while (number := _free(objects, prefix)) is None or not objects.create(turn_key(prefix, number), _taken()):
-        if time.monotonic() > deadline:
-            message = f"Others are at {prefix.rstrip('/')} for longer than {wait_seconds:.0f} s. Run the step again."
-            raise TemporaryError(message)
-        time.sleep(_PAUSE_SECONDS)
+
+    def take() -> int | None:
+        number = _free(objects, prefix)
+        return number if number is not None and objects.create(turn_key(prefix, number), _taken()) else None
+
+    def failure() -> TemporaryError:
+        message = f"Others are at {prefix.rstrip('/')} for longer than {wait_seconds:.0f} s. Run the step again."
+        return TemporaryError(message)
+
+    number = wait_for(take, seconds=wait_seconds, pause_seconds=_PAUSE_SECONDS, failure=failure)
     try:
         yield
     finally:

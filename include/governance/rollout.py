@@ -1,6 +1,5 @@
 """The traffic and the champion moved to a version together, or neither."""
 
-import time
 from dataclasses import dataclass
 
 from include.contract.layout import turns_prefix
@@ -11,14 +10,15 @@ from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, large
 from include.runtime.events import EventLog
 from include.stores.installation import Stores
 from include.stores.metrics.statsd import MetricName
+from include.stores.retry import Backoff, retried
 from include.stores.serving.control import ModelRecord
 from include.stores.serving.http import ServedAnswer
 from include.stores.serving.protocol import ServingStore
 from include.stores.serving.settings import Placement, ServingSettings
 
-PATIENCE_SECONDS = 90.0
-"""How long a server may take to answer at all."""
-_PAUSE_SECONDS = 0.5
+ANSWER_SECONDS = 90.0
+"""How long a server may take to respond at all: one that was just restarted brings its active version back."""
+_BACKOFF = Backoff(first_seconds=0.5, longest_seconds=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Rollout:
     def _check(self, bundle: Bundle, url: str) -> None:
         """The golden rows over HTTP: same predictions as in training, from the process that should answer."""
         golden = bundle.golden()
-        answer = patient_answer(self.stores.serving, url, golden.rows)
+        answer = retried_answer(self.stores.serving, url, golden.rows)
         if answer.digest != bundle.digest:
             message = f"{url} is answered by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
             raise TemporaryError(f"{message} Run the step again.")
@@ -107,16 +107,13 @@ class Rollout:
             raise TemporaryError(f"{message}{version.version}: somebody else moved it. Run the step again.")
 
 
-def patient_answer(serving: ServingStore, url: str, rows: GoldenTable) -> ServedAnswer:
-    """Ask again while the server does not answer: one that was just restarted brings its active version back."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return serving.answer(url, rows)
-        except TemporaryError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_PAUSE_SECONDS)
+def retried_answer(serving: ServingStore, url: str, rows: GoldenTable) -> ServedAnswer:
+    """
+    The predictions for some rows; the request is repeated while the server does not respond.
+
+    :raises TemporaryError: if it does not within ``ANSWER_SECONDS``.
+    """
+    return retried(lambda: serving.answer(url, rows), seconds=ANSWER_SECONDS, backoff=_BACKOFF)
 
 
 def record_of_version(version: SealedVersion) -> ModelRecord:

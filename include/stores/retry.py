@@ -1,43 +1,104 @@
 """
-How long a store waits for a server that is away: a minute without it, a restart or a moved pod, fails no step.
+Retries and waits of everything that talks to the outside; tenacity is configured here and nowhere else.
 
-Only what may be asked twice is asked again. Once patience has run out no further try begins, so that a call ends within
-the patience and the time limit of one try.
+:func:`retried` calls again after a temporary error, :func:`wait_for` looks again until there is something to see. A
+minute without a server, a restart or a moved pod, fails no step. No attempt begins after the deadline, so that a call
+ends within the deadline and the time limit of one attempt.
 """
 
 import random
-import time
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from include.errors import TemporaryError
+from include.errors import PlatformError, TemporaryError
 
-PATIENCE_SECONDS = 75.0
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+RETRY_SECONDS = 75.0
 """Longer than a minute, and shorter than a lease lives."""
-_FIRST_WAIT_SECONDS = 0.25
-_LONGEST_WAIT_SECONDS = 5.0
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def patiently(ask: Callable[[], Answer], seconds: float) -> Answer:
+@dataclass(frozen=True)
+class Backoff:
+    """Pauses between attempts, in seconds: each twice the one before it, give or take half of it."""
+
+    first_seconds: float = 0.25
+    longest_seconds: float = 5.0
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after this attempt; the first one is 1."""
+        middle = min(self.first_seconds * 2.0 ** (attempt - 1), self.longest_seconds)
+        # Clients that lost one server at one moment must not come back in one moment.
+        return middle * random.uniform(0.5, 1.5)  # noqa: S311 (spreads retries, no secret)
+
+
+DEFAULT_BACKOFF = Backoff()
+
+
+def retried(
+    call: Callable[[], Result],
+    *,
+    seconds: float | None = RETRY_SECONDS,
+    attempts: int | None = None,
+    backoff: Backoff = DEFAULT_BACKOFF,
+    on: type[PlatformError] = TemporaryError,
+) -> Result:
     """
-    Ask, and ask again while the answer is that something outside failed.
+    Call, and call again while it raises a temporary error.
 
-    :param ask: may be called again, whatever became of the call before.
-    :param seconds: no further try begins later than this after the first one; 0 for one try.
-    :raises TemporaryError: of the last try.
+    :param call: may be called again, whatever became of the call before.
+    :param seconds: no attempt begins later than this after the first one; 0 for one attempt, None for no such limit.
+    :param attempts: how often to call at most; None for no such limit.
+    :param on: the error after which to call again; any other goes through at once.
+    :raises PlatformError: of the last attempt, with the number of attempts; of the same class.
     """
-    began, wait, tries = time.monotonic(), _FIRST_WAIT_SECONDS, 0
-    while True:
-        tries += 1
-        try:
-            return ask()
-        except TemporaryError as error:
-            pause = wait * (0.5 + random.random())  # noqa: S311 (spreads retries, no secret)
-            waited = time.monotonic() - began
-            if waited + pause > seconds:
-                told = f" It was asked {tries} times in {waited:.0f} s." if tries > 1 else ""
-                raise type(error)(f"{error}{told}") from error
-        time.sleep(pause)
-        wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, stop_never
+    from tenacity.stop import stop_any
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(on),
+        wait=lambda state: backoff.pause(state.attempt_number),
+        stop=stop_any(
+            stop_never if seconds is None else stop_before_delay(seconds),
+            stop_never if attempts is None else stop_after_attempt(attempts),
+        ),
+        retry_error_callback=_give_up,
+    )
+    return retrying(call)
+
+
+def wait_for(
+    look: Callable[[], Result | None], *, seconds: float, pause_seconds: float, failure: Callable[[], PlatformError]
+) -> Result:
+    """
+    Look until there is something to see.
+
+    :param look: gives None while there is nothing; what it raises goes through at once.
+    :param seconds: no pause begins later than this after the first look.
+    :param failure: makes the error of a wait that was in vain.
+    :raises PlatformError: ``failure()``, after ``seconds``.
+    """
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+    def fail(_: "RetryCallState") -> Result:
+        raise failure()
+
+    retrying = Retrying(
+        retry=retry_if_result(lambda found: found is None),
+        wait=wait_fixed(pause_seconds),
+        stop=stop_after_delay(seconds),
+        retry_error_callback=fail,
+    )
+    return cast("Result", retrying(look))
+
+
+def _give_up(state: "RetryCallState") -> object:
+    """Raise the last error again; where there was more than one attempt, its message says so."""
+    error = cast("PlatformError", state.outcome.exception() if state.outcome else None)
+    count = state.attempt_number
+    tried = f" It was tried {count} times in {state.seconds_since_start:.0f} s." if count > 1 else ""
+    raise type(error)(f"{error}{tried}") from error

@@ -37,6 +37,4 @@ class ObjectStoreHook(BaseHook):
         from include.stores.objects.s3 import S3Objects
 
         objects = self.get_conn()
-        revoke(
-            replace(objects, patience_seconds=CALL_OFF_SECONDS) if isinstance(objects, S3Objects) else objects, command
-        )
+        revoke(replace(objects, retry_seconds=CALL_OFF_SECONDS) if isinstance(objects, S3Objects) else objects, command)

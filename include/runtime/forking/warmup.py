@@ -47,6 +47,7 @@ LIBRARIES = (
     "sklearn.preprocessing",
     "skops.io",
     "skrub",
+    "tenacity",
     "threadpoolctl",
 )
 """What steps import inside their functions; importing does not touch data."""

@@ -8,9 +8,7 @@ that a registry cannot be reached, and with the way of signing in chosen before 
 import base64
 import http.client
 import json
-import random
 import re
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -20,10 +18,11 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.retry import Backoff, retried
 
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 4
-_FIRST_WAIT_SECONDS = 0.5
+_BACKOFF = Backoff(first_seconds=0.5, longest_seconds=2.0)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -56,7 +55,7 @@ class RegistryHttp:
     is_plain: bool = False
     credentials: Credentials | None = None
     timeout_seconds: float = _TIMEOUT_SECONDS
-    first_wait_seconds: float = _FIRST_WAIT_SECONDS
+    backoff: Backoff = _BACKOFF
     _signed: str | None = field(default=None, repr=False)
     """The ``Authorization`` that the registry took last."""
 
@@ -76,30 +75,31 @@ class RegistryHttp:
         :raises ConfigurationError: if it wants a user whom we are not, or refuses ours.
         """
         url = urljoin(self.root, path)
-        answer = self._patient(method, url, body, headers or {})
+        answer = self._retried(method, url, body, headers or {})
         if answer.status == http.client.UNAUTHORIZED and self._is_ours(url):
             self._signed = self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._patient(method, url, body, headers or {})
+            answer = self._retried(method, url, body, headers or {})
         if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
             raise self._refused(f"answers {answer.status} to {method} {urlsplit(url).path}")
         return answer
 
-    def _patient(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
-        wait_seconds, why = self.first_wait_seconds, ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(wait_seconds * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
-                wait_seconds *= 2
-            try:
-                answer = self._once(method, url, body, headers)
-            except (OSError, http.client.HTTPException) as error:
-                why = foreign(getattr(error, "reason", None) or error)
-                continue
-            if answer.status < http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.TOO_MANY_REQUESTS:
-                return answer
-            why = f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}"
-        message = f"The registry at {self.root} does not answer, after {_ATTEMPTS} tries: {why}. "
-        raise TemporaryError(f"{message}Is it running? {settings.REGISTRY} says where it should be.")
+    def _retried(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+        return retried(
+            lambda: self._attempted(method, url, body, headers), seconds=None, attempts=_ATTEMPTS, backoff=self.backoff
+        )
+
+    def _attempted(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+        try:
+            answer = self._once(method, url, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._away(foreign(getattr(error, "reason", None) or error)) from error
+        if answer.status < http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.TOO_MANY_REQUESTS:
+            return answer
+        raise self._away(f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}")
+
+    def _away(self, why: str) -> TemporaryError:
+        message = f"The registry at {self.root} does not answer: {why}. Is it running? "
+        return TemporaryError(f"{message}{settings.REGISTRY} says where it should be.")
 
     def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
         request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 (see root)
@@ -137,7 +137,7 @@ class RegistryHttp:
         headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
         signed, self._signed = self._signed, None
         try:
-            answer = self._patient("GET", url, None, headers)
+            answer = self._retried("GET", url, None, headers)
         finally:
             self._signed = signed
         if answer.status != http.client.OK:

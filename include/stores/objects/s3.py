@@ -1,9 +1,8 @@
 """Write-once objects in S3, by conditional create."""
 
+import itertools
 import os
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +11,7 @@ from include.contract.digest import digest_of
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, PlatformError, TemporaryError, foreign
 from include.stores.objects.keys import checked_key
-from include.stores.retry import PATIENCE_SECONDS, patiently
+from include.stores.retry import RETRY_SECONDS, Backoff, retried
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
-_CONFLICT_TRIES = 5
-_CONFLICT_WAIT_SECONDS = 0.2
+_CONFLICT_ATTEMPTS = 5
+_CONFLICT_BACKOFF = Backoff(first_seconds=0.2, longest_seconds=0.2)
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _THERE_ALREADY = {"412", "PreconditionFailed"}
 _CONFLICT = {"409", "ConditionalRequestConflict", "OperationAborted"}
@@ -33,19 +32,24 @@ _REFUSED = {
 _ADVICE = "Check the endpoint (AWS_ENDPOINT_URL) and the network, and run it again."
 
 
+class _ConflictError(TemporaryError):
+    """Another create of the same key was under way."""
+
+
 @dataclass(frozen=True)
 class S3Objects:
     """
     Objects below a prefix of a bucket; endpoint, region and credentials come from the usual ``AWS_…`` variables.
 
-    Every call is bounded: it is tried again for 75 s, and a try may take 5 s to connect and 20 s for an answer.
+    Every call is bounded: it is retried for 75 s, and an attempt may take 5 s to connect and 20 s for an answer.
     """
 
     bucket: str
     prefix: str
     connect_seconds: float = _CONNECT_SECONDS
     read_seconds: float = _READ_SECONDS
-    patience_seconds: float = PATIENCE_SECONDS
+    retry_seconds: float = RETRY_SECONDS
+    """No attempt of a call begins later than this after the first one."""
 
     @cached_property
     def _client(self) -> Any:
@@ -67,34 +71,45 @@ class S3Objects:
         :return: False if there was one already; it is left alone.
         :raises TemporaryError: if S3 does not answer.
         """
-        for number in range(_CONFLICT_TRIES):
-            made = self._create_once(key, data, tries=number)
-            if made is not None:
-                return made
-            # Another create of this key was under way, and S3 does not say how it ended.
-            time.sleep(_CONFLICT_WAIT_SECONDS * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
-        message = f"Creating {self._place(key)} met another writer {_CONFLICT_TRIES} times. Run it again."
-        raise TemporaryError(message)
+        attempts = itertools.count(1)
+        try:
+            return retried(
+                lambda: self._create_once(key, data, attempts),
+                seconds=None,
+                attempts=_CONFLICT_ATTEMPTS,
+                backoff=_CONFLICT_BACKOFF,
+                on=_ConflictError,
+            )
+        except _ConflictError as error:
+            message = f"Creating {self._place(key)} met another writer {_CONFLICT_ATTEMPTS} times. Run it again."
+            raise TemporaryError(message) from error
 
-    def _create_once(self, key: str, data: bytes, *, tries: int) -> bool | None:
-        """True: created; False: there was one; None: another create was under way."""
+    def _create_once(self, key: str, data: bytes, attempts: Iterator[int]) -> bool:
+        """
+        Whether this call created the object; False if there was one.
+
+        :param attempts: counts the requests of one ``create``.
+        :raises _ConflictError: if another create was under way: S3 does not say how that one ended.
+        """
         from botocore.exceptions import ClientError
 
         def put() -> bool | None:
-            nonlocal tries
-            tries += 1
+            attempt = next(attempts)
             try:
                 self._client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
             except ClientError as error:
                 if _code(error) in _THERE_ALREADY:
-                    # A try before this one may have written it, and its answer was lost.
-                    return tries > 1 and self.get(key) == data
+                    # An attempt before this one may have written it, and its response was lost.
+                    return attempt > 1 and self.get(key) == data
                 if _code(error) in _CONFLICT:
                     return None
                 raise
             return True
 
-        return self._asked(f"creating {self._place(key)}", put)
+        made = self._asked(f"creating {self._place(key)}", put)
+        if made is None:
+            raise _ConflictError
+        return made
 
     def get(self, key: str) -> bytes:
         """
@@ -148,7 +163,7 @@ class S3Objects:
         return f"s3://{self.bucket}/{self._full(key)}"
 
     def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
-        """Ask S3 patiently, and turn every way in which it fails into an error of the tree."""
+        """Ask S3, with retries, and turn every way in which it fails into an error of the tree."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         def once() -> Answer:
@@ -159,7 +174,7 @@ class S3Objects:
             except (BotoCoreError, ValueError) as error:
                 raise _untold(doing, error) from error
 
-        return patiently(once, self.patience_seconds)
+        return retried(once, seconds=self.retry_seconds)
 
 
 def _code(error: "ClientError") -> str:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError, foreign
-from include.stores.retry import PATIENCE_SECONDS, patiently
+from include.stores.retry import RETRY_SECONDS, retried
 
 if TYPE_CHECKING:
     from include.stores.registry.protocol import RegistryStore
@@ -29,15 +29,15 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-_PATIENCE = {
+_HTTP_RETRIES = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5",
 }
 """
-Seconds and tries of one request to a server that answered before; an installation may set its own. A server that is
-away is waited for 70 s (0, 10, 20, 40); one that takes each of the five tries and says nothing holds up a request for
-less than three minutes, and so for less than a turn lasts (``include.coordination.mutex``).
+Seconds and attempts of one request to a server that answered before; an installation may set its own. A server that is
+away is waited for 70 s (0, 10, 20, 40); one that accepts each of the five attempts and never responds holds up a
+request for less than three minutes, and so for less than the mutex may be held (``include.coordination.mutex``).
 """
 
 
@@ -54,9 +54,9 @@ def open_registry(uri: str) -> "RegistryStore":
         message = f"{settings.TRACKING_URI} is '{uri}'; the address of an MLflow server is expected: http://host:5000."
         raise ConfigurationError(message)
     os.environ.update(_QUIET)
-    for name, value in _PATIENCE.items():
+    for name, value in _HTTP_RETRIES.items():
         os.environ.setdefault(name, value)
-    patiently(lambda: ask_health(parts), PATIENCE_SECONDS)
+    retried(lambda: ask_health(parts), seconds=RETRY_SECONDS)
     from include.stores.registry.mlflow import MlflowRegistry
     from include.stores.registry.rest import RegistryServer
 

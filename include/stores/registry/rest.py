@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from include.errors import PlatformError, TemporaryError, foreign
 from include.stores.registry.errors import by_status, mapped, translated
-from include.stores.retry import patiently
+from include.stores.retry import retried
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -67,18 +67,18 @@ class RegistryServer:
 
         :param artifact: its path below the server's root of artifacts.
         """
-        return self._patiently(what, f"{ARTIFACTS}/{quote(artifact)}", None)
+        return self._retried(what, f"{ARTIFACTS}/{quote(artifact)}", None)
 
     def _document(self, what: str, path: str, body: bytes | None) -> Any:
-        content = self._patiently(what, path, body)
+        content = self._retried(what, path, body)
         try:
             return json.loads(content)
         except ValueError as error:
             message = f"MLflow at {self.shown} could not {what}: it answered no JSON ({foreign(error)})."
             raise TemporaryError(message) from error
 
-    def _patiently(self, what: str, path: str, body: bytes | None) -> bytes:
-        return patiently(lambda: self._answer(what, path, body), _patience_seconds())
+    def _retried(self, what: str, path: str, body: bytes | None) -> bytes:
+        return retried(lambda: self._answer(what, path, body), seconds=_retry_seconds())
 
     def _answer(self, what: str, path: str, body: bytes | None) -> bytes:
         failed = f"MLflow at {self.shown} could not {what}"
@@ -110,8 +110,8 @@ def _whole(path: str) -> str:
     return path if path.startswith("/") else API + path
 
 
-def _patience_seconds() -> float:
-    """As long as MLflow's library would wait between its tries: 0, 2, 4 … times the factor."""
+def _retry_seconds() -> float:
+    """As long as MLflow's library would wait between its attempts: 0, 2, 4 … times the factor."""
     retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 4)
     factor = float(os.environ.get("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR") or 5)
     return sum(factor * 2.0**number for number in range(1, retries))

@@ -9,7 +9,6 @@ nothing.
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,10 +27,10 @@ from include.stores.kubernetes.client import (
     POLICY,
     SERVICE,
     Cluster,
-    ConflictError,
     Manifest,
     open_cluster,
 )
+from include.stores.retry import wait_for
 from include.stores.serving import manifests
 from include.stores.serving.control import ModelRecord, ServingStatus, record_of
 from include.stores.serving.http import ServedAnswer, ask_directly, ask_predictions, post_directly
@@ -235,21 +234,26 @@ class KubernetesServing:
 
     def _wait_until_ready(self, names: ServedNames, version: int) -> None:
         name, labels = names.of_version(version), names.selecting_version(version)
-        deadline, why = time.monotonic() + self.start_seconds, "its pods are on their way"
-        while time.monotonic() < deadline:
-            with contextlib.suppress(ConflictError):
-                deployment = self.cluster.read(DEPLOYMENT, name)
-                if deployment is None:
-                    raise TemporaryError(f"{name} was removed while it started. Run the step again.")
-                if is_ready(deployment):
-                    return
-                pods = self.cluster.find(POD, labels=labels)
-                trouble = trouble_of(deployment, pods)
-                if trouble is not None and trouble.is_final:
-                    raise trouble.error(name)
-                why = trouble.text if trouble is not None else self._last_warning(pods) or why
-            time.sleep(self.pause_seconds)
-        raise TemporaryError(f"{name} was not ready within {self.start_seconds:g} s: {why}")
+        why = "its pods are on their way"
+
+        def look() -> bool | None:
+            nonlocal why
+            deployment = self.cluster.read(DEPLOYMENT, name)
+            if deployment is None:
+                raise TemporaryError(f"{name} was removed while it started. Run the step again.")
+            if is_ready(deployment):
+                return True
+            pods = self.cluster.find(POD, labels=labels)
+            trouble = trouble_of(deployment, pods)
+            if trouble is not None and trouble.is_final:
+                raise trouble.error(name)
+            why = trouble.text if trouble is not None else self._last_warning(pods) or why
+            return None
+
+        def failure() -> TemporaryError:
+            return TemporaryError(f"{name} was not ready within {self.start_seconds:g} s: {why}")
+
+        wait_for(look, seconds=self.start_seconds, pause_seconds=self.pause_seconds, failure=failure)
 
     def _last_warning(self, pods: list[Manifest]) -> str:
         names = [pod["metadata"]["name"] for pod in pods]
@@ -297,8 +301,9 @@ class KubernetesServing:
         return self.cluster.proxied(method, f"{host.partition('.')[0]}:{port}", path, body)
 
     def _wait(self, is_done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + self.switch_seconds
-        while not is_done():
-            if time.monotonic() > deadline:
-                raise TemporaryError(f"Waited {self.switch_seconds:g} s for {what} in vain. Run the step again.")
-            time.sleep(self.pause_seconds)
+        wait_for(
+            lambda: is_done() or None,
+            seconds=self.switch_seconds,
+            pause_seconds=self.pause_seconds,
+            failure=lambda: TemporaryError(f"Waited {self.switch_seconds:g} s for {what} in vain. Run the step again."),
+        )

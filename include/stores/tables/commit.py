@@ -1,7 +1,6 @@
 """Commits of tables: one names one new file in place of all that its partition held."""
 
 import json
-import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import TemporaryError
+from include.stores.retry import Backoff, retried
 from include.stores.tables.content import PARTITION_COLUMN
 from include.stores.tables.errors import is_race, mapped
 from include.stores.tables.files import TableFolder
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
 _RACES_AT_MOST = 20
-_RACE_WAIT_SECONDS = 0.1
-_RACE_WAIT_LIMIT_SECONDS = 1.0
+_RACE_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=1.0)
 _SETTINGS = {
     "delta.checkpointInterval": "20",
     "delta.enableExpiredLogCleanup": "false",
@@ -32,6 +31,10 @@ _SETTINGS = {
 A model names the versions that it was trained on: they stay readable. Whoever opens the table reads the commits since
 the last checkpoint one by one, so there are few of them.
 """
+
+
+class _RaceLostError(TemporaryError):
+    """Another writer made the next version of the table first."""
 
 
 @dataclass(frozen=True)
@@ -104,36 +107,48 @@ def commit(
     Name a file in the log, in place of what its partition held.
 
     :param newest: the table as it now is; None while there is none.
-    :param fence: called before each try, after the table was read; raises to end the write. Whoever it does not see yet
-        commits later, and then this try loses the race and it is called again.
+    :param fence: called before each attempt, after the table was read; raises to end the write. Whoever it does not see
+        yet commits later, and then this attempt loses the race and it is called again.
     :return: a version in which the partition is this file.
     :raises TemporaryError: if the store does not answer, is full, or other writers were quicker too often.
     :raises DataRejectedError: if another writer has made the table of other columns in the meantime.
     """
-    from deltalake.exceptions import DeltaError
 
-    wait = _RACE_WAIT_SECONDS
-    for _ in range(_RACES_AT_MOST):
+    def attempt() -> int:
         table = newest()
         if table is not None and _holds(table, sealed.path):
-            return int(table.version())  # an attempt whose answer was lost had got through
+            return int(table.version())  # an attempt whose response was lost had got through
         if table is not None:
             check_columns(place.name, table_columns(table), sealed.schema)
         if fence is not None:
             fence()
-        with mapped(place.writing, damaged=place.way_out):
-            try:
-                if table is not None:
-                    return _replace(table, folder, place, sealed)
-                if folder.begin_log(_first_commit(folder, place, sealed)):
-                    return 0
-            except DeltaError as error:
-                if not is_race(error):
-                    raise
-        time.sleep(wait * (0.5 + random.random()))  # noqa: S311 (spreads retries, no secret)
-        wait = min(wait * 2, _RACE_WAIT_LIMIT_SECONDS)
-    message = f"{place.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
-    raise TemporaryError(message)
+        return _commit_once(table, folder, place, sealed)
+
+    try:
+        return retried(attempt, seconds=None, attempts=_RACES_AT_MOST, backoff=_RACE_BACKOFF, on=_RaceLostError)
+    except _RaceLostError as error:
+        message = f"{place.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
+        raise TemporaryError(message) from error
+
+
+def _commit_once(table: "DeltaTable | None", folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+    """
+    Commit against the version that was read.
+
+    :raises _RaceLostError: if another writer made that version first.
+    """
+    from deltalake.exceptions import DeltaError
+
+    with mapped(place.writing, damaged=place.way_out):
+        try:
+            if table is not None:
+                return _replace(table, folder, place, sealed)
+            if folder.begin_log(_first_commit(folder, place, sealed)):
+                return 0
+        except DeltaError as error:
+            if not is_race(error):
+                raise
+    raise _RaceLostError
 
 
 def _first_commit(folder: TableFolder, place: Place, sealed: SealedFile) -> bytes:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from include.contract.receipt import TableState
 from include.errors import ConfigurationError, DataRejectedError
-from include.stores.retry import PATIENCE_SECONDS
+from include.stores.retry import RETRY_SECONDS
 from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
 from include.stores.tables.content import PARTITION_COLUMN, content_digest, plain
 from include.stores.tables.errors import mapped
@@ -42,7 +42,7 @@ _S3_OPTIONS = {
     "connect_timeout": "5s",
     "timeout": "30s",
     "max_retries": "1000",
-    "retry_timeout": f"{PATIENCE_SECONDS:.0f}s",
+    "retry_timeout": f"{RETRY_SECONDS:.0f}s",
     "backoff_config.init_backoff": "200ms",
     "backoff_config.max_backoff": "5s",
 }

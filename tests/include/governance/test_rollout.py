@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.governance.rollout import Rollout, patient_answer, record_of_version
+from include.governance.rollout import Rollout, record_of_version, retried_answer
 from include.governance.versions import CHAMPION, SealedVersion
 from include.packaging.files import GoldenTable
 from include.runtime.events import EventLog
 from include.stores.installation import Stores
 from include.stores.objects.memory import MemoryObjects
 from include.stores.registry.memory import MemoryRegistry
+from include.stores.retry import Backoff
 from include.stores.serving.http import ServedAnswer
 from include.stores.serving.memory import PUBLIC_URL, MemoryServing
 
@@ -38,22 +39,22 @@ def server(*errors: Exception) -> Server:
 
 
 def test_server_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.governance.rollout._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout._BACKOFF", Backoff(0.0, 0.0))
     found = server(TemporaryError("503"), TemporaryError("503"))
-    assert patient_answer(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
+    assert retried_answer(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
 
 
 def test_server_that_refuses_is_not_asked_again() -> None:
     found = server(DataRejectedError("no"), DataRejectedError("never asked"))
     with pytest.raises(DataRejectedError, match=r"^no$"):
-        patient_answer(found, PUBLIC_URL, ROWS)
+        retried_answer(found, PUBLIC_URL, ROWS)
     assert len(found.errors) == 1
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.governance.rollout.PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("include.governance.rollout.ANSWER_SECONDS", -1.0)
     with pytest.raises(TemporaryError, match="503"):
-        patient_answer(server(TemporaryError("503")), PUBLIC_URL, ROWS)
+        retried_answer(server(TemporaryError("503")), PUBLIC_URL, ROWS)
 
 
 def test_version_is_named_as_the_server_names_it() -> None:

@@ -29,7 +29,7 @@ def test_a_task_that_is_to_end_does_not_wait_long_for_a_store_that_is_away(monke
     monkeypatch.setattr("include.coordination.leases.revoke", lambda objects, _command: used.append(objects))
     command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r")
     ObjectStoreHook().call_off(command)
-    assert used == [S3Objects("bucket", "objects", patience_seconds=CALL_OFF_SECONDS)]
+    assert used == [S3Objects("bucket", "objects", retry_seconds=CALL_OFF_SECONDS)]
 
 
 def test_no_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

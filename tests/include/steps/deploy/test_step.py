@@ -13,6 +13,7 @@ from include.packaging.files import GoldenTable
 from include.stores.objects.bundles import sealed_bundle
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.open import open_registry
+from include.stores.retry import Backoff
 from include.stores.serving.http import ServedAnswer
 from include.stores.serving.local import LocalServing
 from include.stores.serving.memory import PUBLIC_URL, MemoryServing
@@ -243,7 +244,7 @@ class Restarting(MemoryServing):
 
 
 def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.governance.rollout._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout._BACKOFF", Backoff(0.0, 0.0))
     packaged.serving = Restarting()
     packaged.serving.silent_answers = 3
     packaged.done(StepName.DEPLOY, "2024-04", run="old")
@@ -256,7 +257,7 @@ def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, mo
 def test_server_that_never_answers_is_a_temporary_error(
     packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.governance.rollout.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout.ANSWER_SECONDS", 0.0)
     packaged.serving = Restarting()
     packaged.serving.silent_answers = 10_000
     with pytest.raises(TemporaryError, match="answers 503"):

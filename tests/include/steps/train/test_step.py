@@ -280,7 +280,7 @@ def test_a_registry_that_fails_in_the_middle_is_temporary(world: World) -> None:
 def test_an_mlflow_that_is_not_there_is_temporary_and_nothing_is_trained(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.stores.registry.open.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("include.stores.registry.open.RETRY_SECONDS", 0.0)
     context = world.context(TRAIN)
     del context.stores.__dict__["registry"]
     context.stores.__dict__["environment"] = {TRACKING_URI: f"http://127.0.0.1:{free_port()}"}

@@ -4,6 +4,7 @@ import pytest
 
 from include.errors import ConfigurationError, TemporaryError
 from include.stores.artifacts.http import Credentials, RegistryHttp
+from include.stores.retry import Backoff
 from tests.support.servers.mlflow_server import free_port
 from tests.support.servers.oci_registry import USER, Registry, running_registry
 
@@ -16,7 +17,7 @@ def registry() -> Iterator[Registry]:
 
 
 def http_of(registry: Registry, credentials: Credentials | None = None) -> RegistryHttp:
-    return RegistryHttp(registry.host, is_plain=True, credentials=credentials, first_wait_seconds=0.001)
+    return RegistryHttp(registry.host, is_plain=True, credentials=credentials, backoff=Backoff(0.001))
 
 
 def test_registry_that_is_out_of_breath_is_asked_again(registry: Registry) -> None:
@@ -27,13 +28,15 @@ def test_registry_that_is_out_of_breath_is_asked_again(registry: Registry) -> No
 
 def test_registry_that_stays_out_of_breath_is_a_temporary_error(registry: Registry) -> None:
     registry.failures = 99
-    with pytest.raises(TemporaryError, match=r"does not answer, after 4 tries: HTTP 503: out of breath.*ML_REGISTRY"):
+    with pytest.raises(
+        TemporaryError, match=r"does not answer: HTTP 503: out of breath.*ML_REGISTRY.* It was tried 4 times"
+    ):
         http_of(registry).ask("GET", "/v2/a/blobs/sha256:1")
 
 
 def test_registry_that_is_not_there_is_a_temporary_error() -> None:
     with pytest.raises(TemporaryError, match="Connection refused"):
-        RegistryHttp(f"127.0.0.1:{free_port()}", is_plain=True, first_wait_seconds=0.001).ask("GET", "/v2/")
+        RegistryHttp(f"127.0.0.1:{free_port()}", is_plain=True, backoff=Backoff(0.001)).ask("GET", "/v2/")
 
 
 @pytest.mark.parametrize("way", ["basic", "bearer"])

@@ -41,7 +41,7 @@ def test_a_folder_with_a_space_is_found(tmp_path: Path) -> None:
 
 def test_the_directory_store_needs_nothing_but_the_standard_library_and_the_contract() -> None:
     program = (
-        "import sys; from include.stores.objects.directory import open_objects\n"
+        "import sys; from include.stores.objects.open import open_objects\n"
         "objects = open_objects('file:///nowhere/x'); objects.list('')\n"
         "print([name for name in ('boto3','botocore','pyarrow','deltalake','numpy','pandas') if name in sys.modules])"
     )

@@ -12,7 +12,7 @@ from tests.support.servers.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
 @pytest.fixture
 def quick(request: pytest.FixtureRequest, s3: S3Server) -> S3Objects:
     """A store that gives up soon."""
-    return S3Objects(BUCKET, request.node.name, connect_seconds=1, read_seconds=1, patience_seconds=3)
+    return S3Objects(BUCKET, request.node.name, connect_seconds=1, read_seconds=1, retry_seconds=3)
 
 
 def test_a_bucket_without_a_prefix_is_a_store(s3: S3Server) -> None:
@@ -58,7 +58,7 @@ def test_an_s3_that_answers_503_is_temporary(quick: S3Objects, s3: S3Server, met
         "exists": lambda: quick.exists("a"),
         "list": lambda: quick.list("a"),
     }
-    with pytest.raises(TemporaryError, match=rf"s3://{BUCKET}/.*503\)\. Check the endpoint.*asked \d times in \d s"):
+    with pytest.raises(TemporaryError, match=rf"s3://{BUCKET}/.*503\)\. Check the endpoint.*tried \d times in \d s"):
         uses[method]()
     assert len(s3.requests()) > 1
 

@@ -179,7 +179,7 @@ def test_an_alias_moves_only_from_where_it_is_expected(registry: RegistryStore, 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that nobody waits for."""
-    monkeypatch.setattr(registry_module, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(registry_module, "RETRY_SECONDS", 0.0)
 
 
 def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_turn(monkeyp
 
     assert sum(waits) > 60
     assert sum(waits) + retries + len(waits) * timeout < TURN_SECONDS
-    assert registry_http._patience_seconds() == sum(waits)
+    assert registry_http._retry_seconds() == sum(waits)
 
 
 def test_nobody_listening_is_temporary(impatient: None) -> None:

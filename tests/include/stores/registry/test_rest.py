@@ -161,6 +161,6 @@ def test_a_server_that_takes_the_request_and_says_nothing_is_given_up(monkeypatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.5")
     with silent() as (uri, taken):
-        with pytest.raises(TemporaryError, match=f"MLflow at {uri} could not look: .*timed out It was asked"):
+        with pytest.raises(TemporaryError, match=f"MLflow at {uri} could not look: .*timed out It was tried"):
             RegistryServer(uri, uri).get("look", RUN)
         assert len(taken) > 1

@@ -5,6 +5,7 @@ import pytest
 from deltalake import DeltaTable
 
 from include.errors import DataRejectedError, TemporaryError
+from include.stores.retry import Backoff
 from include.stores.tables import commit as tables_commit
 from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
 from include.stores.tables.files import TableFolder
@@ -24,7 +25,7 @@ def folder(tmp_path: Path) -> TableFolder:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables_commit, "_RACE_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(tables_commit, "_RACE_BACKOFF", Backoff(0.0, 0.0))
 
 
 def _newest(folder: TableFolder) -> DeltaTable | None:
@@ -70,7 +71,6 @@ def test_a_commit_that_got_through_without_an_answer_is_not_repeated(folder: Tab
 
 def test_races_are_lost_a_bounded_number_of_times(folder: TableFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TableFolder, "begin_log", lambda _folder, _commit: False)
-    monkeypatch.setattr(tables_commit, "_RACE_WAIT_LIMIT_SECONDS", 0.0)
     with pytest.raises(TemporaryError, match=r"lost 20 races against other writers. Run it again"):
         commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
 
