@@ -9,7 +9,7 @@ from include.governance.versions import CHAMPION, SealedVersion
 from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
 from include.runtime.events import EventLog
 from include.stores.installation import Stores
-from include.stores.metrics.statsd import MetricName
+from include.stores.metrics.names import MetricLabels, MetricName
 from include.stores.retry import Backoff, retried
 from include.stores.serving.control import ModelRecord
 from include.stores.serving.http import ServedAnswer
@@ -77,7 +77,7 @@ class Rollout:
             serving.discard(record)
             raise
         self.events.emit("traffic moved", version=self.version.version)
-        self.stores.metrics.count(MetricName.MODEL_DEPLOYED)
+        self.stores.metrics.count(MetricName.MODEL_DEPLOYED, MetricLabels(record.project, record.model))
 
     def _check(self, bundle: Bundle, url: str) -> None:
         """The golden rows over HTTP: same predictions as in training, from the process that should answer."""

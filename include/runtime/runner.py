@@ -30,7 +30,7 @@ from include.runtime.context import Plan, StepContext, Work
 from include.runtime.fencing import FencedStores
 from include.runtime.lease import Lease
 from include.runtime.shutdown import Unstopped
-from include.stores.metrics.statsd import report_outcome
+from include.stores.metrics.outcome import report_outcome
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Stores:
     @cached_property
     def metrics(self) -> "MetricsStore":
         """StatsD, or nothing where it is not set."""
-        from include.stores.metrics.statsd import open_metrics
+        from include.stores.metrics.open import open_metrics
 
         return open_metrics(self.environment.get(settings.STATSD))
 

@@ -48,7 +48,7 @@ from include.steps.evaluate.contenders import Rival, cannot_compare, load_challe
 from include.steps.evaluate.gates import Opposition, judge_gates
 from include.steps.evaluate.holdout import UnseenRows, fitted_groups, unseen_rows
 from include.steps.evaluate.importance import permutation_importance
-from include.stores.metrics.statsd import MetricName
+from include.stores.metrics.names import MetricLabels, MetricName
 
 REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
 ARTIFACT = "evaluation"
@@ -131,7 +131,8 @@ def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
     area = card.models["model"].measured["roc_auc"]
     context.events.emit("model judged", passed=card.passed, roc_auc=str(area), reasons=card.reasons)
     if area.value is not None:  # unseen rows of one class have no such area
-        context.stores.metrics.gauge(MetricName.MODEL_ROC_AUC, area.value)
+        labels = MetricLabels(context.spec.name, context.spec.model.name)
+        context.stores.metrics.gauge(MetricName.MODEL_ROC_AUC, labels, area.value)
     return Work(outputs=tuple(sealed.values()), row_counts=counts, results=results)
 
 

@@ -31,7 +31,7 @@ from include.runtime.context import Plan, StepContext, Work
 from include.runtime.threads import capped_threads, thread_count
 from include.steps.score.batch import BatchModel
 from include.steps.score.champion_as_of import ChampionThen, champion_then
-from include.stores.metrics.statsd import MetricName
+from include.stores.metrics.names import MetricLabels, MetricName
 from include.stores.objects.bundles import sealed_bundle
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _work(context: StepContext, champion: ChampionThen, features: TableState, mo
     mean = float(scores.mean()) if len(scores) else None
     context.events.emit("scored", rows=len(scores), mean_score=mean, model_version=champion.version)
     if mean is not None:
-        context.stores.metrics.gauge(MetricName.SCORE_MEAN, mean)
+        labels = MetricLabels(spec.name, spec.model.name)
+        context.stores.metrics.gauge(MetricName.SCORE_MEAN, labels, mean)
     counts = {"rows": sealed.row_count}
     if observed is not None:
         counts["positive"] = int(_target(spec, rows).sum())

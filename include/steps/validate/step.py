@@ -12,7 +12,7 @@ from include.spec.sources import SourceSpec
 from include.steps.validate.findings import Judgement
 from include.steps.validate.report import html_report
 from include.steps.validate.rules import bad_rows, good_rows, judge
-from include.stores.metrics.statsd import MetricName
+from include.stores.metrics.names import MetricLabels, MetricName
 
 
 def plan(context: StepContext) -> Plan:
@@ -72,7 +72,7 @@ def _work(context: StepContext, inputs: dict[str, TableState], identity: str) ->
     for judgement in judgements:
         outputs += _publish(context, judgement, identity)
     counts = _counts(judgements)
-    context.stores.metrics.count(MetricName.ROWS_QUARANTINED, counts["quarantined"])
+    context.stores.metrics.count(MetricName.ROWS_QUARANTINED, MetricLabels(context.spec.name), counts["quarantined"])
     return Work(outputs=tuple(outputs), row_counts=counts, results=_results(judgements))
 
 

@@ -22,7 +22,7 @@ from include.runtime.lease import Lease
 from include.runtime.runner import Ending, run_step
 from include.runtime.shutdown import Unstopped
 from include.stores.metrics.memory import MemoryMetrics
-from include.stores.metrics.statsd import open_metrics
+from include.stores.metrics.open import open_metrics
 from include.stores.objects.memory import MemoryObjects
 from include.stores.tables.memory import MemoryTables
 from tests.support.runtime_bench import MODEL, ROWS, TABLE, Bench, FakeStep
@@ -224,8 +224,9 @@ def test_how_a_call_ended_is_counted(bench: Bench) -> None:
     run_step(context)
     bench.step = FakeStep(error=DataRejectedError("Bad rows."))
     run_step(context)
-    assert metrics.counts == {"step.validate.done": 1, "step.validate.already_done": 1, "step.validate.failed": 1}
-    assert len(metrics.timings["step.validate.seconds"]) == 3
+    validate = "project.shop.step.validate"
+    assert metrics.counts == {f"{validate}.done": 1, f"{validate}.already_done": 1, f"{validate}.failed": 1}
+    assert len(metrics.timings[f"{validate}.seconds"]) == 3
 
 
 def test_a_daemon_that_is_away_fails_no_step(bench: Bench) -> None:

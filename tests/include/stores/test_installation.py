@@ -6,7 +6,8 @@ from include.contract import settings
 from include.errors import ConfigurationError
 from include.stores.artifacts.oci import OciArtifacts
 from include.stores.installation import Stores
-from include.stores.metrics.statsd import NoMetrics, StatsdMetrics
+from include.stores.metrics.memory import NoMetrics
+from include.stores.metrics.statsd import StatsdMetrics
 from include.stores.objects.directory import DirectoryObjects
 from include.stores.tables.delta import DeltaTables
 
