@@ -22,6 +22,8 @@ INTERRUPTED = 130
 Command = Callable[[State, Console], int]
 FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
 """Variables that would let a test meet something that it did not start."""
+TEST_OPTIONS = ("--numprocesses=auto", "--dist=loadgroup", "--no-loadscope-reorder", "--durations=20")
+"""Of pytest; tests/conftest.py says which tests stay together, and which begin."""
 
 
 def run(state: State, console: Console) -> int:
@@ -71,9 +73,14 @@ def check() -> int:
 
 
 def test(paths: list[str]) -> NoReturn:
-    """Become pytest, with nothing in the environment that names somebody's platform."""
+    """
+    Become pytest, with nothing in the environment that names somebody's platform.
+
+    Test files run on all cores and the slowest tests are named, unless the options say otherwise (``-n 0``).
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    os.execve(sys.executable, [sys.executable, "-m", "pytest", *paths], kept)  # noqa: S606
+    words = [sys.executable, "-m", "pytest", *TEST_OPTIONS, *paths]
+    os.execve(sys.executable, words, kept)  # noqa: S606
 
 
 def _introduce(settings: Settings, console: Console) -> None:

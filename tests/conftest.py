@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,11 @@ TOOLS = {
     ),
 }
 
+_HERE = Path(__file__).parent
+ON_A_CLUSTER = ("cluster", "helm_values")
+LONG = ("tests/local_platform/test_cli.py", "tests/dags/*.py", "tests/include/steps/train/*.py")
+"""Files that take a minute or more."""
+
 _not_run: dict[str, int] = {}
 
 
@@ -87,7 +93,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(message)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _group(items)
     chosen: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -98,6 +106,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = chosen
+
+
+def _group(items: list[pytest.Item]) -> None:
+    """
+    Say which tests one worker runs (``--dist=loadgroup``), and put first what takes longest.
+
+    A file's tests stay together, for they share servers; all tests on a cluster do, for they share one platform.
+    """
+    for item in items:
+        below = item.path.relative_to(_HERE) if item.path.is_relative_to(_HERE) else item.path
+        item.add_marker(pytest.mark.xdist_group("cluster" if below.parts[0] in ON_A_CLUSTER else str(below)))
+    # Sorting is stable: what is long begins, so that no worker ends with it alone.
+    items.sort(key=lambda item: not any(item.path.match(pattern) for pattern in LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker could not run; all workers collect the same tests."""
+    _not_run.update(getattr(node, "workeroutput", {}).get("not_run", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not_run"] = _not_run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
