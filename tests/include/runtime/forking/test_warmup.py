@@ -41,8 +41,8 @@ def test_a_file_that_was_imported_and_changed_is_named(tmp_path: Path) -> None:
     root = make_bundle(tmp_path).root
     code = (
         "import json, include.runtime.forking.warmup as warmup; code = warmup.ImportedCode(); before = code.changed()\n"
-        "import include.steps.ingest.step; warmup.ROOT.joinpath('steps', 'ingest.py').write_text('changed')\n"
-        "warmup.ROOT.joinpath('steps', 'train.py').write_text('changed, but not imported')\n"
+        "import include.steps.ingest.step; warmup.ROOT.joinpath('steps/ingest/step.py').write_text('changed')\n"
+        "warmup.ROOT.joinpath('steps/train/step.py').write_text('changed, but not imported')\n"
         "print(json.dumps([before, code.changed()]))"
     )
     assert run(root, code) == [[], ["include/steps/ingest/step.py"]]

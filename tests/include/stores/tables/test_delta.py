@@ -205,7 +205,7 @@ def test_a_disk_that_fills_up_before_the_commit_is_temporary(tmp_path: Path) -> 
 import resource
 import pyarrow as pa
 from include.errors import TemporaryError
-from include.stores.tables.delta import files as tables_files
+from include.stores.tables import files as tables_files
 from include.stores.tables.delta import open_tables
 tables = open_tables(FOLDER.as_uri())
 rows = pa.table({"number": list(range(100))})

@@ -11,7 +11,7 @@ from plugins.operators.local import process as step_process
 from plugins.operators.local.process import OrdinaryProcess, follow, signal_group, wait_for_end
 from tests.support.step_bundle import all_gone, wait_until
 
-ROOT = str(Path(step_process.__file__).resolve().parent.parent.parent)
+ROOT = str(Path(step_process.__file__).resolve().parents[3])
 
 
 class Kept:
