@@ -32,7 +32,7 @@ cluster-down: ## Remove it from the cluster, and stop what runs here
 test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure
 	@$(PYTHON) -m local_platform test $(TESTS)
 
-images: ## Build the images of Airflow, the steps, serving and MLflow, and push them to ML_REGISTRY
+images: ## Build the images of Airflow, the steps, serving and MLflow, and push them to ML_ARTIFACT_REGISTRY
 	@$(PYTHON) -m local_platform.images $(IMAGES)
 
 check: ## Check format, style, types, import directions, sizes and lock files

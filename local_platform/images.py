@@ -1,8 +1,8 @@
 """
 Builds the images and pushes them, with whichever of docker, podman and buildah works here. Standard library only.
 
-``ML_REGISTRY`` names the registry and the path in it, ``registry.example.org/team``; written with ``http://`` before
-it, the registry is spoken to without TLS. Without it images are built and stay here. ``ML_IMAGE_BASE`` names another
+``ML_ARTIFACT_REGISTRY`` names the artifact registry and the path in it, ``registry.example.org/team``; with ``http://``
+before it the connection uses no TLS. Without it images are built and stay here. ``ML_IMAGE_BASE`` names another
 base image: Python 3.11, 3.12 or 3.13 with the ``venv`` module.
 """
 
@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.contract.settings import ARTIFACT_REGISTRY, refuse_renamed
+from include.errors import ConfigurationError
 from local_platform.console import Console, seconds
 from local_platform.errors import LocalPlatformError
 from local_platform.locations import REPOSITORY
@@ -40,7 +42,7 @@ LABEL = "org.ml-platform"
 GROUP = "ml-platform"
 """Between the registry's path and an image's name."""
 TAG_LENGTH = 12
-REGISTRY, BASE = "ML_REGISTRY", "ML_IMAGE_BASE"
+REGISTRY, BASE = ARTIFACT_REGISTRY, "ML_IMAGE_BASE"
 PASSED_ON = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 ENGINES = {"docker": ("docker", "info"), "podman": ("podman", "info"), "buildah": ("buildah", "info")}
 """By name, in order of preference: a call that only a working engine answers."""
@@ -280,13 +282,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if unknown:
             raise ImageError(f"There is no image '{unknown[0]}'; there are {', '.join(TARGETS)}.")
+        refuse_renamed(os.environ)
         text = os.environ.get(REGISTRY)
         registry = Registry.parse(text) if text else None
         if registry is None:
             console.say(f"{REGISTRY} is not set: images are built and stay here.")
         with snapshot() as context:
             build(Engine.find(context), registry, arguments or TARGETS, console, os.environ.get(BASE, ""))
-    except LocalPlatformError as error:
+    except (LocalPlatformError, ConfigurationError) as error:
         console.draw([])
         print(error, file=sys.stderr)
         return 1

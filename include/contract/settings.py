@@ -1,5 +1,9 @@
 """Names of an installation's environment variables; ``include.stores.installation`` reads them."""
 
+from collections.abc import Mapping
+
+from include.errors import ConfigurationError
+
 TABLES_URI = "ML_TABLES_URI"
 """Where tables lie: ``file:///…`` or ``s3://bucket/prefix``."""
 OBJECTS_URI = "ML_OBJECTS_URI"
@@ -33,14 +37,35 @@ POD_CONNECTIONS = "ML_POD_CONNECTIONS"
 """Which of s3, mlflow and registry have a Secret for the steps' pods; ``s3,mlflow`` where it is not set."""
 SERVING_IMAGE = "ML_SERVING_IMAGE"
 """The image of model servers on Kubernetes, by digest."""
-REGISTRY = "ML_REGISTRY"
-"""Registry and path for images and models, ``registry.example.org/team``; ``http://`` before it for no TLS."""
-REGISTRY_USERNAME = "ML_REGISTRY_USERNAME"
-"""The user under whose name models are pushed to that registry; a secret, like its password."""
-REGISTRY_PASSWORD = "ML_REGISTRY_PASSWORD"  # noqa: S105 (a name, not a password)
+ARTIFACT_REGISTRY = "ML_ARTIFACT_REGISTRY"
+"""
+The artifact registry (OCI) and a path in it, for images and models: ``registry.example.org/team``; ``http://`` before
+it for no TLS.
+"""
+ARTIFACT_REGISTRY_USERNAME = "ML_ARTIFACT_REGISTRY_USERNAME"
+"""The user under whose name models are pushed to the artifact registry; a secret, like the password."""
+ARTIFACT_REGISTRY_PASSWORD = "ML_ARTIFACT_REGISTRY_PASSWORD"  # noqa: S105 (a name, not a password)
 
 LOCAL_DEFAULTS = {
     TABLES_URI: "file://{state}/data/tables",
     OBJECTS_URI: "file://{state}/data/objects",
 }
 """What the two data settings are under one state folder on one machine."""
+
+RENAMED = {
+    "ML_REGISTRY": ARTIFACT_REGISTRY,
+    "ML_REGISTRY_USERNAME": ARTIFACT_REGISTRY_USERNAME,
+    "ML_REGISTRY_PASSWORD": ARTIFACT_REGISTRY_PASSWORD,
+}
+"""Names that these settings had before, and have now."""
+
+
+def refuse_renamed(environment: Mapping[str, str]) -> None:
+    """
+    Refuse an environment that still uses a former name: the setting would be ignored in silence.
+
+    :raises ConfigurationError: naming the new one.
+    """
+    for old, new in RENAMED.items():
+        if environment.get(old):
+            raise ConfigurationError(f"Environment variable {old} has another name now: set {new} instead of it.")

@@ -24,6 +24,14 @@ class Stores:
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
+    def __post_init__(self) -> None:
+        """
+        Refuse settings by a former name.
+
+        :raises ConfigurationError: if the environment holds one.
+        """
+        settings.refuse_renamed(self.environment)
+
     @cached_property
     def tables(self) -> "TableStore":
         """Tables of partitions."""
@@ -54,8 +62,8 @@ class Stores:
 
     @cached_property
     def artifacts(self) -> "ArtifactStore | None":
-        """Models as OCI artifacts; None where the installation has no registry."""
-        registry = self.environment.get(settings.REGISTRY)
+        """Models as OCI artifacts; None where the installation has no artifact registry."""
+        registry = self.environment.get(settings.ARTIFACT_REGISTRY)
         if not registry:
             return None
         from include.stores.artifacts.open import open_artifacts

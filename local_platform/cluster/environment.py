@@ -42,7 +42,7 @@ def overrides(given: ClusterSettings) -> dict[str, str]:
         names.TABLES_URI: f"{root}/tables",
         names.OBJECTS_URI: f"{root}/objects",
         "ML_MLFLOW_ARTIFACTS": f"{root}/mlflow",
-        names.REGISTRY: given.registry,
+        names.ARTIFACT_REGISTRY: given.registry,
         "AWS_ENDPOINT_URL": given.s3_endpoint,
         "AWS_REGION": given.s3_region,
     }

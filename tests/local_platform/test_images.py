@@ -50,7 +50,7 @@ def stand_in(folder: Path, name: str, script: str) -> Path:
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for name in ("ML_REGISTRY", "ML_IMAGE_BASE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
+    for name in ("ML_ARTIFACT_REGISTRY", "ML_IMAGE_BASE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
         monkeypatch.delenv(name, raising=False)
     for name in ("docker", "podman", "buildah"):
         stand_in(tmp_path, name, REFUSES)
@@ -84,14 +84,22 @@ def test_without_a_registry_nothing_is_pushed(tools: Path, capsys: pytest.Captur
     program = stand_in(tools, "buildah", BUILDAH)
     assert main(["serving"]) == 0
     assert "push" not in program.with_name("buildah.calls").read_text()
-    assert "ML_REGISTRY is not set" in capsys.readouterr().out
+    assert "ML_ARTIFACT_REGISTRY is not set" in capsys.readouterr().out
+
+
+def test_the_former_name_of_the_registry_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ML_REGISTRY", "http://10.0.0.1:5000")
+    assert main(["step"]) == 1
+    assert "set ML_ARTIFACT_REGISTRY instead" in capsys.readouterr().err
 
 
 def test_what_was_pushed_is_told_by_digest(
     tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(tools, "buildah", BUILDAH)
-    monkeypatch.setenv("ML_REGISTRY", "http://10.0.0.1:5000")
+    monkeypatch.setenv("ML_ARTIFACT_REGISTRY", "http://10.0.0.1:5000")
     assert main(["step"]) == 0
     assert f"10.0.0.1:5000/ml-platform/step@{DIGEST}" in capsys.readouterr().out
 
@@ -121,7 +129,7 @@ def test_a_registry_is_read(text: str, registry: Registry) -> None:
 
 
 def test_another_scheme_is_refused() -> None:
-    with pytest.raises(ImageError, match="ML_REGISTRY is 'docker://host'"):
+    with pytest.raises(ImageError, match="ML_ARTIFACT_REGISTRY is 'docker://host'"):
         Registry.parse("docker://host")
 
 

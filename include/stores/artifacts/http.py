@@ -98,8 +98,8 @@ class RegistryHttp:
         raise self._away(f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}")
 
     def _away(self, why: str) -> TemporaryError:
-        message = f"The registry at {self.root} does not answer: {why}. Is it running? "
-        return TemporaryError(f"{message}{settings.REGISTRY} says where it should be.")
+        message = f"The artifact registry at {self.root} does not answer: {why}. Is it running? "
+        return TemporaryError(f"{message}{settings.ARTIFACT_REGISTRY} says where it should be.")
 
     def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
         request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 (see root)
@@ -150,8 +150,9 @@ class RegistryHttp:
 
     def _refused(self, what: str) -> ConfigurationError:
         who = f"user '{self.credentials.username}'" if self.credentials else "nobody"
-        message = f"The registry at {self.root} {what}; we are {who} there. Check {settings.REGISTRY_USERNAME} and "
-        return ConfigurationError(f"{message}{settings.REGISTRY_PASSWORD}, and what the user may do.")
+        message = f"The artifact registry at {self.root} {what}; we are {who} there. Check "
+        names = f"{settings.ARTIFACT_REGISTRY_USERNAME} and {settings.ARTIFACT_REGISTRY_PASSWORD}"
+        return ConfigurationError(f"{message}{names}, and what the user may do.")
 
 
 def _answer(status: int, headers: Message, content: bytes) -> RegistryAnswer:

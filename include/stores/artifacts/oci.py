@@ -37,7 +37,9 @@ class OciArtifacts:
         answer = self.http.ask("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
         self._expect(answer, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
         if not self.exists(reference):
-            message = f"The registry at {self.place.host} took {reference} and does not have it. Run the step again."
+            message = (
+                f"The artifact registry at {self.place.host} took {reference} and does not have it. Run the step again."
+            )
             raise TemporaryError(message)
         return reference
 
@@ -70,7 +72,9 @@ class OciArtifacts:
         self._expect(answer, doing, http.client.ACCEPTED)
         location = answer.headers.get("location", "")
         if not location:
-            message = f"The registry at {self.place.host} does not say where to upload: no Location in its answer."
+            message = (
+                f"The artifact registry at {self.place.host} does not say where to upload: no Location in its answer."
+            )
             raise TemporaryError(message)
         joint = "&" if "?" in location else "?"
         target = f"{location}{joint}{urlencode({'digest': blob.digest})}"
@@ -86,7 +90,7 @@ class OciArtifacts:
         if answer.status == status:
             return
         text = foreign(answer.content.decode(errors="replace"))
-        message = f"The registry at {self.place.host} does not {doing}: it answers {answer.status}: {text}"
+        message = f"The artifact registry at {self.place.host} does not {doing}: it answers {answer.status}: {text}"
         if http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR:
             raise ConfigurationError(message)
         raise TemporaryError(message)

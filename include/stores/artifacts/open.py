@@ -13,15 +13,15 @@ def open_artifacts(registry: str, environment: Mapping[str, str]) -> ArtifactSto
     """
     The registry at an address.
 
-    :param registry: as ``ML_REGISTRY`` says it.
+    :param registry: as ``ML_ARTIFACT_REGISTRY`` says it.
     :param environment: holds the user's name and password, where the registry wants them.
     :raises ConfigurationError: if it is no address, or only one of name and password is set.
     """
     place = RegistryPlace.parse(registry)
-    username = environment.get(settings.REGISTRY_USERNAME, "")
-    password = environment.get(settings.REGISTRY_PASSWORD, "")
+    username = environment.get(settings.ARTIFACT_REGISTRY_USERNAME, "")
+    password = environment.get(settings.ARTIFACT_REGISTRY_PASSWORD, "")
     if bool(username) != bool(password):
-        missing = settings.REGISTRY_PASSWORD if username else settings.REGISTRY_USERNAME
+        missing = settings.ARTIFACT_REGISTRY_PASSWORD if username else settings.ARTIFACT_REGISTRY_USERNAME
         raise ConfigurationError(f"Environment variable {missing} is not set, though its twin is; set both or none.")
     credentials = Credentials(username, password) if username else None
     return OciArtifacts(place, RegistryHttp(place.host, is_plain=place.is_plain, credentials=credentials))

@@ -54,8 +54,8 @@ class RegistryPlace:
         scheme, found, rest = text.rpartition("://")
         place = rest.rstrip("/")
         if (found and scheme not in {"http", "https"}) or not _PLACE.fullmatch(place):
-            message = f"{settings.REGISTRY} is '{text}'; write registry.example.org/team, http:// before it for no TLS."
-            raise ConfigurationError(message)
+            message = f"{settings.ARTIFACT_REGISTRY} is '{text}'; write registry.example.org/team, "
+            raise ConfigurationError(f"{message}http:// before it for no TLS.")
         host, _, path = place.partition("/")
         return cls(host, path, is_plain=scheme == "http")
 

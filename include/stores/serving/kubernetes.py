@@ -158,8 +158,8 @@ class KubernetesServing:
             why = "is in no registry" if placement.artifact is None else "cannot be mounted by this cluster"
             message = (
                 f"The model {why}, and its pods cannot fetch it from {names_of_settings.OBJECTS_URI}='{objects}': "
-                f"only s3://… is within their reach. Set {names_of_settings.REGISTRY} and package the model again, or "
-                "keep objects in S3."
+                f"only s3://… is within their reach. Set {names_of_settings.ARTIFACT_REGISTRY} and package the model "
+                "again, or keep objects in S3."
             )
             raise ConfigurationError(message)
         return INIT_CONTAINER

@@ -17,7 +17,7 @@ from plugins.hooks.environment import FIXED, THREAD_VARIABLES
 
 HANDED_ON = (
     settings.TABLES_URI, settings.OBJECTS_URI, settings.TRACKING_URI, settings.SERVING_URI, settings.STATSD,
-    settings.REGISTRY, "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED",
+    settings.ARTIFACT_REGISTRY, "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED",
     "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY",
 )  # fmt: skip
 """Settings that a worker hands on; none of them holds a secret."""
@@ -28,7 +28,7 @@ ERROR_PATH = "/dev/termination-log"
 CONNECTIONS = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "mlflow": ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
-    "registry": ("ML_REGISTRY_USERNAME", "ML_REGISTRY_PASSWORD"),
+    "registry": ("ML_ARTIFACT_REGISTRY_USERNAME", "ML_ARTIFACT_REGISTRY_PASSWORD"),
 }
 """Keys of the Secret of each connection of the platform: ``ml-connection-s3`` and so on."""
 CONNECTIONS_BY_DEFAULT = "s3,mlflow"
@@ -45,8 +45,10 @@ def pod_environment(
     :param source: for ``ingest``: the source.
     :param threads: cap for the step's native threads.
     :param given: the worker's environment.
-    :raises ConfigurationError: if it lacks what every step needs, or names an unknown connection.
+    :raises ConfigurationError: if it lacks what every step needs, names an unknown connection, or holds a setting by
+        its former name.
     """
+    settings.refuse_renamed(given)
     missing = [name for name in NEEDED if not given.get(name)]
     if missing:
         message = f"Environment variable {listed(missing)} of Airflow's worker is not set; each step's pod needs it."

@@ -29,8 +29,8 @@ def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:
 
 def test_artifacts_are_pushed_only_where_a_registry_is_named() -> None:
     assert Stores({}).artifacts is None
-    assert Stores({settings.REGISTRY: ""}).artifacts is None
-    found = Stores({settings.REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
+    assert Stores({settings.ARTIFACT_REGISTRY: ""}).artifacts is None
+    found = Stores({settings.ARTIFACT_REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
     assert isinstance(found, OciArtifacts)
     assert found.place.is_plain
 
@@ -65,3 +65,8 @@ def test_a_connection_is_found_by_its_name() -> None:
 def test_the_environment_is_that_of_the_process_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.TABLES_URI, "file:///somewhere")
     assert Stores().setting(settings.TABLES_URI) == "file:///somewhere"
+
+
+def test_a_setting_by_its_former_name_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ML_REGISTRY has another name now: set ML_ARTIFACT_REGISTRY"):
+        Stores({"ML_REGISTRY": "registry.example.org/team"})

@@ -29,7 +29,7 @@ def test_registry_that_is_out_of_breath_is_asked_again(registry: Registry) -> No
 def test_registry_that_stays_out_of_breath_is_a_temporary_error(registry: Registry) -> None:
     registry.failures = 99
     with pytest.raises(
-        TemporaryError, match=r"does not answer: HTTP 503: out of breath.*ML_REGISTRY.* It was tried 4 times"
+        TemporaryError, match=r"does not answer: HTTP 503: out of breath.*ML_ARTIFACT_REGISTRY.* It was tried 4 times"
     ):
         http_of(registry).ask("GET", "/v2/a/blobs/sha256:1")
 
@@ -56,7 +56,9 @@ def test_user_whom_the_registry_does_not_take_is_the_configurations_fault(
 ) -> None:
     registry.wants = way
     http = http_of(registry, credentials)
-    with pytest.raises(ConfigurationError, match=r"ML_REGISTRY_USERNAME and ML_REGISTRY_PASSWORD") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"ML_ARTIFACT_REGISTRY_USERNAME and ML_ARTIFACT_REGISTRY_PASSWORD"
+    ) as caught:
         http.ask("GET", "/v2/a/blobs/sha256:1")
     assert "canary" not in f"{caught.value!r} {http!r}"
 

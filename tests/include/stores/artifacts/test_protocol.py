@@ -61,7 +61,7 @@ def test_address_of_a_registry(text: str, place: RegistryPlace) -> None:
 
 @pytest.mark.parametrize("text", ["ftp://registry/team", "registry/Team", "user:pw@registry/team", "http://", "a b"])
 def test_address_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"ML_REGISTRY is '.*write registry\.example\.org/team"):
+    with pytest.raises(ConfigurationError, match=r"ML_ARTIFACT_REGISTRY is '.*write registry\.example\.org/team"):
         open_artifacts(text, {})
 
 
@@ -77,7 +77,7 @@ def test_reference_that_is_none_is_refused(reference: str) -> None:
         ArtifactName.parse(reference)
 
 
-@pytest.mark.parametrize("given", [settings.REGISTRY_USERNAME, settings.REGISTRY_PASSWORD])
+@pytest.mark.parametrize("given", [settings.ARTIFACT_REGISTRY_USERNAME, settings.ARTIFACT_REGISTRY_PASSWORD])
 def test_name_without_password_is_refused(given: str) -> None:
     with pytest.raises(ConfigurationError, match="is not set, though its twin is") as caught:
         open_artifacts("localhost:5000", {given: "canary"})

@@ -254,7 +254,7 @@ def test_bundle_is_mounted_where_the_cluster_can_and_fetched_elsewhere(
 def test_bundle_that_pods_cannot_reach_is_the_configurations_fault(cluster: FakeCluster, artifact: str | None) -> None:
     cluster.minor.append(30)
     serving = KubernetesServing(cluster, "image", {"ML_OBJECTS_URI": "file:///srv"})
-    with pytest.raises(ConfigurationError, match=r"ML_OBJECTS_URI='file:///srv'.*Set ML_REGISTRY"):
+    with pytest.raises(ConfigurationError, match=r"ML_OBJECTS_URI='file:///srv'.*Set ML_ARTIFACT_REGISTRY"):
         serving.start(bundle(1), 1, SETTINGS, Placement(artifact=artifact))
     assert cluster.objects == {}
 

@@ -20,7 +20,7 @@ S3 = {
     "AWS_ENDPOINT_URL": "http://10.0.0.1:7070",
     "AWS_REGION": "eu-west-1",
     "AWS_SECRET_ACCESS_KEY": "canary",
-    "ML_REGISTRY_PASSWORD": "canary",
+    "ML_ARTIFACT_REGISTRY_PASSWORD": "canary",
 }
 
 

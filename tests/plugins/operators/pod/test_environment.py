@@ -55,8 +55,13 @@ def test_a_step_gets_the_secrets_that_it_needs(step: str, connections: set[str])
     assert set(secrets(environment(step, ML_POD_CONNECTIONS="s3, mlflow, registry")).values()) == connections
 
 
+def test_a_worker_that_sets_a_former_name_starts_no_pod() -> None:
+    with pytest.raises(ConfigurationError, match="ML_REGISTRY has another name now: set ML_ARTIFACT_REGISTRY"):
+        environment("package", ML_REGISTRY="registry.example.org/team")
+
+
 def test_without_a_registry_no_pod_asks_for_its_secret() -> None:
-    assert "ML_REGISTRY_PASSWORD" not in environment("package")
+    assert "ML_ARTIFACT_REGISTRY_PASSWORD" not in environment("package")
 
 
 def test_only_the_ingest_of_a_sql_source_gets_its_connection() -> None:
