@@ -74,7 +74,7 @@ def context_of(step: StepName, partition: str, source: str | None = None) -> Ste
         spec=load_project(PROJECT),
         stores=Stores(),
         events=EventLog(stream=io.StringIO()),
-        code=code_digest(PROJECT),
+        code=code_digest(step, PROJECT),
     )
 
 

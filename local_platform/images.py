@@ -36,7 +36,8 @@ CONTEXT = (
 DIGESTS = """
 import json, sys
 from include.contract.code_digest import code_digest
-print(json.dumps({name: code_digest(name) for name in sys.argv[1:]}))
+from include.contract.step_names import StepName
+print(json.dumps({f"{name}.{step.value}": code_digest(step, name) for name in sys.argv[1:] for step in StepName}))
 """
 LABEL = "org.ml-platform"
 GROUP = "ml-platform"
@@ -194,11 +195,11 @@ def context_digest(root: Path) -> str:
 
 
 def labels(root: Path) -> dict[str, str]:
-    """What every image says of itself: which code it holds, for each project."""
+    """What every image says of itself: which code it holds, for each step of each project."""
     names = sorted(path.parent.name for path in (root / "include" / "projects").glob("*/project.yaml"))
     words = [sys.executable, "-B", "-c", DIGESTS, *names]
     done = subprocess.run(words, cwd=root, check=True, text=True, capture_output=True)
-    return {f"{LABEL}.code.{project}": digest for project, digest in json.loads(done.stdout).items()}
+    return {f"{LABEL}.code.{name}": digest for name, digest in json.loads(done.stdout).items()}
 
 
 @contextmanager

@@ -1,27 +1,36 @@
-"""Digest of the code that does the work: the platform's own and one project's, with the pinned libraries."""
+"""
+Digest of the code that does a step's work: what the step can reach of the platform, the project and the libraries.
+
+Files are found by reading imports, so Airflow's process and the step's own name the same code without importing it.
+What is used in another way stands in tables: the stores and the project's function that a step uses in
+:mod:`include.contract.step_names`, libraries that others load in :mod:`include.contract.code.locked_libraries`.
+"""
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-_NOT_THE_WORK = ("projects", "serving", "__pycache__")
+from include.contract.code.closure import Closure
+from include.contract.code.locked_libraries import read_lock
+from include.contract.step_names import StepName
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
-@lru_cache(maxsize=8)
-def code_digest(project: str) -> str:
+def code_digest(step: StepName, project: str) -> str:
     """
-    SHA-256 over every Python file of the steps and of one project, and over the lock of their libraries.
+    SHA-256 over everything that one step of one project can reach.
 
-    The serving app is left out: no sealed data depends on it. So are other projects: they do not know one another.
+    That is: the step's folder, templates included; what runs a step; the module of the project whose function the step
+    calls; all that these import, at any depth and in any function, but for type checking; and the pinned versions of
+    the libraries that they import, with all that those need. A library that the lock file does not name makes the
+    whole lock file count.
+
+    What was read of a file is kept until the file's time or size changes.
     """
+    reached = Closure(_ROOT, step, project)
     found = hashlib.sha256()
-    for path in sorted(_files(project)):
-        found.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(reached.files):
+        found.update(f"{path}\0{reached.files[path]}\0".encode())
+    for pin in read_lock(_ROOT / "include" / "requirements.txt").pins(reached.libraries):
+        found.update(f"{pin}\0".encode())
     return f"sha256:{found.hexdigest()}"
-
-
-def _files(project: str) -> list[Path]:
-    platform = [path for path in _ROOT.rglob("*.py") if path.relative_to(_ROOT).parts[0] not in _NOT_THE_WORK]
-    lock = _ROOT / "requirements.txt"
-    return [*platform, *(_ROOT / "projects" / project).rglob("*.py"), *([lock] if lock.is_file() else [])]

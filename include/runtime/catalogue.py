@@ -1,19 +1,9 @@
-"""The words of the CLI: each step's module, what it does and its options. Imports no step."""
+"""The words of the CLI: what each step does, and its options. Imports no step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Protocol, cast
 
 from include.contract.step_names import StepName
-from include.runtime.context import Plan, StepContext
-
-
-class StepModule(Protocol):
-    """What a step module has."""
-
-    def plan(self, context: StepContext) -> Plan:
-        """Look at what the work depends on; return it with the work."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,3 @@ STEPS: Mapping[StepName, StepEntry] = {
     ),
     StepName.SCORE: StepEntry("predict one partition with the champion as of its beginning"),
 }
-
-
-def step_module(step: StepName) -> StepModule:
-    """Import a step; this is when its libraries are imported."""
-    return cast("StepModule", import_module(f"include.steps.{step.value}.step"))

@@ -110,7 +110,7 @@ def _agreed_code(command: StepCommand) -> str:
 
     :raises ConfigurationError: if the command asks for other code.
     """
-    code = code_digest(command.project)
+    code = code_digest(command.step, command.project)
     if command.code not in {"", code}:
         message = (
             f"The command wants code {command.code} of project '{command.project}', and this image or folder holds "

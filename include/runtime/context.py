@@ -22,7 +22,7 @@ class StepContext:
     stores: Stores
     events: EventLog
     code: str
-    """Digest of the platform's and the project's code."""
+    """Digest of the code that the step can reach."""
 
     @cached_property
     def partition(self) -> Partition:

@@ -37,11 +37,13 @@ class FencedStores(Stores):
     environment: Mapping[str, str] = field(repr=False)
     inner: Stores
     lease: Lease
+    allowed: frozenset[str]
+    """Names of the stores that the step may open: those that its code digest covers."""
 
     @cached_property
     def tables(self) -> "TableStore":
         """Tables; the lease is looked at before each try of a commit, after the table was read."""
-        tables = self.inner.tables
+        tables = self._opened("tables")
 
         def write(*given: Any, **named: Any) -> Any:
             return tables.write(*given, **named, fence=self.lease.check)
@@ -52,7 +54,7 @@ class FencedStores(Stores):
     def objects(self) -> "ObjectStore":
         """Write-once documents."""
         guards = {"create": self._before, "seal": self._before_unseen}
-        return cast("ObjectStore", _Fenced(self.inner.objects, reading=OBJECTS_READING, guards=guards))
+        return cast("ObjectStore", _Fenced(self._opened("objects"), reading=OBJECTS_READING, guards=guards))
 
     @cached_property
     def registry(self) -> "RegistryStore":
@@ -62,7 +64,7 @@ class FencedStores(Stores):
             **dict.fromkeys(REGISTRY_PUBLISHING, self._before),
             "end_run": self._before_end_run,
         }
-        return cast("RegistryStore", _Fenced(self.inner.registry, reading=REGISTRY_READING, guards=guards))
+        return cast("RegistryStore", _Fenced(self._opened("registry"), reading=REGISTRY_READING, guards=guards))
 
     @cached_property
     def serving(self) -> "ServingStore":
@@ -71,12 +73,12 @@ class FencedStores(Stores):
             **dict.fromkeys(SERVING_PUBLISHING, self._before),
             **dict.fromkeys(SERVING_UNDOING, self._before_undoing),
         }
-        return cast("ServingStore", _Fenced(self.inner.serving, reading=SERVING_READING, guards=guards))
+        return cast("ServingStore", _Fenced(self._opened("serving"), reading=SERVING_READING, guards=guards))
 
     @cached_property
     def artifacts(self) -> "ArtifactStore | None":
         """Models as OCI artifacts, named by their digest; None where the installation has no registry."""
-        artifacts = self.inner.artifacts
+        artifacts = self._opened("artifacts")
         if artifacts is None:
             return None
         guards = {"push": self._before_unseen}
@@ -85,7 +87,15 @@ class FencedStores(Stores):
     @cached_property
     def metrics(self) -> "MetricsStore":
         """StatsD; numbers are no publication."""
-        return self.inner.metrics
+        return cast("MetricsStore", self._opened("metrics"))
+
+    def _opened(self, name: str) -> Any:
+        if name not in self.allowed:
+            message = (
+                f"This step may not open the store '{name}': its code digest would not cover it. Add it to the step"
+            )
+            raise AttributeError(f"{message} in STORES of include/contract/step_names.py.")
+        return getattr(self.inner, name)
 
     def _before(self, *_given: Any, **_named: Any) -> None:
         self.lease.check()

@@ -24,12 +24,13 @@ from include.contract.receipt import (
     canonical_json,
     identity_of,
 )
+from include.contract.step_names import STORES
 from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError, TemporaryError
-from include.runtime.catalogue import step_module
 from include.runtime.context import Plan, StepContext, Work
 from include.runtime.fencing import FencedStores
 from include.runtime.lease import Lease
 from include.runtime.shutdown import Unstopped
+from include.runtime.step_module import step_module
 from include.stores.metrics.outcome import report_outcome
 
 
@@ -55,7 +56,10 @@ def run_step(context: StepContext, stopper: Unstopped | None = None) -> Ending:
     try:
         lease = Lease(context.stores.objects, context.command, on_loss=stopper.stop)
         stopper.engage(lease, lambda error: _failed(context, error, began))
-        fenced = FencedStores(environment=context.stores.environment, inner=context.stores, lease=lease)
+        allowed = STORES[context.command.step]
+        fenced = FencedStores(
+            environment=context.stores.environment, inner=context.stores, lease=lease, allowed=allowed
+        )
         key, status = _receipt_for(replace(context, stores=fenced), lease, stopper)
     except PlatformError as error:
         stopper.conclude()

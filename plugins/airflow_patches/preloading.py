@@ -47,15 +47,20 @@ def preload(root: Path) -> None:
     get_listener_manager()  # kept: a task otherwise looks for plugins again
     for name in MODULES:
         import_module(name)
-    from plugins.operators.step import KUBERNETES, execution_mode  # not before the stamps
+    from include.contract.code_digest import code_digest  # these not before the stamps
+    from include.contract.step_names import StepName
+    from plugins.operators.step import KUBERNETES, execution_mode
 
-    for name in OF_PODS if execution_mode() == KUBERNETES else ():
+    are_pods = execution_mode() == KUBERNETES
+    for name in OF_PODS if are_pods else ():
         import_module(name)
     for project in project_names():
         try:
             load_project(project)  # kept as long as the file is the same
         except ConfigurationError as error:
             log.warning("Not preloaded: %s", error)
+        for step in StepName if are_pods else ():
+            code_digest(step, project)  # what was read of each file is kept, too
 
 
 def drop_if_stale() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.contract.code_digest import code_digest
+from include.contract.step_names import StepName
 from local_platform.console import Console
 from local_platform.images import (
     TARGETS,
@@ -75,7 +76,7 @@ def test_an_image_is_pushed_and_named_by_its_digest(tools: Path) -> None:
     assert [image.reference for image in made] == [f"10.0.0.1:5000/team/ml-platform/step@{DIGEST}"]
     assert made[0].size_bytes == 1_220_000_000
     assert "--build-arg BASE=registry.example.org/python:3.12" in calls[0]
-    assert f"--label org.ml-platform.code.flights={code_digest('flights')}" in calls[0]
+    assert f"--label org.ml-platform.code.flights.train={code_digest(StepName.TRAIN, 'flights')}" in calls[0]
     assert "--target step" in calls[0]
     assert "--tls-verify=false" in calls[-1]
 
@@ -190,9 +191,10 @@ def test_every_file_of_the_context_counts() -> None:
 
 def test_the_labels_say_which_code_an_image_holds() -> None:
     with snapshot() as root:
-        assert labels(root)["org.ml-platform.code.flights"] == code_digest("flights")
+        assert labels(root)["org.ml-platform.code.flights.ingest"] == code_digest(StepName.INGEST, "flights")
+        assert len(labels(root)) == len(StepName)
         (root / "include" / "errors.py").write_text("changed")
-        assert labels(root)["org.ml-platform.code.flights"] != code_digest("flights")
+        assert labels(root)["org.ml-platform.code.flights.ingest"] != code_digest(StepName.INGEST, "flights")
 
 
 def test_every_target_is_in_the_dockerfile_and_ends_without_rights() -> None:

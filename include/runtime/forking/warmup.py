@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from include.contract.code_digest import code_digest
 from include.errors import ConfigurationError, foreign
 from include.runtime.catalogue import STEPS
 from include.runtime.threads import WAITING
@@ -96,6 +97,8 @@ def warm_up() -> list[str]:
     for project in project_names():
         with contextlib.suppress(ConfigurationError):  # a step of that project says so
             load_project(project)  # cached as long as the file is the same
+        for step in STEPS:
+            code_digest(step, project)  # what was read of each file is kept, too
     gc.collect()
     gc.freeze()
     return failures

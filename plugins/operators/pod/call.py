@@ -108,7 +108,8 @@ def pod_call(call: StepCall, context: Context, given: Mapping[str, str]) -> PodC
     """
     spec = load_project(call.project)
     instance = context["ti"]
-    command = call.command(context, "" if given.get(settings.ANY_CODE) == "1" else code_digest(call.project))
+    step = StepName(call.step)
+    command = call.command(context, "" if given.get(settings.ANY_CODE) == "1" else code_digest(step, call.project))
     task = PodTask(
         dag_id=instance.dag_id,
         run_id=context["run_id"],
@@ -120,5 +121,5 @@ def pod_call(call: StepCall, context: Context, given: Mapping[str, str]) -> PodC
         step=call.step,
         subject=command.subject,
     )
-    asked = resources_of(spec, StepName(call.step), context["params"])
+    asked = resources_of(spec, step, context["params"])
     return PodCall(command, task, spec, call.source, asked, given)

@@ -12,6 +12,7 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError
 from include.runtime import cli
 from include.runtime.context import Plan, StepContext, Work
+from tests.support.step_bundle import make_bundle, step_environment
 
 CALL = ["score", "--project", "flights", "--partition", "2013-10", "--run", "by-hand"]
 
@@ -176,8 +177,29 @@ def test_a_step_of_other_code_than_the_command_wants_refuses(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _with(monkeypatch)
-    assert cli.main([*CALL, "--code", code_digest("flights")]) == 0
+    assert cli.main([*CALL, "--code", code_digest(StepName.SCORE, "flights")]) == 0
     assert cli.main([*CALL, "--code", "sha256:other"]) == 78
     message = str(_events(capsys.readouterr().err)[-1]["message"])
     assert "wants code sha256:other" in message
-    assert code_digest("flights") in message
+    assert code_digest(StepName.SCORE, "flights") in message
+
+
+def test_a_receipt_holds_until_code_changes_that_its_step_can_reach(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+
+    def ending() -> object:
+        words = [sys.executable, "-m", "include.steps", "ingest", *CALL[1:], "--source", "flights"]
+        environment = step_environment(bundle, tmp_path / "objects")
+        done = subprocess.run(words, cwd=bundle.root, env=environment, capture_output=True, text=True, check=True)
+        return _events(done.stderr)[-1]["event"]
+
+    def edit(name: str) -> None:
+        with (bundle.root / "include" / name).open("a") as file:
+            file.write("\n# changed\n")
+
+    assert ending() == "done"
+    for name in ("runtime/forking/server.py", "serving/web/app.py", "steps/evaluate/card.py", "steps/train/step.py"):
+        edit(name)
+    assert ending() == "already done"
+    edit("steps/ingest/read_csv.py")
+    assert ending() == "done"

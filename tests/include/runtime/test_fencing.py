@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from include.contract.command import StepCommand
-from include.contract.step_names import StepName
+from include.contract.step_names import STORES, StepName
 from include.coordination.leases import Leases, revoke
 from include.errors import LeaseLostError, TemporaryError
 from include.runtime import fencing
@@ -26,6 +26,7 @@ from include.stores.serving.protocol import ServingStore
 from include.stores.tables.memory import MemoryTables
 from include.stores.tables.protocol import TableStore
 
+ALL = frozenset({"tables", "objects", "registry", "serving", "artifacts", "metrics"})
 ROWS = pa.table({"id": [1]})
 
 
@@ -61,7 +62,7 @@ class Bench:
             artifacts=self.artifacts,
         )
         self.lease = Lease(self.objects, command())
-        self.stores = FencedStores(environment=inner.environment, inner=inner, lease=self.lease)
+        self.stores = FencedStores(environment=inner.environment, inner=inner, lease=self.lease, allowed=ALL)
 
 
 @pytest.fixture
@@ -95,9 +96,25 @@ def test_no_store_is_handed_on_without_a_decision() -> None:
     assert stores == {name for name, found in vars(FencedStores).items() if isinstance(found, cached_property)}
 
 
+def test_a_store_that_the_steps_code_digest_does_not_cover_cannot_be_opened(bench: Bench) -> None:
+    allowed = STORES[StepName.INGEST]
+    stores = FencedStores(environment={}, inner=bench.stores.inner, lease=bench.lease, allowed=allowed)
+    assert {name for name in ALL if hasattr(stores, name)} == {"tables", "objects", "metrics"}
+    with pytest.raises(AttributeError, match=r"may not open the store 'registry'.*Add it .* in STORES of include/"):
+        _ = stores.registry
+
+
+def test_the_stores_that_steps_may_open_are_those_of_an_installation() -> None:
+    assert (
+        frozenset[str]().union(*STORES.values())
+        == ALL
+        == {name for name, found in vars(Stores).items() if isinstance(found, cached_property)}
+    )
+
+
 def test_an_installation_without_a_registry_for_artifacts_has_none(bench: Bench) -> None:
     inner = Stores(environment={})
-    assert FencedStores(environment={}, inner=inner, lease=bench.lease).artifacts is None
+    assert FencedStores(environment={}, inner=inner, lease=bench.lease, allowed=ALL).artifacts is None
 
 
 def test_a_holder_uses_the_stores_as_if_there_were_no_fence(bench: Bench, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from unittest.mock import PropertyMock, patch
 import pytest
 
 from include.contract.code_digest import code_digest
+from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.stores.objects.memory import MemoryObjects
 from plugins.operators.pod.call import PodCall, pod_call
@@ -20,7 +21,7 @@ def call(given: dict[str, str] | None = None, **more: Any) -> PodCall:
 
 
 def test_the_pod_asks_for_the_bundles_own_code_unless_any_may_do() -> None:
-    assert call().command.code == code_digest("flights")
+    assert call().command.code == code_digest(StepName.TRAIN, "flights")
     assert call({"ML_ANY_CODE": "1"}).command.code == ""
     assert "--code" in call().pod().spec.containers[0].args
 
