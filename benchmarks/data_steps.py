@@ -144,7 +144,7 @@ def pandas_bad_rows(frame: "pd.DataFrame", check: Check) -> "pd.Series[bool] | N
     return None if isinstance(check, MeanCheck | DistinctCheck | NullShareCheck) else found
 
 
-def pandas_judgement(rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> "pd.DataFrame":
+def pandas_validation(rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> "pd.DataFrame":
     """The prelude and the checks of a source, as one would write them by hand; the good rows."""
     frame = rows.to_pandas()
     bad = frame.duplicated(list(source.key))
@@ -179,7 +179,7 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
     """Judging a month of all sources, and all months of the base source as one partition, against plain pandas."""
     import pyarrow as pa
 
-    from include.steps.validate.rules import bad_rows, good_rows, judge
+    from include.steps.validate.rules import bad_rows, good_rows, validate_source
 
     spec, tables = load_project(PROJECT), Stores().tables
     month = context_of(StepName.VALIDATE, partitions[0]).partition.bounds(spec.timezone)
@@ -195,13 +195,13 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
 
     def platform(given: dict[str, tuple["pa.Table", SourceSpec]], bounds: tuple[datetime, datetime]) -> None:
         for name, (rows, source) in given.items():
-            judgement = judge(name, rows, source, bounds)
-            good_rows(judgement)
-            bad_rows(judgement)
+            validation = validate_source(name, rows, source, bounds)
+            good_rows(validation)
+            bad_rows(validation)
 
     def plain(given: dict[str, tuple["pa.Table", SourceSpec]], bounds: tuple[datetime, datetime]) -> None:
         for rows, source in given.values():
-            pandas_judgement(rows, source, bounds)
+            pandas_validation(rows, source, bounds)
 
     found = []
     for told, (given, bounds) in cases.items():

@@ -77,7 +77,7 @@ def evidence(
         nulls, distinct = int(column.isna().sum()), int(column.nunique())
         constant = distinct == 0 or (distinct == 1 and not nulls)
         relevance = 0.0 if constant else mutual_information(column.iloc[sample], target[sample])
-        verdict, why = _judged(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
+        verdict, why = _verdict(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
         found[name] = FeatureEvidence(
             rows=rows,
             nulls=nulls,
@@ -110,7 +110,7 @@ def dropped_features(
         # Constants of several values may tell partitions apart: their relevance within each, 0, says nothing of that.
         varies = not constant and all(one.only_value is not None for one in seen)
         relevance = float("inf") if varies else sum(one.relevance * one.rows for one in seen) / max(rows, 1)
-        verdict, why = _judged(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
+        verdict, why = _verdict(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
         if verdict is not Verdict.KEPT:
             dropped.append(Dropped(feature=name, verdict=verdict, why=why))
     return tuple(dropped)
@@ -152,7 +152,7 @@ def _binned(column: pd.Series) -> NDArray[np.int64]:
     return np.where(null, 2 * len(edges) + 1, codes).astype(np.int64)
 
 
-def _judged(
+def _verdict(
     selection: SelectionSpec, *, rows: int, nulls: int, constant: bool, relevance: float
 ) -> tuple[Verdict, str]:
     share = nulls / rows if rows else 1.0

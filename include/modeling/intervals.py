@@ -115,7 +115,7 @@ class Resampling:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ModelMetrics:
     """One model's metrics on the unseen rows."""
 
     measured: Measured
@@ -123,7 +123,7 @@ class Judged:
     draws: Mapping[str, Numbers]
 
     @classmethod
-    def of(cls, target: Counts, probability: Numbers, resampling: Resampling) -> "Judged":
+    def of(cls, target: Counts, probability: Numbers, resampling: Resampling) -> "ModelMetrics":
         """
         Measure a model.
 
@@ -134,7 +134,7 @@ class Judged:
         measured = {name: resampling.interval(points[name], draws[name]) for name in METRICS}
         return cls(measured, points, draws)
 
-    def better_by(self, other: "Judged", resampling: Resampling) -> dict[str, Interval]:
+    def better_by(self, other: "ModelMetrics", resampling: Resampling) -> dict[str, Interval]:
         """How much greater each metric is than another model's, on the same rows and in the same resamples."""
         return {
             name: resampling.interval(self.points[name] - other.points[name], self.draws[name] - other.draws[name])

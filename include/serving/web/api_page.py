@@ -1,11 +1,11 @@
 """The model's API as an OpenAPI document and as one page of HTML that needs nothing from another host."""
 
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from include.packaging.files import InputColumn, Manifest
+from include.pages.rendering import rendered
 from include.serving.model.columns import is_mandatory
 
 _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
@@ -68,39 +68,31 @@ def openapi(manifest: Manifest, identity: Mapping[str, str], example: Mapping[st
 
 
 def page(manifest: Manifest, identity: Mapping[str, str], document: Mapping[str, Any]) -> str:
-    """The same for a reader, as one page of HTML."""
-    rows = "".join(
-        f"<tr><td><code>{html.escape(column.name)}</code></td><td>{column.type}</td>"
-        f"<td>{_yes(is_mandatory(column))}</td><td>{_yes(column.type not in _WITHOUT_NULL)}</td></tr>"
-        for column in manifest.inputs
-    )
+    """
+    The same for a reader, as one page of HTML.
+
+    :param identity: model, version and digest.
+    :param document: what :func:`openapi` made.
+    """
     media = document["paths"]["/invocations"]["post"]["requestBody"]["content"]["application/json"]
-    example = html.escape(json.dumps(media.get("example", {"dataframe_records": [{}]}), indent=1))
-    paths = "".join(
-        f"<li><code>{verb.upper()} {path}</code> {html.escape(operation['summary'])}</li>"
-        for path, verbs in document["paths"].items()
-        for verb, operation in verbs.items()
+    columns = [
+        {
+            "name": column.name,
+            "type": column.type,
+            "required": is_mandatory(column),
+            "nullable": column.type not in _WITHOUT_NULL,
+        }
+        for column in manifest.inputs
+    ]
+    return rendered(
+        "serving/web/api_page.html.jinja",
+        title=manifest.model,
+        manifest=manifest,
+        identity=identity,
+        document=document,
+        columns=columns,
+        example=json.dumps(media.get("example", {"dataframe_records": [{}]}), indent=1),
     )
-    title, version = html.escape(manifest.model), html.escape(identity["version"] or "-")
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
-        f"<h1>{title}</h1><p>Version {version}, bundle <code>{identity['digest']}</code>, answers with "
-        f"<code>{manifest.predict}</code>. Machine-readable: <a href=openapi.json>openapi.json</a>.</p>"
-        f"<h2>Requests</h2><ul>{paths}</ul><h2>Columns</h2><table><tr><th>name<th>type<th>required<th>may be null</tr>"
-        f"{rows}</table><h2>Example body of POST /invocations</h2><pre>{example}</pre></html>"
-    )
-
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;"
-    "background:#fff}table{border-collapse:collapse}td,th{border:1px solid #ccd;padding:.25rem .75rem;text-align:left}"
-    "pre{background:#f4f6f8;padding:1rem;overflow:auto}"
-    "@media(prefers-color-scheme:dark){body{background:#15181c;color:#e6e9ec}pre{background:#22272d}a{color:#8ab4f8}}"
-)
-
-
-def _yes(value: bool) -> str:  # noqa: FBT001 (its only argument)
-    return "yes" if value else "no"
 
 
 def _schema(column: InputColumn) -> dict[str, Any]:

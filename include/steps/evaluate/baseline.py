@@ -1,10 +1,10 @@
 """
 What a model must beat: a prediction that takes no learning.
 
-Two of them. The *prior* says the same for every row: the share of ones among the rows that the model was fitted on. The
-*baseline*, against which gates compare, says how often rows of the same group were a one there (the groups are the
-combinations of the columns by which the spec slices: carrier and origin), drawn towards the prior where the group is
-small.
+Two of them. The *prior* is the same for every row: the positive rate of the rows that the model was fitted on. The
+*baseline*, against which gates compare, is the positive rate of the rows of the same group there (the groups are the
+combinations of the columns by which the spec slices: carrier and origin), shrunk towards the prior where the group is
+small: an m-estimate, as in Micci-Barreca, "A Preprocessing Scheme for High-Cardinality Categorical Attributes" (2001).
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DRAWN_TOWARDS_PRIOR_ROWS = 20.0
 
 @dataclass(frozen=True)
 class Baseline:
-    """Rates of the rows that the model was fitted on."""
+    """Positive rates of the rows that the model was fitted on, from 0 to 1."""
 
     columns: tuple[str, ...]
     prior: float
@@ -44,9 +44,10 @@ class Baseline:
 
     def probabilities(self, groups: pd.DataFrame) -> Numbers:
         """
-        What the baseline says of rows.
+        The baseline's probability of a 1 for each row.
 
-        :param groups: the same columns; a group that was never seen gets the prior.
+        :param groups: the same columns; a group that the fit did not have gets the prior.
+        :return: float64 of shape (rows,), each from 0 to 1.
         """
         if not self.columns:
             return np.full(len(groups), self.prior)
@@ -57,8 +58,8 @@ class Baseline:
     def described(self) -> str:
         """In a sentence."""
         if not self.columns:
-            return f"The share of ones before the test: {self.prior:.4f} for every row."
+            return f"The positive rate before the test: {self.prior:.4f} for every row."
         return (
-            f"How often rows of the same {' and '.join(self.columns)} were a one before the test, drawn towards the "
-            f"share of all, {self.prior:.4f}, where there were few."
+            f"The positive rate of the rows with the same {' and '.join(self.columns)} before the test, shrunk towards "
+            f"that of all, {self.prior:.4f}, where there were few."
         )

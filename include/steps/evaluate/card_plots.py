@@ -1,7 +1,8 @@
-"""Plots of a model card as SVG, written by hand: a drawing library costs half a second to import."""
+"""Plots of a model card as SVG: a drawing library would cost half a second to import."""
 
-import html
 from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup, escape
 
 from include.modeling.slices import Slice
 from include.steps.evaluate.importance import Importance
@@ -9,37 +10,51 @@ from include.steps.evaluate.importance import Importance
 WIDTH, HEIGHT, MARGIN = 360, 320, 44
 BAR_HEIGHT, LABEL_WIDTH = 17, 165
 MOST_BARS = 15
+TITLES = {"roc_auc": "ROC AUC"}
 COLOURS = ("#0969da", "#9a6700", "#8250df")
 
 Point = tuple[float, float]
 
 
-def roc_plot(curves: Mapping[str, Sequence[Point]]) -> str:
+def roc_plot(curves: Mapping[str, Sequence[Point]]) -> Markup:
     """
     ROC curves in one square.
 
     :param curves: points from (0, 0) to (1, 1) by name.
     """
-    parts = [_axes("False alarms", "Found"), _line([(0, 0), (1, 1)], "#d0d7de")]
+    parts = [_axes("False positive rate", "True positive rate"), _line([(0, 0), (1, 1)], "#d0d7de")]
     for number, (name, points) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
         parts.append(_line(points, colour))
         y = HEIGHT - MARGIN - 12 - 15 * (len(curves) - 1 - number)
-        parts.append(f"<text x={WIDTH - MARGIN - 6} y={y} text-anchor=end fill='{colour}'>{html.escape(name)}</text>")
+        parts.append(f"<text x={WIDTH - MARGIN - 6} y={y} text-anchor=end fill='{colour}'>{escape(name)}</text>")
     return _svg("ROC curve", parts, HEIGHT)
 
 
-def calibration_plot(bins: Sequence[Mapping[str, float]]) -> str:
-    """Mean prediction against what came true, a point a bin."""
+def calibration_plot(bins: Sequence[Mapping[str, float]]) -> Markup:
+    """
+    Reliability diagram: mean predicted probability against observed frequency, a point a bin.
+
+    :param bins: as :func:`include.modeling.metrics.calibration` makes them.
+    """
     points = [(one["predicted"], one["observed"]) for one in bins]
     dots = "".join(f"<circle cx={_x(x):.1f} cy={_y(y):.1f} r=3.5 fill='{COLOURS[0]}'/>" for x, y in points)
-    parts = [_axes("Predicted", "Came true"), _line([(0, 0), (1, 1)], "#d0d7de"), _line(points, COLOURS[0]), dots]
+    parts = [
+        _axes("Mean predicted probability", "Observed frequency"),
+        _line([(0, 0), (1, 1)], "#d0d7de"),
+        _line(points, COLOURS[0]),
+        dots,
+    ]
     return _svg("Calibration", parts, HEIGHT)
 
 
-def importance_plot(found: Sequence[Importance]) -> str:
-    """A bar a feature."""
-    shown = found[:MOST_BARS]
+def importance_plot(importances: Sequence[Importance]) -> Markup:
+    """
+    A bar a feature, at most fifteen; a feature whose shuffling helps has none.
+
+    :param importances: the greatest first.
+    """
+    shown = importances[:MOST_BARS]
     longest = max((one.drop for one in shown), default=0.0)
     bars = []
     for number, one in enumerate(shown):
@@ -47,11 +62,16 @@ def importance_plot(found: Sequence[Importance]) -> str:
         bars.append(_label(number, one.feature))
         bars.append(f"<rect x={LABEL_WIDTH} y={_row(number)} width={length:.1f} height=11 fill='{COLOURS[0]}'/>")
         bars.append(f"<text x={LABEL_WIDTH + length + 5:.1f} y={_row(number) + 10}>{one.drop:.4f}</text>")
-    return _svg("Loss in area when shuffled", bars, _row(len(shown)) + 12)
+    return _svg("Permutation importance (drop in ROC AUC)", bars, _row(len(shown)) + 12)
 
 
-def slices_plot(column: str, slices: Sequence[Slice], metric: str) -> str:
-    """A dot and an interval a slice, the largest slices first."""
+def slices_plot(column: str, slices: Sequence[Slice], metric: str) -> Markup:
+    """
+    A dot and an interval a slice, at most fifteen; slices without a value of the metric are left out.
+
+    :param slices: of one column, the largest first.
+    :param metric: such as ``roc_auc``.
+    """
     shown = [one for one in slices if one.measured[metric].value is not None][:MOST_BARS]
     ends = [end for one in shown for end in (one.measured[metric].low, one.measured[metric].high) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
@@ -62,21 +82,22 @@ def slices_plot(column: str, slices: Sequence[Slice], metric: str) -> str:
 
     parts = []
     for number, one in enumerate(shown):
-        found, y = one.measured[metric], _row(number) + 6
+        interval, y = one.measured[metric], _row(number) + 6
         parts.append(_label(number, f"{one.value} ({one.rows:,})"))
-        if found.low is not None and found.high is not None:
-            parts.append(f"<path d='M{place(found.low):.1f} {y}H{place(found.high):.1f}' stroke='{COLOURS[0]}'/>")
-        parts.append(f"<circle cx={place(found.value or low):.1f} cy={y} r=3.5 fill='{COLOURS[0]}'/>")
+        if interval.low is not None and interval.high is not None:
+            parts.append(f"<path d='M{place(interval.low):.1f} {y}H{place(interval.high):.1f}' stroke='{COLOURS[0]}'/>")
+        parts.append(f"<circle cx={place(interval.value or low):.1f} cy={y} r=3.5 fill='{COLOURS[0]}'/>")
     bottom = _row(len(shown)) + 12
     parts.append(f"<text x={LABEL_WIDTH} y={bottom}>{low:.3f}</text>")
     parts.append(f"<text x={WIDTH - 20} y={bottom} text-anchor=end>{high:.3f}</text>")
-    return _svg(f"{metric} by {column}", parts, bottom + 10)
+    return _svg(f"{TITLES.get(metric, metric)} by {column}", parts, bottom + 10)
 
 
-def _svg(title: str, parts: Sequence[str], height: int) -> str:
+def _svg(title: str, parts: Sequence[str], height: int) -> Markup:
     head = f"<svg xmlns='http://www.w3.org/2000/svg' width={WIDTH} height={height} viewBox='0 0 {WIDTH} {height}'"
-    text = f"<text x=8 y=16 font-weight=600>{html.escape(title)}</text>"
-    return f"{head} font-family='system-ui,sans-serif' font-size=11 fill='#1b1f24'>{text}{''.join(parts)}</svg>"
+    text = f"<text x=8 y=16 font-weight=600>{escape(title)}</text>"
+    style = "font-family='system-ui,sans-serif' font-size=11 fill='#1b1f24'"
+    return Markup(f"{head} {style}>{text}{''.join(parts)}</svg>")  # noqa: S704 (each name in it was escaped)
 
 
 def _axes(across: str, up: str) -> str:
@@ -97,7 +118,7 @@ def _line(points: Sequence[Point], colour: str) -> str:
 
 
 def _label(number: int, text: str) -> str:
-    return f"<text x={LABEL_WIDTH - 6} y={_row(number) + 10} text-anchor=end>{html.escape(text)}</text>"
+    return f"<text x={LABEL_WIDTH - 6} y={_row(number) + 10} text-anchor=end>{escape(text)}</text>"
 
 
 def _row(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Who is compared: the challenger that a run trained, and the champion that is served."""
+"""The contenders: the challenger that a run trained, and the champion that is served."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from include.stores.registry.run_files import MODEL_ARTIFACT, fetched
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A loaded model and the columns that it asks for, in its order."""
+class Contender:
+    """A loaded model and the columns that it requires, in its order."""
 
     model: Any
     columns: tuple[str, ...]
@@ -32,12 +32,17 @@ class Rival:
         return [name for name in self.columns if name not in frame.columns]
 
     def probabilities(self, frame: pd.DataFrame) -> Numbers:
-        """The probability of a 1 for each row."""
-        said = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=np.float64)
-        return said[:, 1]
+        """
+        The probability of a 1 for each row.
+
+        :param frame: one row per row, with at least :attr:`columns`.
+        :return: float64 of shape (rows,), each from 0 to 1.
+        """
+        probabilities = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=np.float64)
+        return probabilities[:, 1]
 
 
-def load_challenger(context: StepContext, state: ModelState, columns: Sequence[str]) -> Rival:
+def load_challenger(context: StepContext, state: ModelState, columns: Sequence[str]) -> Contender:
     """
     The model that the train step logged, its file compared with the digest in the receipt before it is parsed.
 
@@ -50,25 +55,25 @@ def load_challenger(context: StepContext, state: ModelState, columns: Sequence[s
         kind = " and is a pickle" if content[:1] == b"\x80" else ""
         message = f"{where} has digest {found}{kind}, the train step wrote {state.digest}: it was not opened. "
         raise DataRejectedError(message + "Run 'train' again: it finds that its model is gone and makes it anew.")
-    return Rival(load_model(content, where), tuple(columns))
+    return Contender(load_model(content, where), tuple(columns))
 
 
-def load_champion(context: StepContext, state: ModelState) -> Rival:
+def load_champion(context: StepContext, state: ModelState) -> Contender:
     """
     The champion from its sealed bundle.
 
     :raises DataRejectedError: if a file of the bundle is gone or changed.
     """
     bundle = sealed_bundle(context.stores.objects, context.spec.name, state.digest)
-    return Rival(bundle.load(), tuple(column.name for column in bundle.manifest.inputs))
+    return Contender(bundle.load(), tuple(column.name for column in bundle.manifest.inputs))
 
 
-def opponent(context: StepContext, challenger: ModelState) -> ModelState | None:
+def champion_to_compare(context: StepContext, challenger: ModelState) -> ModelState | None:
     """
     The champion to compare with; None if there is none.
 
-    Where the challenger is the champion already, the same comparison as the one that made it champion is asked for
-    again: a step that is repeated after the promotion must not compare a model with itself.
+    Where the challenger is the champion already, the champion before it is taken again: a step that is repeated after
+    the promotion must not compare a model with itself.
     """
     served = champion(context.stores.registry, challenger.name)
     if served is None:
@@ -87,8 +92,8 @@ def champion_of(receipt: Receipt, challenger: ModelState) -> ModelState | None:
     return others[0] if others else None
 
 
-def seen_by(context: StepContext, state: ModelState, test: Sequence[str]) -> list[str]:
-    """Test partitions that a champion was fitted on: what it shows there is too good, a gate against it too strict."""
+def fitted_test_partitions(context: StepContext, state: ModelState, test: Sequence[str]) -> list[str]:
+    """Test partitions that a champion was fitted on: its metrics there are optimistic, a gate against it too strict."""
     version = context.stores.registry.version(state.name, state.version or 0)
     if version is None:
         return []
@@ -98,8 +103,8 @@ def seen_by(context: StepContext, state: ModelState, test: Sequence[str]) -> lis
 
 
 def cannot_compare(champion_state: ModelState, missing: Sequence[str], table: str) -> str:
-    """Why the champion cannot be asked about these rows."""
+    """Why the champion cannot predict these rows, in a sentence."""
     return (
-        f"champion version {champion_state.version} cannot be asked about {table}, which lacks its columns "
+        f"champion version {champion_state.version} cannot predict rows of {table}, which lacks its columns "
         f"{listed(missing)}; to replace it all the same, take the gate out of the spec for one training"
     )

@@ -1,4 +1,4 @@
-"""Gates: the conditions of the spec for a promotion, each with what was found."""
+"""Gates: the conditions of the spec for a promotion, each with the value that was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class GateResult:
     """The condition in words."""
     metric: str
     found: str
-    """What was found, in words."""
+    """The measured value, and what it was compared with, in words."""
     passed: bool
 
     def described(self) -> Json:
@@ -31,41 +31,44 @@ class GateResult:
 
 
 @dataclass(frozen=True)
-class Opposition:
-    """Somebody to compare with: the baseline or the champion."""
+class Comparison:
+    """What a challenger is compared with: the baseline or the champion."""
 
     name: str
     measured: Measured | None
-    """None where there is nobody, or nobody who can be measured on these rows."""
+    """None where there is no champion, or it cannot predict these rows."""
     differences: Mapping[str, Interval]
-    """The model's metric less theirs."""
+    """By metric: the challenger's value minus the other's."""
     absent: str = ""
-    """Why there is nobody to compare with."""
+    """Why there is no comparison."""
     passes_absent: bool = False
     """Whether the gate passes then: there is no champion yet, or the champion is this very model."""
 
 
-def judge_gates(
-    spec: EvaluationSpec, measured: Measured, oppositions: Mapping[str, Opposition], slices: Sequence[Slice]
+def evaluate_gates(
+    spec: EvaluationSpec, measured: Measured, comparisons: Mapping[str, Comparison], slices: Sequence[Slice]
 ) -> list[GateResult]:
     """
-    Hold a model against every gate of the spec.
+    Evaluate every gate of the spec.
 
-    :param oppositions: ``baseline`` and ``champion``.
+    :param measured: the challenger's metrics on the holdout.
+    :param comparisons: ``baseline`` and ``champion``.
+    :param slices: of all columns; those below a gate's ``rows_at_least`` are left out of it.
+    :return: the spec's gates in their order, then its slice gates.
     """
-    results = [_judge(gate, measured, oppositions) for gate in spec.gates]
-    return results + [_judge_slices(gate, slices) for gate in spec.slice_gates]
+    results = [_evaluate(gate, measured, comparisons) for gate in spec.gates]
+    return results + [_evaluate_slices(gate, slices) for gate in spec.slice_gates]
 
 
-def _judge(gate: GateSpec, measured: Measured, oppositions: Mapping[str, Opposition]) -> GateResult:
+def _evaluate(gate: GateSpec, measured: Measured, comparisons: Mapping[str, Comparison]) -> GateResult:
     if gate.better_than is not None:
-        return _compare(gate, measured, oppositions[gate.better_than])
+        return _compare(gate, measured, comparisons[gate.better_than])
     found = measured[gate.metric]
     words = f"{gate.metric} {_limit_words(gate)}"
     return GateResult(words, gate.metric, f"{gate.metric} is {found}", passed=_within(found.value, gate))
 
 
-def _compare(gate: GateSpec, measured: Measured, other: Opposition) -> GateResult:
+def _compare(gate: GateSpec, measured: Measured, other: Comparison) -> GateResult:
     words = f"{gate.metric} better than {other.name} by {gate.by:g}"
     if other.measured is None:
         return GateResult(words, gate.metric, other.absent, passed=other.passes_absent)
@@ -80,19 +83,19 @@ def _compare(gate: GateSpec, measured: Measured, other: Opposition) -> GateResul
     return GateResult(words, gate.metric, found, passed=passed)
 
 
-def _judge_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult:
+def _evaluate_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult:
     words = f"{gate.metric} {_limit_words(gate)} in every slice of {gate.rows_at_least} rows or more"
-    judged = [one for one in slices if one.rows >= gate.rows_at_least]
-    defined = [one for one in judged if one.measured[gate.metric].value is not None]
+    counted = [one for one in slices if one.rows >= gate.rows_at_least]
+    defined = [one for one in counted if one.measured[gate.metric].value is not None]
     failed = [one for one in defined if not _within(one.measured[gate.metric].value, gate)]
     if failed:
-        told = "; ".join(
+        failures = "; ".join(
             f"{one.column} {one.value}: {one.measured[gate.metric]} in {one.rows} rows" for one in failed[:5]
         )
-        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 (as many as are told)
-        return GateResult(words, gate.metric, f"{told}{more}", passed=False)
-    left = f"; {len(judged) - len(defined)} have one class only" if len(defined) < len(judged) else ""
-    return GateResult(words, gate.metric, f"{len(defined)} of {len(slices)} slices judged{left}", passed=True)
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 (as many as are failures)
+        return GateResult(words, gate.metric, f"{failures}{more}", passed=False)
+    left = f"; {len(counted) - len(defined)} have one class only" if len(defined) < len(counted) else ""
+    return GateResult(words, gate.metric, f"{len(defined)} of {len(slices)} slices evaluated{left}", passed=True)
 
 
 def _within(value: float | None, gate: GateSpec | SliceGateSpec) -> bool:

@@ -1,4 +1,4 @@
-"""The rows on which models are judged: the test partitions, which no fit and no search has seen."""
+"""The holdout: the rows of the test partitions, which neither a fit nor the search has read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UnseenRows:
+class Holdout:
     """Rows of the test partitions, oldest first, in written order."""
 
     frame: pd.DataFrame
     """All columns of the features table but the target."""
     target: Counts
-    """0 or 1 for each row."""
+    """int64 of shape (rows,): 0 or 1."""
     groups: pd.DataFrame
     """The columns by which the spec slices, and ``month``."""
     days: NDArray[np.datetime64]
-    """The local day of each row's prediction."""
+    """datetime64[D] of shape (rows,): the local day of each row's prediction."""
 
     def __len__(self) -> int:
         return len(self.target)
 
 
-def unseen_rows(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> UnseenRows:
+def read_holdout(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> Holdout:
     """
     Read the test partitions at the versions that their states name.
 
@@ -49,12 +49,12 @@ def unseen_rows(tables: "TableStore", states: Sequence[TableState], spec: Projec
     if ones in {0, len(target)}:
         message = (
             f"Target '{spec.target.name}' is {'yes' if ones else 'no'} in all {len(target)} rows of the test partitions"
-            f" {names}: no model can be judged on one class. Ask for another window."
+            f" {names}: no model can be evaluated on one class. Choose another window."
         )
         raise DataRejectedError(message)
     moments = whole[spec.feature_set.prediction_time]
     groups = whole[list(spec.evaluation.slices)].assign(**{MONTH: months(moments, spec.timezone)})
-    return UnseenRows(whole, target, groups, days(moments, spec.timezone))
+    return Holdout(whole, target, groups, days(moments, spec.timezone))
 
 
 def fitted_groups(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> tuple[pd.DataFrame, Counts]:

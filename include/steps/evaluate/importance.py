@@ -1,4 +1,8 @@
-"""What a model uses: how much worse it gets when one feature's values are shuffled."""
+"""
+Permutation importance: the drop in ROC AUC when one feature's values are shuffled among the rows.
+
+Breiman, "Random Forests" (2001), section 10; here on one shuffle of a sample of the holdout.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +23,7 @@ class Importance:
 
     feature: str
     drop: float
-    """Area under the ROC curve on the sample, less what is left of it when the feature is shuffled."""
+    """ROC AUC on the sample minus ROC AUC with the feature shuffled; negative where shuffling helps."""
 
     def described(self) -> Json:
         """As JSON."""
@@ -32,6 +36,8 @@ def permutation_importance(
     """
     Importance of each feature on a seeded sample, the greatest first; empty where the sample has one class only.
 
+    :param features: one row per row of the holdout, the model's features only.
+    :param target: int64 of shape (rows,): 0 or 1.
     :param predict: the probability of a 1 for each row; called once, as one call of many rows is far quicker than many.
     """
     generator = np.random.default_rng(seed)
@@ -41,9 +47,11 @@ def permutation_importance(
     for name in sample.columns:
         order = generator.permutation(len(sample))
         copies.append(sample.assign(**{str(name): sample[name].take(order).to_numpy(copy=True)}))
-    said = predict(pd.concat(copies, ignore_index=True).astype(sample.dtypes.to_dict()))
-    scores = [point_metrics(truth, part)[METRIC] for part in np.split(said, len(copies))]
+    probabilities = predict(pd.concat(copies, ignore_index=True).astype(sample.dtypes.to_dict()))
+    scores = [point_metrics(truth, part)[METRIC] for part in np.split(probabilities, len(copies))]
     if not np.isfinite(scores[0]):
         return []
-    found = [Importance(str(name), scores[0] - score) for name, score in zip(sample.columns, scores[1:], strict=True)]
-    return sorted(found, key=lambda one: (-one.drop, one.feature))
+    importances = [
+        Importance(str(name), scores[0] - score) for name, score in zip(sample.columns, scores[1:], strict=True)
+    ]
+    return sorted(importances, key=lambda one: (-one.drop, one.feature))

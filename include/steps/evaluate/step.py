@@ -1,8 +1,10 @@
 """
-The evaluate step: the trained model against a naive baseline and the champion, on the same rows that none of them saw.
+The evaluate step: the challenger against a naive baseline and the champion, on the same holdout.
 
-A gate that fails does not fail the step: it ends well and says that the model is not to be promoted, and the steps that
-would promote it skip.
+The holdout is the test partitions of the training window; neither a fit nor the search has read them.
+
+A gate that fails does not fail the step: its result is that the model is not to be promoted, and the steps that would
+promote it skip.
 
 **The receipt**, which package reads:
 
@@ -12,15 +14,15 @@ would promote it skip.
 - ``row_counts``: ``test``, ``positive``, ``fit`` (rows from which the baseline learned).
 - ``results``:
 
-  - ``passed``, and ``promote``, which says the same: whether all gates passed. ``reasons``: a sentence for each that
-    did not.
+  - ``passed``, and ``promote`` with the same value: whether all gates passed. ``reasons``: a sentence for each that did
+    not.
   - ``gates``: ``[{"gate", "metric", "found", "passed"}]``.
   - ``metrics``: ``{"model": {metric: {"value", "low", "high"}}, "baseline": …, "prior": …, "champion": …}``; the
     champion only where it was compared.
   - ``differences``: ``{"baseline": {metric: {…}}, "champion": …}``, the model's metric less theirs.
   - ``intervals``: unit of the resampling, how many units and resamples, confidence.
   - ``champion``: ``{"version", "run_id", "compared", "why", "saw"}`` (``saw``: test partitions that it was fitted on,
-    where it does too well), or null. ``baseline``: what it is, in words.
+    where its metrics are optimistic), or null. ``baseline``: a description.
   - ``slices``: by column ``[{"value", "rows", "positives", "metrics"}]``. ``calibration``: ``[{"from", "to", "rows",
     "predicted", "observed"}]``. ``importance``: ``[{"feature", "drop"}]``.
   - ``run_id``, ``test`` (partitions), ``reports`` (keys by kind: ``html``, ``markdown``, ``json``).
@@ -36,7 +38,7 @@ from include.contract.layout import report_key
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.modeling.intervals import Judged, Resampling
+from include.modeling.intervals import ModelMetrics, Resampling
 from include.modeling.metrics import Numbers, calibration
 from include.modeling.slices import by_column, sliced
 from include.runtime.context import Plan, StepContext, Work
@@ -44,9 +46,16 @@ from include.runtime.threads import capped_threads, thread_count
 from include.spec.project import ProjectSpec
 from include.steps.evaluate.baseline import Baseline
 from include.steps.evaluate.card import Card, html_card, markdown_card
-from include.steps.evaluate.contenders import Rival, cannot_compare, load_challenger, load_champion, opponent, seen_by
-from include.steps.evaluate.gates import Opposition, judge_gates
-from include.steps.evaluate.holdout import UnseenRows, fitted_groups, unseen_rows
+from include.steps.evaluate.contenders import (
+    Contender,
+    cannot_compare,
+    champion_to_compare,
+    fitted_test_partitions,
+    load_challenger,
+    load_champion,
+)
+from include.steps.evaluate.gates import Comparison, evaluate_gates
+from include.steps.evaluate.holdout import Holdout, fitted_groups, read_holdout
 from include.steps.evaluate.importance import permutation_importance
 from include.stores.metrics.names import MetricLabels, MetricName
 
@@ -56,7 +65,7 @@ ARTIFACT = "evaluation"
 
 @dataclass(frozen=True)
 class Challenge:
-    """Who is judged, against whom and on what."""
+    """What is evaluated, compared with what, on which rows."""
 
     train: Receipt
     challenger: ModelState
@@ -79,7 +88,7 @@ class Challenge:
 
 def plan(context: StepContext) -> Plan:
     """
-    The judgement of the model that this run trained.
+    The evaluation of the model that this run trained.
 
     :raises DataRejectedError: if the run trained none, or the test partitions are no longer what they were.
     """
@@ -109,7 +118,7 @@ def _challenge(context: StepContext) -> Challenge:
     for state in test:
         _check_unchanged(context, state)
     fit = tuple(state for state in tables if state.partition not in names)
-    return Challenge(train, models[0], opponent(context, models[0]), fit, test)
+    return Challenge(train, models[0], champion_to_compare(context, models[0]), fit, test)
 
 
 def _check_unchanged(context: StepContext, state: TableState) -> None:
@@ -124,94 +133,96 @@ def _check_unchanged(context: StepContext, state: TableState) -> None:
 
 def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
     with capped_threads(thread_count(context)):
-        card, counts = _judged(context, challenge)
+        card, counts = _evaluated(context, challenge)
     sealed = _seal(context, card, identity)
     _log(context, challenge, card)
     results: Json = {**card.results(), "reports": {kind: state.name for kind, state in sealed.items()}}
     area = card.models["model"].measured["roc_auc"]
-    context.events.emit("model judged", passed=card.passed, roc_auc=str(area), reasons=card.reasons)
-    if area.value is not None:  # unseen rows of one class have no such area
+    context.events.emit("model evaluated", passed=card.passed, roc_auc=str(area), reasons=card.reasons)
+    if area.value is not None:  # one class only has no ROC curve
         labels = MetricLabels(context.spec.name, context.spec.model.name)
         context.stores.metrics.gauge(MetricName.MODEL_ROC_AUC, labels, area.value)
     return Work(outputs=tuple(sealed.values()), row_counts=counts, results=results)
 
 
-def _judged(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str, int]]:
+def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str, int]]:
     spec, tables = context.spec, context.stores.tables
     challenger = load_challenger(context, challenge.challenger, challenge.columns)
-    rows = unseen_rows(tables, challenge.test, spec)
+    rows = read_holdout(tables, challenge.test, spec)
     groups, fitted = fitted_groups(tables, challenge.fit, spec)
     baseline = Baseline.of(groups, fitted)
     resampling = _resampling(spec, rows)
-    said: dict[str, Numbers] = {
+    probabilities: dict[str, Numbers] = {
         "model": challenger.probabilities(rows.frame),
         "baseline": baseline.probabilities(rows.groups),
         "prior": Baseline.of(groups[[]], fitted).probabilities(rows.groups),
     }
-    rival, absent = _rival(context, challenge, rows)
-    if rival is not None:
-        said["champion"] = rival.probabilities(rows.frame)
-    models = {name: Judged.of(rows.target, probability, resampling) for name, probability in said.items()}
-    oppositions = {
-        name: _opposition(name, models, resampling, absent, passes_absent=challenge.champion is None)
+    champion, absent = _champion(context, challenge, rows)
+    if champion is not None:
+        probabilities["champion"] = champion.probabilities(rows.frame)
+    models = {
+        name: ModelMetrics.of(rows.target, probability, resampling) for name, probability in probabilities.items()
+    }
+    comparisons = {
+        name: _comparison(name, models, resampling, absent, passes_absent=challenge.champion is None)
         for name in ("baseline", "champion")
     }
-    slices = sliced(rows.groups, rows.target, said["model"], resampling)
+    slices = sliced(rows.groups, rows.target, probabilities["model"], resampling)
     features = rows.frame[list(challenger.columns)]
     card = Card(
         spec=spec,
         train=challenge.train,
         models=models,
-        oppositions=oppositions,
-        gates=judge_gates(spec.evaluation, models["model"].measured, oppositions, slices),
+        comparisons=comparisons,
+        gates=evaluate_gates(spec.evaluation, models["model"].measured, comparisons, slices),
         slices=by_column(slices),
-        calibration=calibration(rows.target, said["model"]),
+        calibration=calibration(rows.target, probabilities["model"]),
         importance=permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed),
         intervals=resampling.described(),
         baseline=baseline.described(),
         champion=challenge.champion,
-        champion_saw=_seen(context, challenge),
+        champion_fitted_on=_fitted_on(context, challenge),
         test=challenge.test_names,
         target=rows.target,
-        said=said,
+        probabilities=probabilities,
     )
     return card, {"test": len(rows), "positive": int(rows.target.sum()), "fit": len(fitted)}
 
 
-def _resampling(spec: ProjectSpec, rows: UnseenRows) -> Resampling:
+def _resampling(spec: ProjectSpec, rows: Holdout) -> Resampling:
     evaluation = spec.evaluation
     return Resampling.of_days(
         rows.days, resamples=evaluation.bootstrap, confidence=evaluation.confidence, seed=spec.model.seed
     )
 
 
-def _rival(context: StepContext, challenge: Challenge, rows: UnseenRows) -> tuple[Rival | None, str]:
+def _champion(context: StepContext, challenge: Challenge, rows: Holdout) -> tuple[Contender | None, str]:
     if challenge.champion is None:
         return None, "there is no other model to compare with yet"
-    rival = load_champion(context, challenge.champion)
-    missing = rival.missing(rows.frame)
+    champion = load_champion(context, challenge.champion)
+    missing = champion.missing(rows.frame)
     if missing:
         why = cannot_compare(challenge.champion, missing, challenge.test[0].name)
         context.events.warn("the champion cannot be compared", reason=why)
         return None, why
-    return rival, ""
+    return champion, ""
 
 
-def _seen(context: StepContext, challenge: Challenge) -> tuple[str, ...]:
+def _fitted_on(context: StepContext, challenge: Challenge) -> tuple[str, ...]:
     if challenge.champion is None:
         return ()
-    seen = tuple(seen_by(context, challenge.champion, challenge.test_names))
-    if seen:
-        context.events.warn("the champion was fitted on test partitions", partitions=list(seen))
-    return seen
+    partitions = tuple(fitted_test_partitions(context, challenge.champion, challenge.test_names))
+    if partitions:
+        context.events.warn("the champion was fitted on test partitions", partitions=list(partitions))
+    return partitions
 
 
-def _opposition(
-    name: str, models: Mapping[str, Judged], resampling: Resampling, absent: str, *, passes_absent: bool
-) -> Opposition:
+def _comparison(
+    name: str, models: Mapping[str, ModelMetrics], resampling: Resampling, absent: str, *, passes_absent: bool
+) -> Comparison:
     if name not in models:
-        return Opposition(name, None, {}, absent, passes_absent)
-    return Opposition(name, models[name].measured, models["model"].better_by(models[name], resampling))
+        return Comparison(name, None, {}, absent, passes_absent)
+    return Comparison(name, models[name].measured, models["model"].better_by(models[name], resampling))
 
 
 def _seal(context: StepContext, card: Card, identity: str) -> dict[str, ObjectState]:
@@ -229,12 +240,12 @@ def _seal(context: StepContext, card: Card, identity: str) -> dict[str, ObjectSt
 
 
 def _log(context: StepContext, challenge: Challenge, card: Card) -> None:
-    """Show the judgement at the run that logged the model as well."""
+    """Log the evaluation to the MLflow run of the model as well."""
     run_id, registry = challenge.challenger.run_id, context.stores.registry
     metrics = {
         f"{'test' if name == 'model' else name}.{metric}{end}": value
-        for name, judged in card.models.items()
-        for metric, interval in judged.measured.items()
+        for name, measured in card.models.items()
+        for metric, interval in measured.measured.items()
         for end, value in (("", interval.value), (".low", interval.low), (".high", interval.high))
         if value is not None
     }
@@ -246,7 +257,7 @@ def _log(context: StepContext, challenge: Challenge, card: Card) -> None:
 
 
 def _parameters(context: StepContext, challenge: Challenge) -> Json:
-    """What of the spec the judgement depends on, beside the model and the rows."""
+    """What of the spec the evaluation depends on, beside the model and the rows."""
     spec = context.spec
     return {
         "evaluation": spec.evaluation.model_dump(mode="json"),

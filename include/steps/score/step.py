@@ -24,7 +24,7 @@ from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, ModelState, TableState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.modeling.intervals import Judged, Resampling
+from include.modeling.intervals import ModelMetrics, Resampling
 from include.modeling.metrics import Numbers
 from include.modeling.slices import days
 from include.runtime.context import Plan, StepContext, Work
@@ -147,7 +147,7 @@ def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> Json | No
         "rows": len(target),
         "positive": positive,
         "positive_rate": round(positive / len(target), 6),
-        "roc_auc": Judged.of(target, scores, resampling).measured["roc_auc"].described(),
+        "roc_auc": ModelMetrics.of(target, scores, resampling).measured["roc_auc"].described(),
         "intervals": resampling.described(),
         "note": _NOTE,
     }

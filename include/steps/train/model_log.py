@@ -16,7 +16,7 @@ from include.modeling.rows import Rows
 from include.packaging.mlflow_format import ModelDescription, write_model_folder
 from include.runtime.context import StepContext, Work
 from include.steps.train.golden import golden_bytes
-from include.steps.train.provenance import Vouched
+from include.steps.train.provenance import ValidatedPartition
 from include.steps.train.search import Parameters, Search
 from include.steps.train.window import Window
 from include.stores.registry.protocol import UsedData
@@ -49,7 +49,7 @@ class Task:
     """What a training works on, read and checked before any run is begun."""
 
     window: Window
-    partitions: tuple[Vouched, ...]
+    partitions: tuple[ValidatedPartition, ...]
     kept: tuple[str, ...]
     dropped: tuple[Dropped, ...]
     train: Rows
@@ -156,7 +156,7 @@ def _row_counts(task: Task) -> dict[str, int]:
     return {"train": len(task.train), "validation": len(task.validation), "test": sum(test)}
 
 
-def _role(window: Window, partition: Vouched) -> str:
+def _role(window: Window, partition: ValidatedPartition) -> str:
     name = partition.state.partition
     return "train" if name in window.train else "validation" if name in window.validation else "test"
 

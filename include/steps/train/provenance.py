@@ -17,7 +17,7 @@ from include.runtime.context import StepContext
 
 
 @dataclass(frozen=True)
-class Vouched:
+class ValidatedPartition:
     """One partition of the features table, and who vouches for it."""
 
     state: TableState
@@ -38,7 +38,7 @@ def features_table(context: StepContext) -> str:
     return table_name(context.spec.name, Layer.FEATURES, context.spec.feature_set.table)
 
 
-def vouched_partitions(context: StepContext, partitions: Sequence[str]) -> tuple[Vouched, ...]:
+def validated_partitions(context: StepContext, partitions: Sequence[str]) -> tuple[ValidatedPartition, ...]:
     """
     The partitions of the features table with their proof, all in one version of the table.
 
@@ -54,10 +54,10 @@ def vouched_partitions(context: StepContext, partitions: Sequence[str]) -> tuple
             f"{partitions[-1]}. {_cure(context, missing[0])}"
         )
         raise DataRejectedError(message)
-    return tuple(_vouched(context, table, partition, version) for partition in partitions)
+    return tuple(_validated(context, table, partition, version) for partition in partitions)
 
 
-def _vouched(context: StepContext, table: str, partition: str, version: int) -> Vouched:
+def _validated(context: StepContext, table: str, partition: str, version: int) -> ValidatedPartition:
     state = context.stores.tables.state(table, partition, version=version)
     if state is None:
         message = f"Table {table} lost partition {partition} by version {version}. {_cure(context, partition)}"
@@ -69,7 +69,7 @@ def _vouched(context: StepContext, table: str, partition: str, version: int) -> 
             f"vouches for: nothing is trained on them. {_cure(context, partition)}"
         )
         raise DataRejectedError(message)
-    return Vouched(state, receipt, tuple(_validations(context, receipt)))
+    return ValidatedPartition(state, receipt, tuple(_validations(context, receipt)))
 
 
 def _validations(context: StepContext, features: Receipt) -> list[Receipt]:

@@ -1,17 +1,20 @@
-"""A seeded random search within a budget."""
+"""
+A seeded random search within a budget.
 
-import math
+Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization" (2012); the sets are drawn by scikit-learn's
+``ParameterSampler``.
+"""
+
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from scipy.stats import loguniform, uniform
+from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from include.contract.receipt import Json
-from include.spec.training import SMALLER_IS_BETTER, Choice, FloatRange, ModelSpec, Scalar, SearchSpec
-
-DRAWS_PER_TRIAL = 20
-"""How often a set of parameters that was tried already is drawn anew before the space counts as used up."""
+from include.spec.training import SMALLER_IS_BETTER, Choice, FloatRange, ModelSpec, Scalar
 
 Parameters = dict[str, Scalar]
 Metrics = dict[str, float]
@@ -39,7 +42,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found."""
+    """The trials of a search, and which of them is best."""
 
     metric: str
     trials: tuple[Trial, ...]
@@ -69,14 +72,15 @@ def run_search(
     measure: Callable[[Parameters], Metrics],
     *,
     clock: Callable[[], float] = time.monotonic,
-    told: Callable[[Trial], None] = lambda _: None,
+    on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> Search:
     """
     Try parameter sets: the spec's own first, then drawn ones.
 
-    :param measure: fits and measures one set.
+    :param measure: fits one set on the train partitions and returns its metrics on the validation partitions.
     :param clock: seconds; a test may bring its own.
-    :param told: hears of each trial when it is done.
+    :param on_trial: called with each trial when it is done.
+    :return: at least one trial, whatever the budget.
     """
     began, budget = clock(), model.search.seconds.total_seconds()
     trials: list[Trial] = []
@@ -87,33 +91,37 @@ def run_search(
         start = clock()
         metrics = measure(parameters)
         trials.append(Trial(len(trials) + 1, parameters, metrics, clock() - start))
-        told(trials[-1])
+        on_trial(trials[-1])
     return Search(model.search.metric, tuple(trials), len(candidates), len(trials) < len(candidates))
 
 
 def parameter_sets(model: ModelSpec) -> Iterator[Parameters]:
-    """The sets that a search tries, in order: the same for the same spec."""
-    generator = np.random.default_rng(model.seed)
-    seen = [dict(model.parameters)]
-    yield dict(model.parameters)
-    while len(seen) < model.search.trials and model.search.space:
-        for _ in range(DRAWS_PER_TRIAL):
-            drawn = dict(model.parameters) | _draw(model.search, generator)
-            if drawn not in seen:
-                break
-        else:
-            return
-        seen.append(drawn)
-        yield drawn
+    """
+    The sets that a search tries, in order: the same for the same spec, and none of them twice.
+
+    A space of choices only is drawn from without replacement, and may be used up before ``search.trials`` are drawn.
+    """
+    own = dict(model.parameters)
+    tried = [own]
+    yield own
+    for drawn in _drawn(model):
+        candidate = own | drawn
+        if len(tried) < model.search.trials and candidate not in tried:
+            tried.append(candidate)
+            yield candidate
 
 
-def _draw(search: SearchSpec, generator: np.random.Generator) -> Parameters:
-    return {name: _value(search.space[name], generator) for name in sorted(search.space)}
+def _drawn(model: ModelSpec) -> Iterator[Parameters]:
+    space = {name: _distribution(values) for name, values in sorted(model.search.space.items())}
+    choices = [values for values in space.values() if isinstance(values, list)]
+    # The sampler warns where a grid has fewer points than are asked for.
+    at_most = len(ParameterGrid(space)) if len(choices) == len(space) else model.search.trials
+    for drawn in ParameterSampler(space, min(model.search.trials, at_most), random_state=model.seed):
+        yield {name: value if isinstance(space[name], list) else float(value) for name, value in drawn.items()}
 
 
-def _value(space: Choice | FloatRange, generator: np.random.Generator) -> Scalar:
+def _distribution(space: Choice | FloatRange) -> Sequence[Scalar] | Any:
+    """Values, or a frozen distribution of scipy."""
     if isinstance(space, Choice):
-        return space.choices[int(generator.integers(len(space.choices)))]
-    if space.log:
-        return math.exp(generator.uniform(math.log(space.low), math.log(space.high)))
-    return float(generator.uniform(space.low, space.high))
+        return list(space.choices)
+    return loguniform(space.low, space.high) if space.log else uniform(space.low, space.high - space.low)

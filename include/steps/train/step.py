@@ -39,7 +39,7 @@ from include.runtime.threads import capped_threads, thread_count
 from include.steps.train.golden import golden_sample
 from include.steps.train.logged_run import LoggedRun, model_unchanged
 from include.steps.train.model_log import Fitted, Stopwatch, Task, log_training
-from include.steps.train.provenance import Vouched, vouched_partitions
+from include.steps.train.provenance import ValidatedPartition, validated_partitions
 from include.steps.train.search import Metrics, Parameters, Trial, run_search
 from include.steps.train.window import OPTION, Window, training_window
 
@@ -52,7 +52,7 @@ def plan(context: StepContext) -> Plan:
     :raises DataRejectedError: if a partition does not exist, or is not vouched for by features and validation.
     """
     window = training_window(context.spec, context.partition, context.options.get(OPTION))
-    partitions = vouched_partitions(context, window.partitions)
+    partitions = validated_partitions(context, window.partitions)
     return Plan(
         inputs=tuple(partition.state for partition in partitions),
         parameters=_parameters(context, window),
@@ -61,7 +61,7 @@ def plan(context: StepContext) -> Plan:
     )
 
 
-def _work(context: StepContext, window: Window, partitions: tuple[Vouched, ...], identity: str) -> Work:
+def _work(context: StepContext, window: Window, partitions: tuple[ValidatedPartition, ...], identity: str) -> Work:
     run = LoggedRun(context, identity)
     done = run.finished()
     if done is not None:
@@ -79,7 +79,7 @@ def _work(context: StepContext, window: Window, partitions: tuple[Vouched, ...],
         return run.finish(run_id, work)
 
 
-def _task(context: StepContext, window: Window, partitions: tuple[Vouched, ...]) -> Task:
+def _task(context: StepContext, window: Window, partitions: tuple[ValidatedPartition, ...]) -> Task:
     spec = context.spec
     model = ModelFunction(spec)
     states = {partition.state.partition: partition.state for partition in partitions}
@@ -102,7 +102,7 @@ def _task(context: StepContext, window: Window, partitions: tuple[Vouched, ...])
     return Task(window, partitions, kept, dropped, train.only(kept), validation.only(kept), model)
 
 
-def _evidence(partition: Vouched) -> dict[str, FeatureEvidence]:
+def _evidence(partition: ValidatedPartition) -> dict[str, FeatureEvidence]:
     found = partition.features.results.get("selection")
     if not isinstance(found, dict):
         message = (
@@ -130,11 +130,11 @@ def _fit(context: StepContext, task: Task, watch: Stopwatch) -> Fitted:
         fitted = model.fitted(parameters, task.train.features, task.train.target)
         return point_metrics(task.validation.target, model.probabilities(fitted, task.validation.features)[:, 1])
 
-    def tell(trial: Trial) -> None:
+    def report(trial: Trial) -> None:
         score = trial.metrics[spec.model.search.metric]
         context.events.emit("trial done", trial=trial.number, score=score, seconds=round(trial.seconds, 2))
 
-    search = run_search(spec.model, measure, told=tell)
+    search = run_search(spec.model, measure, on_trial=report)
     watch.lap("search")
     if search.budget_hit:
         context.events.warn(

@@ -42,7 +42,7 @@ class Finding:
         """Whether nothing breaks the rule."""
         return not self.failed
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The finding in a few words, for a message."""
         if self.kind == "rows":
             return f"{self.rule}: {self.failed} of {self.checked} rows"
@@ -65,7 +65,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class SourceValidation:
     """What all rules together say of one source's partition."""
 
     source: str
@@ -90,11 +90,11 @@ class Judgement:
     def faults(self) -> list[str]:
         """Why the partition may not pass; empty if it may."""
         broken = [finding for finding in self.findings if not finding.passed and finding.level == "error"]
-        told = [finding.told() for finding in broken if finding.kind == "partition"]
+        told = [finding.summary() for finding in broken if finding.kind == "partition"]
         if self.rows.num_rows and self.quarantined == self.rows.num_rows:
             told.append(f"none of the {self.rows.num_rows} rows is good")
         if self.share > self.quarantine_at_most:
-            rules = ", ".join(finding.told() for finding in broken if finding.kind == "rows")
+            rules = ", ".join(finding.summary() for finding in broken if finding.kind == "rows")
             told.append(
                 f"{self.quarantined} of {self.rows.num_rows} rows ({self.share:.2%}) are bad, quarantine_at_most is "
                 f"{self.quarantine_at_most:.2%} ({rules})"
@@ -102,7 +102,7 @@ class Judgement:
         return told
 
     def document(self) -> Json:
-        """The judgement as JSON."""
+        """The validation as JSON."""
         return {
             "source": self.source,
             "passed": not self.faults,

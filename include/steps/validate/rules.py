@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from include.spec.sources import SourceSpec
 from include.steps.validate.expectations import check_findings, columns_of
-from include.steps.validate.findings import Finding, Judgement
+from include.steps.validate.findings import Finding, SourceValidation
 from include.steps.validate.prelude import row_findings, shape_findings
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ REASON = "reason"
 """Column of the quarantine: the rules that a row breaks."""
 
 
-def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> Judgement:
+def validate_source(
+    name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]
+) -> SourceValidation:
     """
     Judge all rules, whatever the first of them say.
 
@@ -29,7 +31,7 @@ def judge(name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetim
     if findings[-1].passed and rows.num_rows:
         findings += row_findings(rows, source, bounds)
         findings += check_findings(name, rows.select(columns_of(source.checks)).to_pandas(), source.checks)
-    return Judgement(
+    return SourceValidation(
         source=name,
         rows=rows,
         findings=tuple(findings),
@@ -48,21 +50,21 @@ def _bad_rows(findings: list[Finding], row_count: int) -> "Mask":
     return bad
 
 
-def good_rows(judgement: Judgement) -> "pa.Table":
+def good_rows(validation: SourceValidation) -> "pa.Table":
     """The rows that break no rule of level error, in their order."""
     import pyarrow as pa
 
-    return judgement.rows.filter(pa.array(~judgement.bad)) if judgement.quarantined else judgement.rows
+    return validation.rows.filter(pa.array(~validation.bad)) if validation.quarantined else validation.rows
 
 
-def bad_rows(judgement: Judgement) -> "pa.Table":
+def bad_rows(validation: SourceValidation) -> "pa.Table":
     """The other rows, with the rules that each breaks in the column ``reason``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    told = pa.array(judgement.bad)
-    rows = judgement.rows.filter(told)
-    broken = [one for one in judgement.findings if one.bad is not None and one.level == "error"]
+    told = pa.array(validation.bad)
+    rows = validation.rows.filter(told)
+    broken = [one for one in validation.findings if one.bad is not None and one.level == "error"]
     none = pa.scalar(None, pa.string())
     rules = [pc.if_else(pa.array(one.bad).filter(told), one.rule, none) for one in broken]
     reasons = pc.binary_join_element_wise(*rules, "; ", null_handling="skip") if rules else pa.array([], pa.string())

@@ -9,9 +9,9 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.runtime.context import Plan, StepContext, Work
 from include.spec.sources import SourceSpec
-from include.steps.validate.findings import Judgement
+from include.steps.validate.findings import SourceValidation
 from include.steps.validate.report import html_report
-from include.steps.validate.rules import bad_rows, good_rows, judge
+from include.steps.validate.rules import bad_rows, good_rows, validate_source
 from include.stores.metrics.names import MetricLabels, MetricName
 
 
@@ -60,46 +60,46 @@ def _rules_of(source: SourceSpec) -> Json:
 
 def _work(context: StepContext, inputs: dict[str, TableState], identity: str) -> Work:
     bounds = context.partition.bounds(context.spec.timezone)
-    judgements = []
+    validations = []
     for name, source in context.spec.sources.items():
         state = inputs[name]
         rows = context.stores.tables.read(state.name, state.partition, version=state.version)
-        judgements.append(judge(name, rows, source, bounds))
-        _tell(context, judgements[-1])
-    reports = _seal_reports(context, judgements, identity)
-    _stop_if_bad(context, judgements, inputs, where=context.stores.objects.url(reports[-1].name))
+        validations.append(validate_source(name, rows, source, bounds))
+        _tell(context, validations[-1])
+    reports = _seal_reports(context, validations, identity)
+    _stop_if_bad(context, validations, inputs, where=context.stores.objects.url(reports[-1].name))
     outputs: list[State] = [*reports]
-    for judgement in judgements:
-        outputs += _publish(context, judgement, identity)
-    counts = _counts(judgements)
+    for validation in validations:
+        outputs += _publish(context, validation, identity)
+    counts = _counts(validations)
     context.stores.metrics.count(MetricName.ROWS_QUARANTINED, MetricLabels(context.spec.name), counts["quarantined"])
-    return Work(outputs=tuple(outputs), row_counts=counts, results=_results(judgements))
+    return Work(outputs=tuple(outputs), row_counts=counts, results=_results(validations))
 
 
-def _tell(context: StepContext, judgement: Judgement) -> None:
+def _tell(context: StepContext, validation: SourceValidation) -> None:
     context.events.emit(
-        "source judged",
-        source=judgement.source,
-        passed=not judgement.faults,
-        rows=judgement.rows.num_rows,
-        rows_quarantined=judgement.quarantined,
+        "source validated",
+        source=validation.source,
+        passed=not validation.faults,
+        rows=validation.rows.num_rows,
+        rows_quarantined=validation.quarantined,
     )
-    for finding in judgement.findings:
+    for finding in validation.findings:
         if not finding.passed and finding.level == "warning":
-            context.events.warn("check failed that only warns", source=judgement.source, finding=finding.told())
+            context.events.warn("check failed that only warns", source=validation.source, finding=finding.summary())
 
 
-def _seal_reports(context: StepContext, judgements: list[Judgement], identity: str) -> list[State]:
+def _seal_reports(context: StepContext, validations: list[SourceValidation], identity: str) -> list[State]:
     partition, project = str(context.partition), context.spec.name
     document = {
         "format": 1,
         "project": project,
         "partition": partition,
-        "sources": [judgement.document() for judgement in judgements],
+        "sources": [validation.document() for validation in validations],
     }
     pages = {
         "validation.json": canonical_json(document),
-        "validation.html": html_report(project, partition, judgements).encode(),
+        "validation.html": html_report(project, partition, validations).encode(),
     }
     step = context.command.step.value
     return [
@@ -109,14 +109,14 @@ def _seal_reports(context: StepContext, judgements: list[Judgement], identity: s
 
 
 def _stop_if_bad(
-    context: StepContext, judgements: list[Judgement], inputs: dict[str, TableState], *, where: str
+    context: StepContext, validations: list[SourceValidation], inputs: dict[str, TableState], *, where: str
 ) -> None:
     told = []
-    for judgement in judgements:
-        state = inputs[judgement.source]
-        if judgement.faults:
-            faults = "; ".join(judgement.faults)
-            told.append(f"source '{judgement.source}' ({state.name} version {state.version}): {faults}")
+    for validation in validations:
+        state = inputs[validation.source]
+        if validation.faults:
+            faults = "; ".join(validation.faults)
+            told.append(f"source '{validation.source}' ({state.name} version {state.version}): {faults}")
     if told:
         message = f"Partition {context.partition} is rejected, nothing of it was published. {'. '.join(told)}. "
         raise DataRejectedError(
@@ -124,31 +124,31 @@ def _stop_if_bad(
         )
 
 
-def _publish(context: StepContext, judgement: Judgement, identity: str) -> list[State]:
+def _publish(context: StepContext, validation: SourceValidation, identity: str) -> list[State]:
     """Write the good rows, and the bad ones where there are or were some."""
     partition, tables = str(context.partition), context.stores.tables
     stamp = {"step": context.command.step.value, "run": context.command.run, "identity": identity}
     published: list[State] = []
-    quarantine = table_name(context.spec.name, Layer.QUARANTINE, judgement.source)
-    if judgement.quarantined or partition in tables.partitions(quarantine):
-        published.append(tables.write(quarantine, partition, bad_rows(judgement), stamp=stamp))
-    validated = table_name(context.spec.name, Layer.VALIDATED, judgement.source)
-    published.append(tables.write(validated, partition, good_rows(judgement), stamp=stamp))
+    quarantine = table_name(context.spec.name, Layer.QUARANTINE, validation.source)
+    if validation.quarantined or partition in tables.partitions(quarantine):
+        published.append(tables.write(quarantine, partition, bad_rows(validation), stamp=stamp))
+    validated = table_name(context.spec.name, Layer.VALIDATED, validation.source)
+    published.append(tables.write(validated, partition, good_rows(validation), stamp=stamp))
     return published
 
 
-def _counts(judgements: list[Judgement]) -> dict[str, int]:
+def _counts(validations: list[SourceValidation]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for judgement in judgements:
-        counts[f"{judgement.source}.rows"] = judgement.rows.num_rows
-        counts[f"{judgement.source}.quarantined"] = judgement.quarantined
-    total = sum(judgement.quarantined for judgement in judgements)
-    return counts | {"rows": sum(judgement.rows.num_rows for judgement in judgements), "quarantined": total}
+    for validation in validations:
+        counts[f"{validation.source}.rows"] = validation.rows.num_rows
+        counts[f"{validation.source}.quarantined"] = validation.quarantined
+    total = sum(validation.quarantined for validation in validations)
+    return counts | {"rows": sum(validation.rows.num_rows for validation in validations), "quarantined": total}
 
 
-def _results(judgements: list[Judgement]) -> Json:
+def _results(validations: list[SourceValidation]) -> Json:
     """Broken rules by source; a rule that is not named holds."""
     return {
-        judgement.source: {finding.rule: finding.failed for finding in judgement.findings if not finding.passed}
-        for judgement in judgements
+        validation.source: {finding.rule: finding.failed for finding in validation.findings if not finding.passed}
+        for validation in validations
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from include.modeling.intervals import Interval, Judged, Resampling, described
+from include.modeling.intervals import Interval, ModelMetrics, Resampling, described
 
 DAYS = np.arange("2024-05-01", "2024-05-31", dtype="datetime64[D]")
 
@@ -25,7 +25,7 @@ def _resampling(days: np.ndarray, **changes: float) -> Resampling:
 def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
     target, probability, days = _data()
 
-    first, second = (Judged.of(target, probability, _resampling(days)).measured for _ in range(2))
+    first, second = (ModelMetrics.of(target, probability, _resampling(days)).measured for _ in range(2))
 
     assert first == second
     for interval in first.values():
@@ -42,7 +42,8 @@ def test_days_are_drawn_whole_so_that_intervals_are_wider_than_those_of_rows() -
     by_row = Resampling(np.arange(len(days)), "row", 200, 0.95, 3)
 
     widths = [
-        _width(Judged.of(target, probability, resampling).measured["brier_score"]) for resampling in (by_day, by_row)
+        _width(ModelMetrics.of(target, probability, resampling).measured["brier_score"])
+        for resampling in (by_day, by_row)
     ]
 
     assert by_day.unit_name == "day"
@@ -57,13 +58,13 @@ def test_too_few_days_give_blocks_of_rows() -> None:
 
     assert resampling.unit_name == "block of rows"
     assert resampling.unit_count == 100
-    assert _width(Judged.of(target, probability, resampling).measured["roc_auc"]) > 0
+    assert _width(ModelMetrics.of(target, probability, resampling).measured["roc_auc"]) > 0
 
 
 def test_a_difference_is_surer_than_its_parts_where_models_err_on_the_same_rows() -> None:
     target, probability, days = _data()
     resampling = _resampling(days)
-    model, other = (Judged.of(target, said, resampling) for said in (probability, np.round(probability, 2)))
+    model, other = (ModelMetrics.of(target, said, resampling) for said in (probability, np.round(probability, 2)))
 
     difference = model.better_by(other, resampling)["roc_auc"]
 
@@ -75,7 +76,7 @@ def test_more_confidence_is_a_wider_interval() -> None:
     target, probability, days = _data()
 
     narrow, wide = (
-        _width(Judged.of(target, probability, _resampling(days, confidence=confidence)).measured["roc_auc"])
+        _width(ModelMetrics.of(target, probability, _resampling(days, confidence=confidence)).measured["roc_auc"])
         for confidence in (0.5, 0.99)
     )
 
@@ -85,7 +86,7 @@ def test_more_confidence_is_a_wider_interval() -> None:
 def test_what_is_not_defined_has_no_interval() -> None:
     _, probability, days = _data()
 
-    measured = Judged.of(np.ones(len(days), dtype=np.int64), probability, _resampling(days)).measured
+    measured = ModelMetrics.of(np.ones(len(days), dtype=np.int64), probability, _resampling(days)).measured
 
     assert measured["roc_auc"] == Interval(None, None, None)
     assert str(measured["roc_auc"]) == "not defined"

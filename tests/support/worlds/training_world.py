@@ -128,7 +128,7 @@ model:
   search:
     trials: 2
     seconds: 600s
-    space: {max_leaf_nodes: {choices: [3, 7]}, learning_rate: {low: 0.1, high: 0.4, log: true}}
+    space: {max_leaf_nodes: {choices: [7, 3]}, learning_rate: {low: 0.1, high: 0.4, log: true}}
   golden_rows: 6
 split: {window: 5, validation: 1, test: 1}
 evaluation:

@@ -5,7 +5,7 @@ import pytest
 from include.contract.receipt import ModelState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.evaluate.contenders import cannot_compare, load_challenger, opponent
+from include.steps.evaluate.contenders import cannot_compare, champion_to_compare, load_challenger
 from tests.support.worlds.training_world import World, toy_rows
 
 COLUMNS = ("place", "size", "riders", "gap")
@@ -22,12 +22,12 @@ def trained(world: World) -> tuple[World, ModelState]:
 def test_a_challenger_is_asked_about_its_own_columns(trained: tuple[World, ModelState]) -> None:
     world, model = trained
 
-    rival = load_challenger(world.context(StepName.EVALUATE), model, COLUMNS)
+    contender = load_challenger(world.context(StepName.EVALUATE), model, COLUMNS)
 
     rows = toy_rows("2024-06")
-    assert rival.missing(rows) == []
-    assert rival.missing(rows.drop(columns="gap")) == ["gap"]
-    said = rival.probabilities(rows)
+    assert contender.missing(rows) == []
+    assert contender.missing(rows.drop(columns="gap")) == ["gap"]
+    said = contender.probabilities(rows)
     assert said.shape == (400,)
     assert 0.0 <= said.min() < said.max() <= 1.0
 
@@ -43,7 +43,7 @@ def test_a_challenger_of_another_digest_is_not_opened(trained: tuple[World, Mode
 def test_without_a_champion_there_is_nobody_to_compare_with(trained: tuple[World, ModelState]) -> None:
     world, model = trained
 
-    assert opponent(world.context(StepName.EVALUATE), model) is None
+    assert champion_to_compare(world.context(StepName.EVALUATE), model) is None
 
 
 def test_a_champion_that_was_not_packaged_is_refused(trained: tuple[World, ModelState]) -> None:
@@ -52,7 +52,7 @@ def test_a_champion_that_was_not_packaged_is_refused(trained: tuple[World, Model
     world.registry.move_alias(model.name, "champion", expected=None, to=1)
 
     with pytest.raises(DataRejectedError, match=r"Version 1 of model 'lateness' is not sealed"):
-        opponent(world.context(StepName.EVALUATE), model)
+        champion_to_compare(world.context(StepName.EVALUATE), model)
 
 
 def test_why_a_champion_cannot_be_compared_names_columns_and_a_way_out() -> None:
@@ -61,6 +61,6 @@ def test_why_a_champion_cannot_be_compared_names_columns_and_a_way_out() -> None
     told = cannot_compare(champion, ["b", "a"], "toy/features/lateness_v2")
 
     assert told.startswith(
-        "champion version 4 cannot be asked about toy/features/lateness_v2, which lacks its columns a, b"
+        "champion version 4 cannot predict rows of toy/features/lateness_v2, which lacks its columns a, b"
     )
     assert "take the gate out of the spec" in told

@@ -5,23 +5,23 @@ import pytest
 from include.modeling.intervals import Interval
 from include.modeling.slices import Slice
 from include.spec.training import EvaluationSpec, GateSpec, SliceGateSpec
-from include.steps.evaluate.gates import GateResult, Opposition, judge_gates
+from include.steps.evaluate.gates import Comparison, GateResult, evaluate_gates
 
 MEASURED = {"roc_auc": Interval(0.72, 0.70, 0.74), "log_loss": Interval(0.45, 0.44, 0.46)}
 
 
-def _other(area: float, loss: float) -> dict[str, Opposition]:
+def _other(area: float, loss: float) -> dict[str, Comparison]:
     measured = {"roc_auc": Interval(area, None, None), "log_loss": Interval(loss, None, None)}
     differences = {"roc_auc": Interval(0.72 - area, None, None), "log_loss": Interval(0.45 - loss, None, None)}
-    return {name: Opposition(name, measured, differences) for name in ("baseline", "champion")}
+    return {name: Comparison(name, measured, differences) for name in ("baseline", "champion")}
 
 
-def _nobody(*, passes: bool) -> dict[str, Opposition]:
-    return {"champion": Opposition("champion", None, {}, "there is nobody", passes)}
+def _nobody(*, passes: bool) -> dict[str, Comparison]:
+    return {"champion": Comparison("champion", None, {}, "there is nobody", passes)}
 
 
-def _judge(gate: GateSpec, others: dict[str, Opposition] | None = None) -> GateResult:
-    (result,) = judge_gates(EvaluationSpec(gates=(gate,)), MEASURED, others or {}, [])
+def _evaluate(gate: GateSpec, others: dict[str, Comparison] | None = None) -> GateResult:
+    (result,) = evaluate_gates(EvaluationSpec(gates=(gate,)), MEASURED, others or {}, [])
     return result
 
 
@@ -35,7 +35,7 @@ def _judge(gate: GateSpec, others: dict[str, Opposition] | None = None) -> GateR
     ],
 )
 def test_a_limit_includes_itself(gate: GateSpec, passed: bool) -> None:  # noqa: FBT001
-    assert _judge(gate).passed is passed
+    assert _evaluate(gate).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_a_limit_includes_itself(gate: GateSpec, passed: bool) -> None:  # noqa:
     ],
 )
 def test_better_means_smaller_where_smaller_is_better(gate: GateSpec, passed: bool) -> None:  # noqa: FBT001
-    assert _judge(gate, _other(0.70, 0.47)).passed is passed
+    assert _evaluate(gate, _other(0.70, 0.47)).passed is passed
 
 
 def test_equal_is_not_better_but_may_be_allowed() -> None:
     same = _other(0.72, 0.45)
 
-    assert not _judge(GateSpec(metric="roc_auc", better_than="champion"), same).passed
-    assert _judge(GateSpec(metric="roc_auc", better_than="champion", by=-0.01), same).passed
+    assert not _evaluate(GateSpec(metric="roc_auc", better_than="champion"), same).passed
+    assert _evaluate(GateSpec(metric="roc_auc", better_than="champion", by=-0.01), same).passed
 
 
 def test_nobody_to_compare_with_passes_only_where_there_is_nobody_yet() -> None:
     gate = GateSpec(metric="roc_auc", better_than="champion")
 
-    assert _judge(gate, _nobody(passes=True)).passed
-    refused = _judge(gate, _nobody(passes=False))
+    assert _evaluate(gate, _nobody(passes=True)).passed
+    refused = _evaluate(gate, _nobody(passes=False))
     assert not refused.passed
     assert refused.reason == "Gate 'roc_auc better than champion by 0' failed: there is nobody."
 
@@ -71,14 +71,14 @@ def test_a_metric_that_is_not_defined_passes_no_gate() -> None:
     nothing = {"roc_auc": Interval(None, None, None)}
     gates = EvaluationSpec(gates=(GateSpec(metric="roc_auc", at_least=0.0),))
 
-    (result,) = judge_gates(gates, nothing, {}, [])
+    (result,) = evaluate_gates(gates, nothing, {}, [])
 
     assert not result.passed
     assert result.found == "roc_auc is not defined"
 
 
 def test_the_numbers_are_told() -> None:
-    result = _judge(GateSpec(metric="roc_auc", better_than="baseline", by=0.1), _other(0.70, 0.47))
+    result = _evaluate(GateSpec(metric="roc_auc", better_than="baseline", by=0.1), _other(0.70, 0.47))
 
     assert result.found == "roc_auc is 0.7200 [0.7000, 0.7400], baseline has 0.7000; difference 0.0200"
     assert result.described()["passed"] is False
@@ -94,12 +94,12 @@ def test_slices_are_judged_where_they_are_large_enough() -> None:
         ),
     )
 
-    _, failed, passed = judge_gates(spec, MEASURED, {}, slices)
+    _, failed, passed = evaluate_gates(spec, MEASURED, {}, slices)
 
     assert not failed.passed
     assert failed.found == "place a: 0.5000 in 900 rows"
     assert passed.passed
-    assert passed.found == "2 of 4 slices judged; 1 have one class only"
+    assert passed.found == "2 of 4 slices evaluated; 1 have one class only"
 
 
 def _slice(value: str, rows: int, area: float | None) -> Slice:

@@ -3,7 +3,7 @@
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.evaluate.holdout import fitted_groups, unseen_rows
+from include.steps.evaluate.holdout import fitted_groups, read_holdout
 from tests.support.worlds.training_world import World, toy_rows
 
 
@@ -11,7 +11,7 @@ def test_test_partitions_are_read_with_groups_and_local_days() -> None:
     world = World()
     states = [world.add(month, toy_rows(month)) for month in ("2024-04", "2024-05")]
 
-    rows = unseen_rows(world.tables, states, world.spec)
+    rows = read_holdout(world.tables, states, world.spec)
 
     assert len(rows) == len(rows.frame) == 800
     assert "late" not in rows.frame.columns
@@ -26,7 +26,7 @@ def test_a_version_is_read_as_it_was() -> None:
     state = world.add("2024-05", toy_rows("2024-05"))
     world.add("2024-05", toy_rows("2024-05", seed=8))
 
-    assert unseen_rows(world.tables, [state], world.spec).target.tolist() == toy_rows("2024-05")["late"].tolist()
+    assert read_holdout(world.tables, [state], world.spec).target.tolist() == toy_rows("2024-05")["late"].tolist()
 
 
 def test_one_class_only_cannot_be_judged() -> None:
@@ -36,7 +36,7 @@ def test_one_class_only_cannot_be_judged() -> None:
     with pytest.raises(
         DataRejectedError, match=r"is yes in all 400 rows of the test partitions 2024-05: no model can be"
     ):
-        unseen_rows(world.tables, [state], world.spec)
+        read_holdout(world.tables, [state], world.spec)
 
 
 def test_the_baseline_learns_from_groups_and_target_alone() -> None:

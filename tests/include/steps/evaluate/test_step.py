@@ -127,7 +127,7 @@ def test_a_champion_that_was_fitted_on_the_test_rows_is_said_to_know_them(world:
 
     assert _object(results["champion"])["saw"] == ["2024-05"]
     card = world.objects.get(_object(results["reports"])["markdown"]).decode()
-    assert "The champion was fitted on 2024-05: what it shows there is too good." in card
+    assert "The champion was fitted on 2024-05: its metrics there are optimistic." in card
     assert world.events("the champion was fitted on test partitions")
 
 
@@ -159,7 +159,9 @@ def test_a_champion_that_asks_for_other_columns_is_said_to_be_beyond_comparison(
 
     assert results["passed"] is False
     assert _object(results["champion"])["compared"] is False
-    assert "cannot be asked about toy/features/lateness_v2, which lacks its columns gap" in _list(results["reasons"])[0]
+    assert (
+        "cannot predict rows of toy/features/lateness_v2, which lacks its columns gap" in _list(results["reasons"])[0]
+    )
 
 
 def test_a_champion_whose_bundle_was_changed_is_not_opened(trained: World) -> None:

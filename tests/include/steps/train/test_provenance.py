@@ -4,7 +4,7 @@ import pytest
 
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.steps.train.provenance import features_table, vouched_partitions
+from include.steps.train.provenance import features_table, validated_partitions
 from tests.support.worlds.training_world import MONTHS, World, toy_rows
 
 
@@ -13,7 +13,7 @@ def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:
     world.fill(*MONTHS)
     context = world.context(StepName.TRAIN)
 
-    found = vouched_partitions(context, MONTHS)
+    found = validated_partitions(context, MONTHS)
 
     assert features_table(context) == world.table
     assert [one.state.partition for one in found] == list(MONTHS)
@@ -28,10 +28,10 @@ def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:
 def test_rows_that_were_written_again_are_vouched_for_by_their_own_receipt() -> None:
     world = World()
     world.fill(*MONTHS)
-    before = vouched_partitions(world.context(StepName.TRAIN), MONTHS)
+    before = validated_partitions(world.context(StepName.TRAIN), MONTHS)
     world.add("2024-03", toy_rows("2024-03", seed=5))
 
-    after = vouched_partitions(world.context(StepName.TRAIN), MONTHS)
+    after = validated_partitions(world.context(StepName.TRAIN), MONTHS)
 
     assert after[2].features.identity != before[2].features.identity
     assert after[1].features.identity == before[1].features.identity
@@ -44,7 +44,7 @@ def test_rows_put_back_as_they_were_are_vouched_for_again() -> None:
     world.tables.write(world.table, "2024-03", rows.slice(1), stamp={})
     world.tables.write(world.table, "2024-03", rows, stamp={})
 
-    assert len(vouched_partitions(world.context(StepName.TRAIN), MONTHS)) == 5
+    assert len(validated_partitions(world.context(StepName.TRAIN), MONTHS)) == 5
 
 
 def test_missing_partitions_are_named_with_the_way_to_get_them() -> None:
@@ -52,7 +52,7 @@ def test_missing_partitions_are_named_with_the_way_to_get_them() -> None:
     world.fill("2024-01", "2024-03")
 
     with pytest.raises(DataRejectedError, match=r"no partition 2024-02, but .* is 2024-01 to 2024-03\. Run 'validate'"):
-        vouched_partitions(world.context(StepName.TRAIN), ["2024-01", "2024-02", "2024-03"])
+        validated_partitions(world.context(StepName.TRAIN), ["2024-01", "2024-02", "2024-03"])
 
 
 def test_features_that_came_from_nowhere_are_refused() -> None:
@@ -63,4 +63,4 @@ def test_features_that_came_from_nowhere_are_refused() -> None:
     world.receipt(StepName.FEATURES, "2024-01", (), (sealed,))
 
     with pytest.raises(DataRejectedError, match=r"no validation receipt vouches for: their receipt names no input"):
-        vouched_partitions(world.context(StepName.TRAIN), ["2024-01"])
+        validated_partitions(world.context(StepName.TRAIN), ["2024-01"])

@@ -65,11 +65,11 @@ def test_a_metric_that_is_better_when_smaller_is_minimised() -> None:
 
 def test_no_trial_begins_after_the_budget_and_the_first_always_runs() -> None:
     model = _model(trials=10, space=SPACE, seconds=timedelta(seconds=40))
-    told: list[int] = []
+    done: list[int] = []
 
-    search = run_search(model, _measured, clock=_ticking(step=5.0), told=lambda trial: told.append(trial.number))
+    search = run_search(model, _measured, clock=_ticking(step=5.0), on_trial=lambda trial: done.append(trial.number))
 
-    assert told == [trial.number for trial in search.trials] == [1, 2, 3]
+    assert done == [trial.number for trial in search.trials] == [1, 2, 3]
     assert search.budget_hit is True
     assert search.planned == 10
     assert len(run_search(_model(seconds=timedelta(0), space=SPACE), _measured).trials) == 1

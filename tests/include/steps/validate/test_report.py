@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from include.steps.validate.findings import Finding, Judgement
+from include.steps.validate.findings import Finding, SourceValidation
 from include.steps.validate.report import html_report
 
 FINDINGS = (
@@ -13,10 +13,10 @@ FINDINGS = (
 
 def page(bad: int) -> str:
     mask = np.arange(10) < bad
-    judgement = Judgement(
+    validation = SourceValidation(
         source="x", rows=pa.table({"a": range(10)}), findings=FINDINGS, bad=mask, quarantine_at_most=0.3
     )
-    return html_report("shop", "2013-03", [judgement])
+    return html_report("shop", "2013-03", [validation])
 
 
 def test_passed_failed_and_warned() -> None:

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from include.modeling.arrow_types import arrow_schema
-from include.steps.validate.findings import Judgement
-from include.steps.validate.rules import bad_rows, good_rows, judge
+from include.steps.validate.findings import SourceValidation
+from include.steps.validate.rules import bad_rows, good_rows, validate_source
 from tests.support.data_steps import source_of
 
 BOUNDS = (datetime(2013, 3, 1, 5, tzinfo=UTC), datetime(2013, 4, 1, 4, tzinfo=UTC))
@@ -21,15 +21,15 @@ ROWS = pa.table(
 )
 
 
-def judged(rows: pa.Table = ROWS) -> Judgement:
-    return judge("orders", rows, SOURCE, BOUNDS)
+def judged(rows: pa.Table = ROWS) -> SourceValidation:
+    return validate_source("orders", rows, SOURCE, BOUNDS)
 
 
 def test_good_rows_and_bad_ones_with_reasons() -> None:
-    judgement = judged()
-    assert judgement.quarantined == 1
-    assert good_rows(judgement).column("order_id").to_pylist() == [1, 2, 3, 4]
-    (bad,) = bad_rows(judgement).to_pylist()
+    validation = judged()
+    assert validation.quarantined == 1
+    assert good_rows(validation).column("order_id").to_pylist() == [1, 2, 3, 4]
+    (bad,) = bad_rows(validation).to_pylist()
     assert (bad["customer"], bad["reason"]) == ("bob", "unique_key; expect_column_values_to_be_between(amount)")
 
 
@@ -46,9 +46,9 @@ def test_no_bad_rows_is_an_empty_quarantine_of_the_same_columns() -> None:
 
 
 def test_without_its_columns_nothing_else_is_judged() -> None:
-    judgement = judged(ROWS.drop_columns(["paid"]))
-    assert [finding.rule for finding in judgement.findings] == ["row_count", "columns"]
-    assert judgement.faults != []
+    validation = judged(ROWS.drop_columns(["paid"]))
+    assert [finding.rule for finding in validation.findings] == ["row_count", "columns"]
+    assert validation.faults != []
 
 
 def test_no_rows_at_all() -> None:

@@ -1,0 +1,43 @@
+"""Templates beside the code that fills them, rendered by one Jinja environment."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def rendered(template: str, **values: object) -> str:
+    """
+    Fill a template.
+
+    What ends with ``.html.jinja`` is escaped, but for values of type :class:`markupsafe.Markup`; anything else is taken
+    as it is, with ``|`` escaped by the filter ``cell`` where it stands in a Markdown table.
+
+    :param template: path below ``include``, such as ``steps/evaluate/card.html.jinja``.
+    :param values: by the names that the template uses.
+    :return: the text, with a newline at its end.
+    :raises jinja2.TemplateNotFound: if there is no such template.
+    :raises jinja2.UndefinedError: if the template uses a name that has no value.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_ROOT),
+        autoescape=select_autoescape(enabled_extensions=("html.jinja",), default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(text: str) -> str:
+    """A cell of a Markdown table: a bar would begin the next one, a line break would end the table."""
+    return " ".join(str(text).replace("|", "/").splitlines())
