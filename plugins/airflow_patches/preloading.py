@@ -30,7 +30,7 @@ MODULES = (
     "plugins.pipelines.scoring",
     "plugins.pipelines.training",
 )
-OF_PODS = ("boto3", "plugins.operators.pod.step", "plugins.pipelines.maintenance")
+OF_PODS = ("boto3", "plugins.operators.pod.operator", "plugins.pipelines.maintenance")
 """Further modules where steps are pods: without them each task would spend a second and a half on them."""
 _stamps: dict[Path, tuple[int, int]] = {}
 

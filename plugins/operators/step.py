@@ -71,6 +71,6 @@ def _operator() -> type[BaseOperator]:
     if execution_mode() == LOCAL:
         return LocalStepOperator
     # 2,000 modules and 1.3 s, which only an installation with a cluster pays.
-    from plugins.operators.pod.step import PodStepOperator
+    from plugins.operators.pod.operator import PodStepOperator
 
     return PodStepOperator

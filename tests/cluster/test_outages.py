@@ -23,7 +23,7 @@ from include.stores.registry.protocol import RunStatus
 from local_platform.cluster.manifests import MLFLOW_NAME, PLATFORM, STEPS
 from local_platform.demo import failure
 from local_platform.demo.airflow_api import DagRun
-from plugins.operators.pod.name import RUN_ID
+from plugins.operators.pod.names import RUN_ID
 from tests.support.cluster import fault_project, published, releases, running_platform
 from tests.support.cluster.cut_way import OUTAGE_SECONDS
 from tests.support.cluster.releases import Released

@@ -19,9 +19,9 @@ from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
 from local_platform.demo.airflow_api import DagRun
 from plugins.operators.pod.api import PodApi
-from plugins.operators.pod.call import pod_call
-from plugins.operators.pod.name import MANAGED_BY, MANAGER, SELECTOR, TASK
-from plugins.operators.pod.step import PodStepOperator
+from plugins.operators.pod.attempt import pod_call
+from plugins.operators.pod.names import MANAGED_BY, MANAGER, SELECTOR, TASK
+from plugins.operators.pod.operator import PodStepOperator
 from plugins.operators.step_call import StepCall
 from tests.support.cluster.airflow_world import CANARY, DAG, World, airflow_world, setting, wait_until
 from tests.support.cluster.stand_in_image import stand_in

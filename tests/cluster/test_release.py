@@ -16,7 +16,7 @@ from include.stores.objects.bundles import sealed_bundle
 from local_platform.cluster.manifests import SERVING
 from local_platform.cluster.services import SERVING_PORT
 from local_platform.demo import served_model
-from plugins.operators.pod.name import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
+from plugins.operators.pod.names import MAP_INDEX, RUN_ID, TASK_ID, TRY_NUMBER
 from tests.support.cluster import by_hand, fault_project, published, releases
 from tests.support.cluster.cluster_kit import CLIENTS, namespace, running, wait_for
 from tests.support.cluster.releases import Released

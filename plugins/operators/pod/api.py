@@ -9,9 +9,9 @@ from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
 from plugins.operators.pod.errors import AlreadyThereError, UnreachableError, translated
-from plugins.operators.pod.name import TASK, age_key, is_same_try
+from plugins.operators.pod.names import TASK, age_key, is_same_try
 from plugins.operators.pod.spec import CONTAINER
-from plugins.operators.pod.state import state_of
+from plugins.operators.pod.watching import state_of
 
 POLL_SECONDS = 0.25
 GONE_WITHIN_SECONDS = 30.0

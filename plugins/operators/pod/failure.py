@@ -5,7 +5,7 @@ from datetime import timedelta
 from include.contract.command import StepCommand
 from include.errors import ConfigurationError, PermanentError, TemporaryError
 from plugins.operators.outcome import told
-from plugins.operators.pod.state import NEVER_STARTED, PodState
+from plugins.operators.pod.watching import NEVER_STARTED, PodState
 
 DISK = ("ephemeral local storage usage exceeds", "exceeds the limit", "ephemeral storage")
 """Words of the kubelet about a pod that wrote more than it may; the node's own lack of disk is told otherwise."""

@@ -15,10 +15,10 @@ from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod import name as pod_name
+from plugins.operators.pod import names as pod_names
 from plugins.operators.pod.api import PodApi
-from plugins.operators.pod.call import NAMESPACE
-from plugins.operators.pod.state import state_of
+from plugins.operators.pod.attempt import NAMESPACE
+from plugins.operators.pod.watching import state_of
 
 LIVE = frozenset({"deferred", "queued", "restarting", "running", "scheduled"})
 """States of a task that may still look for its pod."""
@@ -59,7 +59,7 @@ def end_orphans(tasks_now: TasksNow, kubernetes_conn_id: str, log: logging.Logge
     """
     namespace = os.environ.get(settings.POD_NAMESPACE) or NAMESPACE
     api = PodApi(KubernetesHook(conn_id=kubernetes_conn_id).core_v1_client, namespace)
-    pods = api.select(pod_name.SELECTOR)
+    pods = api.select(pod_names.SELECTOR)
     doomed = doomed_of(pods, tasks_now, now=datetime.now(UTC))
     for one in doomed:
         if one.is_at_work:
@@ -81,14 +81,14 @@ def doomed_of(pods: Iterable[Any], tasks_now: TasksNow, *, now: datetime) -> lis
     newest: dict[str, Any] = {}
     runs: dict[str, set[str]] = defaultdict(set)
     for pod in known:
-        stem = pod.metadata.labels[pod_name.TASK]
-        if stem not in newest or pod_name.age_key(pod) > pod_name.age_key(newest[stem]):
+        stem = pod.metadata.labels[pod_names.TASK]
+        if stem not in newest or pod_names.age_key(pod) > pod_names.age_key(newest[stem]):
             newest[stem] = pod
         told = pod.metadata.annotations or {}
-        if pod_name.DAG_ID in told:
-            runs[told[pod_name.DAG_ID]].add(told.get(pod_name.RUN_ID, ""))
+        if pod_names.DAG_ID in told:
+            runs[told[pod_names.DAG_ID]].add(told.get(pod_names.RUN_ID, ""))
     found = {dag: tasks_now(dag, sorted(names)) for dag, names in runs.items()}
-    judged = [_judged(pod, newest[pod.metadata.labels[pod_name.TASK]], found, now) for pod in known]
+    judged = [_judged(pod, newest[pod.metadata.labels[pod_names.TASK]], found, now) for pod in known]
     return [one for one in judged if one is not None]
 
 
@@ -96,8 +96,8 @@ def _judged(
     pod: Any, newest: Any, found: Mapping[str, Mapping[str, Mapping[str, TaskNow]]], now: datetime
 ) -> Doomed | None:
     told = pod.metadata.annotations or {}
-    name, index = told.get(pod_name.TASK_ID, ""), told.get(pod_name.MAP_INDEX, "-1")
-    tasks = found.get(told.get(pod_name.DAG_ID, ""), {}).get(told.get(pod_name.RUN_ID, ""), {})
+    name, index = told.get(pod_names.TASK_ID, ""), told.get(pod_names.MAP_INDEX, "-1")
+    tasks = found.get(told.get(pod_names.DAG_ID, ""), {}).get(told.get(pod_names.RUN_ID, ""), {})
     why = _why(pod, newest, tasks.get(name if index == "-1" else f"{name}_{index}"))
     if why is None:
         return None
@@ -118,7 +118,7 @@ def _why(pod: Any, newest: Any, task: TaskNow | None) -> str | None:
     if task.state not in LIVE:
         return f"its task is {task.state}"
     # The ids of a task's tries sort by time. A later one than the pod's was made when the task was cleared.
-    is_older = (pod.metadata.annotations or {}).get(pod_name.TASK_INSTANCE, "") < (task.task_instance or "")
+    is_older = (pod.metadata.annotations or {}).get(pod_names.TASK_INSTANCE, "") < (task.task_instance or "")
     return "its task was cleared, and is at its next try" if is_older else None
 
 
@@ -146,14 +146,14 @@ def _call_off(pod: Any, log: logging.Logger | Any) -> None:
 def _command_of(pod: Any) -> StepCommand | None:
     """What the step in a pod was asked for, as far as its right to publish goes; None if the pod does not say it."""
     labels, told = pod.metadata.labels, pod.metadata.annotations or {}
-    partition, _, source = told.get(pod_name.SUBJECT, "").partition("/")
-    if not partition or pod_name.RUN_ID not in told:
+    partition, _, source = told.get(pod_names.SUBJECT, "").partition("/")
+    if not partition or pod_names.RUN_ID not in told:
         return None
     return StepCommand(
-        step=StepName(labels[pod_name.STEP]),
-        project=labels[pod_name.PROJECT],
+        step=StepName(labels[pod_names.STEP]),
+        project=labels[pod_names.PROJECT],
         partition=partition,
-        run=told[pod_name.RUN_ID],
-        attempt=pod_name.try_of(pod.metadata.name),
+        run=told[pod_names.RUN_ID],
+        attempt=pod_names.try_of(pod.metadata.name),
         options=(("source", source),) if source else (),
     )

@@ -17,7 +17,7 @@ from include.contract.digest import digest_of
 from include.contract.step_names import StepName
 from include.spec.resources import ResourceSpec
 from include.stores.kubernetes import security
-from plugins.operators.pod.name import SPEC, PodTask
+from plugins.operators.pod.names import SPEC, PodTask
 
 CONTAINER = "step"
 ACCOUNT = "ml-step"

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from include.errors import TemporaryError
 from plugins.operators.outcome import Reference, conclude
-from plugins.operators.pod.call import PodCall
+from plugins.operators.pod.attempt import PodCall
 from plugins.operators.pod.failure import unexplained
 from plugins.operators.pod.memory import OUT_OF_MEMORY, Memories, ran_out
-from plugins.operators.pod.state import PodState
+from plugins.operators.pod.watching import PodState
 
 
 class StoreAwayError(TemporaryError):

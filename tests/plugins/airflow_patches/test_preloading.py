@@ -20,7 +20,7 @@ if sys.argv[2] == "edit":
     file.write_text(file.read_text() + "\\n")
 preloading.drop_if_stale()
 print(json.dumps([before, "plugins.pipelines.data" in sys.modules, "pandas" in sys.modules, "numpy" in sys.modules]))
-print(json.dumps("plugins.operators.pod.step" in sys.modules), file=sys.stderr)
+print(json.dumps("plugins.operators.pod.operator" in sys.modules), file=sys.stderr)
 """
 
 

@@ -25,7 +25,7 @@ from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 from local_platform.locations import State
 from local_platform.services import credentials, ports, services
 from local_platform.services.fleet import Fleet
-from plugins.operators.pod.name import RUN_ID, SELECTOR
+from plugins.operators.pod.names import RUN_ID, SELECTOR
 from tests.support.cluster import airflow_account
 from tests.support.cluster.airflow_account import API_ACCOUNT
 

@@ -16,7 +16,7 @@ from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
 from include.spec.resources import ResourceSpec
 from include.stores.objects.memory import MemoryObjects
-from plugins.operators.pod.name import PodTask
+from plugins.operators.pod.names import PodTask
 from plugins.operators.pod.spec import step_pod
 
 NAMESPACE = "steps"

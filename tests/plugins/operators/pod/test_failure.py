@@ -4,7 +4,7 @@ import pytest
 
 from include.errors import ConfigurationError, PermanentError, TemporaryError
 from plugins.operators.pod.failure import hopeless, unexplained, waited_too_long
-from plugins.operators.pod.state import GONE, PodState, Stage
+from plugins.operators.pod.watching import GONE, PodState, Stage
 from tests.support.worlds.pod_world import COMMAND
 
 LIMIT = timedelta(hours=1)

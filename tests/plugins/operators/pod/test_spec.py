@@ -6,7 +6,7 @@ from kubernetes.client import ApiClient
 from kubernetes.client import models as k8s
 
 from include.spec.resources import ResourceSpec, TolerationSpec
-from plugins.operators.pod.name import SPEC
+from plugins.operators.pod.names import SPEC
 from plugins.operators.pod.spec import step_pod
 from tests.support.worlds.pod_world import pod_task
 

@@ -8,9 +8,9 @@ from include.contract.receipt import OutcomeStatus
 from include.errors import PermanentError, TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from plugins.operators.outcome import Reference
-from plugins.operators.pod.call import PodCall, pod_call
-from plugins.operators.pod.state import GONE, PodState, Stage
+from plugins.operators.pod.attempt import PodCall, pod_call
 from plugins.operators.pod.verdict import StoreAwayError, verdict
+from plugins.operators.pod.watching import GONE, PodState, Stage
 from plugins.operators.step_call import StepCall
 from tests.support.worlds.pod_world import SETTINGS, context, keep_outcome, keep_receipt
 

@@ -16,9 +16,9 @@ from include.contract.receipt import OutcomeStatus
 from include.errors import TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod import step as pod_step
+from plugins.operators.pod import operator as pod_operator
+from plugins.operators.pod.operator import PodStepOperator
 from plugins.operators.pod.progress import Progress
-from plugins.operators.pod.step import PodStepOperator
 from tests.support.worlds.pod_world import (
     COMMAND,
     NAMESPACE,
@@ -79,7 +79,7 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> MemoryObjects:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(pod_step, "time", found)
+    monkeypatch.setattr(pod_operator, "time", found)
     return found
 
 
@@ -377,7 +377,7 @@ def test_a_task_that_fails_while_its_pod_works_deletes_it(
         raise ValueError("a bug")
 
     cluster.next_status = [running()]
-    monkeypatch.setattr(pod_step, "hand_on", lambda *_, **__: fail())
+    monkeypatch.setattr(pod_operator, "hand_on", lambda *_, **__: fail())
     with pytest.raises(ValueError, match="a bug"):
         task().execute(context())
     assert cluster.pods == {}

@@ -19,14 +19,14 @@ from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.outcome import Reference
 from plugins.operators.pod.api import POLL_SECONDS, PodApi
-from plugins.operators.pod.call import PodCall, pod_call
+from plugins.operators.pod.attempt import PodCall, pod_call
 from plugins.operators.pod.errors import NoRoomError, UnreachableError
 from plugins.operators.pod.failure import hopeless, waited_too_long
 from plugins.operators.pod.log import hand_on
 from plugins.operators.pod.progress import Progress
 from plugins.operators.pod.spec import CONTAINER
-from plugins.operators.pod.state import PodState, Stage, state_of
 from plugins.operators.pod.verdict import StoreAwayError, verdict
+from plugins.operators.pod.watching import PodState, Stage, state_of
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
 from plugins.operators.step_log import StepLog
 

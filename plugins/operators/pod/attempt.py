@@ -19,7 +19,7 @@ from include.spec.resources import ResourceSpec
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.pod.environment import pod_environment
 from plugins.operators.pod.memory import Memories, memory_of_try
-from plugins.operators.pod.name import PodTask
+from plugins.operators.pod.names import PodTask
 from plugins.operators.pod.spec import step_pod
 from plugins.operators.step_call import StepCall
 from plugins.operators.step_resources import resources_of

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from kubernetes.client import models as k8s
 
-from plugins.operators.pod.state import GONE, PodState, Stage, state_of
+from plugins.operators.pod.watching import GONE, PodState, Stage, state_of
 from tests.support.worlds.pod_world import ended, running, status, unschedulable, waiting
 
 

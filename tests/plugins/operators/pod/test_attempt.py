@@ -7,9 +7,9 @@ from include.contract.code_digest import code_digest
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.stores.objects.memory import MemoryObjects
-from plugins.operators.pod.call import PodCall, pod_call
+from plugins.operators.pod.attempt import PodCall, pod_call
 from plugins.operators.pod.memory import ran_out
-from plugins.operators.pod.name import SPEC
+from plugins.operators.pod.names import SPEC
 from plugins.operators.step_call import StepCall
 from tests.support.worlds.pod_world import COMMAND, IMAGE, NAMESPACE, SETTINGS, context
 

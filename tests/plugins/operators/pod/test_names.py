@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from plugins.operators.pod.name import SELECTOR, SPEC, TASK, is_same_try, try_of
+from plugins.operators.pod.names import SELECTOR, SPEC, TASK, is_same_try, try_of
 from tests.support.worlds.pod_world import pod_task
 
 
