@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def _sweep() -> object:
-    from plugins.operators.pod.sweep import sweep  # 2,000 modules: not before the first look
+    from plugins.operators.pod.orphans import sweep  # 2,000 modules: not before the first look
 
     return sweep()
 

@@ -17,7 +17,7 @@ def maintenance_dags() -> dict[str, DAG]:
 
 
 def _maintenance_dag() -> DAG:
-    from plugins.operators.pod.reaper import PodReaperOperator
+    from plugins.operators.pod.orphans import PodReaperOperator
 
     with DAG(
         dag_id=DAG_ID,

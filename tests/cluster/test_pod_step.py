@@ -19,7 +19,7 @@ from local_platform.cluster.manifests import AIRFLOW_ACCOUNT
 from local_platform.console import Console
 from local_platform.demo.airflow_api import DagRun
 from plugins.operators.pod.api import PodApi
-from plugins.operators.pod.attempt import pod_call
+from plugins.operators.pod.attempt import Progress, attempt_of
 from plugins.operators.pod.names import MANAGED_BY, MANAGER, SELECTOR, TASK
 from plugins.operators.pod.operator import PodStepOperator
 from plugins.operators.step_call import StepCall
@@ -140,14 +140,14 @@ def test_whichever_way_a_task_is_ended_between_two_sleeps_it_leaves_no_pod(world
 def test_two_launchers_of_one_try_make_one_pod(world: World, image: str) -> None:
     settings = world.variables | {"ML_STEP_IMAGE": image}
     told = context(resources={"score": {"cpu": 0.1}}, run_id=f"done__{secrets.token_hex(4)}")
-    call = pod_call(CALL, told, settings)
+    attempt = attempt_of(CALL, told, settings, Progress(since=0.0))
     api = PodApi(world.airflows_core, world.namespace)
     try:
         with ThreadPoolExecutor(8) as pool:
-            pods = list(pool.map(lambda _: api.launch(call.pod()), range(8)))
+            pods = list(pool.map(lambda _: api.launch(attempt.pod()), range(8)))
         assert len({pod.metadata.uid for pod in pods}) == 1
     finally:
-        api.delete(call.stub())
+        api.delete(attempt.stub())
 
 
 def test_a_step_that_is_killed_before_its_receipt_failed_and_its_last_lines_are_there_once(world: World) -> None:
@@ -222,7 +222,7 @@ def test_an_unknown_image_fails_at_once_with_the_words_of_the_registry(
         pytest.raises(AirflowFailException, match=r"cannot start: ErrImagePull: .*not found"),
     ):
         operator.execute(told)
-    name = pod_call(CALL, told, world.variables).name
+    name = attempt_of(CALL, told, world.variables, Progress(since=0.0)).name
     pods = world.core.list_namespaced_pod
     wait_until(lambda: name not in str(pods(world.namespace).items), "the pod to go", GONE_SECONDS)
 

@@ -117,7 +117,7 @@ def test_the_look_finds_the_platforms_code_by_the_plugins_folder(tmp_path: Path)
         "from unittest.mock import patch\n"
         "with patch('threading.Thread.start', autospec=True) as start:\n"
         "    sys.modules['ml_platform_plugin']._sweep_soon()\n"
-        "import plugins.operators.pod.sweep\n"
+        "import plugins.operators.pod.orphans\n"
         "print(start.call_count)"
     )
     assert in_fresh_process(code, cwd=tmp_path) == "1"

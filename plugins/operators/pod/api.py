@@ -1,15 +1,26 @@
-"""The pods of one namespace: the few requests that the operators make, with the platform's errors."""
+"""
+The pods of one namespace: the few requests that the operators make, and what the API server answers as errors.
+
+    AlreadyThereError    the name is taken                                  look whose pod it is
+    NoRoomError          the quota is used up                               wait
+    PodRefusedError      forbidden, invalid, no such namespace              fail at once
+    UnreachableError     no answer, an overloaded or restarting server      ask again
+"""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
 from kubernetes.client import CoreV1Api
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
-from plugins.operators.pod.errors import AlreadyThereError, UnreachableError, translated
-from plugins.operators.pod.names import TASK, age_key, is_same_try
+from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.kubernetes.refusals import ALREADY_EXISTS, refusal_of
+from plugins.operators.pod.names import TASK, age_key, is_same_attempt
 from plugins.operators.pod.spec import CONTAINER
 from plugins.operators.pod.watching import state_of
 
@@ -18,7 +29,29 @@ GONE_WITHIN_SECONDS = 30.0
 """How long a pod that was deleted may take to go."""
 LAUNCHES_AT_MOST = 3
 REQUEST_SECONDS = (5, 30)
-"""To connect, and to wait for the answer."""
+"""To connect, and to wait for the response."""
+RETRIABLE = frozenset({
+    HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+})  # fmt: skip
+"""Answers that may be others in a moment; a token that is being renewed among them."""
+
+
+class AlreadyThereError(TemporaryError):
+    """A pod of this name is there."""
+
+
+class NoRoomError(TemporaryError):
+    """The cluster has no room for the pod now."""
+
+
+class UnreachableError(TemporaryError):
+    """The Kubernetes API does not answer now."""
+
+
+class PodRefusedError(ConfigurationError):
+    """The cluster will never run this pod as it is."""
 
 
 class PodApi:
@@ -30,7 +63,7 @@ class PodApi:
 
     def launch(self, pod: k8s.V1Pod) -> k8s.V1Pod:
         """
-        Create a pod, or take the one that is there if it works for the same try and was asked to be the same.
+        Create a pod, or take the one that is there if it works for the same attempt and was requested to be the same.
 
         Any other pod of that name is a leftover of a run that was deleted and made again, and is deleted.
 
@@ -46,7 +79,7 @@ class PodApi:
             except AlreadyThereError:
                 there = self.read(name)
             if there is not None:
-                if there.metadata.deletion_timestamp is None and is_same_try(wanted, there.metadata.annotations):
+                if there.metadata.deletion_timestamp is None and is_same_attempt(wanted, there.metadata.annotations):
                     return there
                 self.delete(there)
                 self._wait_until_gone(name)
@@ -80,12 +113,12 @@ class PodApi:
                     meta.name, self.namespace, body=options, _request_timeout=REQUEST_SECONDS
                 )
             except ApiException as error:
-                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:  # CONFLICT: it has another uid
                     raise
 
-    def delete_older_tries(self, pod: k8s.V1Pod) -> list[str]:
+    def delete_older_attempts(self, pod: k8s.V1Pod) -> list[str]:
         """
-        Delete what still works for earlier tries of the same task.
+        Delete what still works for earlier attempts of the same task.
 
         :return: names of the pods that were deleted.
         """
@@ -132,3 +165,36 @@ class PodApi:
             if time.monotonic() > until:
                 raise UnreachableError(f"Pod {self.namespace}/{name} was deleted, and is still there.")
             time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """
+    Turn errors of the Kubernetes client into the platform's.
+
+    :param doing: what is being done, as the beginning of a sentence: ``Creating pod a/b``.
+    """
+    try:
+        yield
+    except ApiException as error:
+        raise _refused(doing, error) from error
+    except (HTTPError, OSError) as error:
+        raise UnreachableError(f"{doing} is not possible now: {foreign(error)}") from error
+
+
+def message_of(error: ApiException) -> str:
+    """The one sentence of the API server's answer."""
+    return refusal_of(error).message or foreign(str(error.body or error.reason or error.status))
+
+
+def _refused(doing: str, error: ApiException) -> Exception:
+    refusal, message = refusal_of(error), message_of(error)
+    # Conflict is also the answer when two requests change one object (a quota's count) at once; asking again helps.
+    if error.status == HTTPStatus.CONFLICT and refusal.reason == ALREADY_EXISTS:
+        return AlreadyThereError(f"{doing} is not possible: {message}")
+    if error.status == HTTPStatus.FORBIDDEN and refusal.is_quota:
+        return NoRoomError(message)
+    if not error.status or error.status in RETRIABLE:
+        return UnreachableError(f"{doing} is not possible now: {message}")
+    advice = "Correct the cluster's rights and settings, or the resources in project.yaml; trying again gives the same."
+    return PodRefusedError(f"{doing} was refused ({error.status}): {message}. {advice}")

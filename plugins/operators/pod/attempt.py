@@ -1,9 +1,17 @@
-"""Everything that the pod of one try follows from: command, spec, the run's parameters, the worker's settings."""
+"""
+One attempt of a step as a pod: everything that its pod follows from, and how far the task has come with it.
 
+The one state object of this package. Command, names and resources are worked out anew each time that the task wakes;
+what cannot be worked out (when it began to wait, which line of the log was the last) is its progress, which travels
+through Airflow's database.
+"""
+
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from typing import Any, Protocol
 
 from airflow.sdk import Context
 from kubernetes.client import models as k8s
@@ -11,40 +19,110 @@ from kubernetes.client import models as k8s
 from include.contract import settings
 from include.contract.code_digest import code_digest
 from include.contract.command import StepCommand
+from include.contract.layout import memory_key, memory_prefix
+from include.contract.receipt import canonical_json
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.spec.load import load_project
 from include.spec.project import ProjectSpec
-from include.spec.resources import ResourceSpec
+from include.spec.resources import ResourceSpec, doubled, kibibytes
 from plugins.hooks.stores import ObjectStoreHook
-from plugins.operators.pod.environment import pod_environment
-from plugins.operators.pod.memory import Memories, memory_of_try
-from plugins.operators.pod.names import PodTask
-from plugins.operators.pod.spec import step_pod
+from plugins.operators.outcome import Documents
+from plugins.operators.pod.names import PodIdentity
+from plugins.operators.pod.spec import pod_environment, step_pod
 from plugins.operators.step_call import StepCall
 from plugins.operators.step_resources import resources_of
 
 NAMESPACE = "ml-steps"
 CAPACITY_WAIT = timedelta(hours=1)
+MEMORY = "1Gi"
+FIRST_SLEEP_SECONDS = 10.0
+LONGEST_SLEEP_SECONDS = 30.0
+"""How long a task sleeps at most before it looks at its pod again and hands on what the step wrote since."""
+
+
+class WritableDocuments(Documents, Protocol):
+    """What of the object store is used here."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create an object; False if it is there."""
 
 
 @dataclass(frozen=True)
-class PodCall:
-    """One try of a step, ready to be a pod."""
+class LogPosition:
+    """How far a log has been taken."""
+
+    last: str = ""
+    """Digest of the last line that was taken, its time included."""
+    asked_at: float | None = None
+    """When the log was last requested, on this machine's clock; None for never."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a task has come with its pod: what it remembers while it sleeps."""
+
+    since: float
+    """When the task began to wait for its pod to start, in seconds since the epoch."""
+    pod: str = ""
+    """The pod's name once there is one."""
+    has_started: bool = False
+    """The step has begun to work: nothing waits for room any more."""
+    looks: int = 0
+    """How often the task looked in vain since something last changed."""
+    away_since: float | None = None
+    """Since when something that has to answer does not."""
+    reported: str = ""
+    """The reason for waiting that was logged last."""
+    log: LogPosition = field(default_factory=LogPosition)
+
+    def sleep_seconds(self) -> float:
+        """How long to sleep now: longer each time."""
+        return min(LONGEST_SLEEP_SECONDS, FIRST_SLEEP_SECONDS * 2.0 ** min(self.looks, 10))
+
+    def works(self) -> None:
+        """Note that the step works, and that all that has to answer does."""
+        if not self.has_started:
+            self.has_started, self.looks = True, 0
+        self.away_since = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As Airflow keeps it; the keys stay, for a task may sleep while the platform is upgraded."""
+        return {
+            "since": self.since,
+            "pod": self.pod,
+            "has_started": self.has_started,
+            "looks": self.looks,
+            "away_since": self.away_since,
+            "told": self.reported,
+            "cursor": [self.log.last, self.log.asked_at],
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Progress":
+        """As it was kept."""
+        given = {name: value for name, value in kept.items() if name not in {"told", "cursor"}}
+        return cls(**given, reported=kept["told"], log=LogPosition(*kept["cursor"]))
+
+
+@dataclass(kw_only=True)
+class Attempt:
+    """One attempt of a step, ready to be a pod or on its way as one."""
 
     command: StepCommand
-    task: PodTask
+    identity: PodIdentity
     spec: ProjectSpec
     source: str | None
-    asked: ResourceSpec
+    resources: ResourceSpec
     """What the spec and the trigger form say."""
     given: Mapping[str, str]
     """The worker's environment."""
+    progress: Progress
 
     @property
     def name(self) -> str:
         """The pod's name."""
-        return self.task.pod
+        return self.identity.pod
 
     @property
     def namespace(self) -> str:
@@ -54,23 +132,19 @@ class PodCall:
     @property
     def capacity_wait(self) -> timedelta:
         """How long the pod may wait to start."""
-        return self.asked.capacity_wait or CAPACITY_WAIT
+        return self.resources.capacity_wait or CAPACITY_WAIT
 
     @cached_property
-    def documents(self) -> Memories:
-        """The object store, where receipts lie."""
+    def documents(self) -> WritableDocuments:
+        """The object store, where receipts lie; importing and connecting takes half a second."""
         return ObjectStoreHook().get_conn()
-
-    def open_documents(self) -> None:
-        """Open the object store before it is needed: importing and connecting takes half a second."""
-        _ = self.documents
 
     @cached_property
     def memory(self) -> str:
-        """What this try gets."""
-        if self.command.attempt == 1:  # no earlier try ran out of it
-            return self.asked.memory or "1Gi"
-        return memory_of_try(self.command, self.asked, self.documents)
+        """What this attempt gets."""
+        if self.command.attempt == 1:  # no earlier one ran out of it
+            return self.resources.memory or MEMORY
+        return memory_of(self.command, self.resources, self.documents)
 
     def stub(self) -> k8s.V1Pod:
         """Enough of the pod to delete it by."""
@@ -87,21 +161,21 @@ class PodCall:
             message = f"Environment variable {settings.STEP_IMAGE} of Airflow's worker is not set; it names the image "
             raise ConfigurationError(f"{message}of the steps' pods by digest, as 'make images' prints it.")
         environment = pod_environment(
-            self.spec, self.command.step, self.source, threads=self.asked.threads, given=self.given
+            self.spec, self.command.step, self.source, threads=self.resources.threads, given=self.given
         )
         return step_pod(
-            self.task,
+            self.identity,
             self.command.arguments(),
             environment,
             image=image,
             namespace=self.namespace,
-            resources=self.asked.model_copy(update={"memory": self.memory}),
+            resources=self.resources.model_copy(update={"memory": self.memory}),
         )
 
 
-def pod_call(call: StepCall, context: Context, given: Mapping[str, str]) -> PodCall:
+def attempt_of(call: StepCall, context: Context, given: Mapping[str, str], progress: Progress) -> Attempt:
     """
-    What a task's try asks for.
+    The attempt that a task is at.
 
     :param given: the worker's environment.
     :raises ConfigurationError: if the project, the step or the run's parameters are wrong.
@@ -110,7 +184,7 @@ def pod_call(call: StepCall, context: Context, given: Mapping[str, str]) -> PodC
     instance = context["ti"]
     step = StepName(call.step)
     command = call.command(context, "" if given.get(settings.ANY_CODE) == "1" else code_digest(step, call.project))
-    task = PodTask(
+    identity = PodIdentity(
         dag_id=instance.dag_id,
         run_id=context["run_id"],
         task_id=instance.task_id,
@@ -121,5 +195,42 @@ def pod_call(call: StepCall, context: Context, given: Mapping[str, str]) -> PodC
         step=call.step,
         subject=command.subject,
     )
-    asked = resources_of(spec, step, context["params"])
-    return PodCall(command, task, spec, call.source, asked, given)
+    return Attempt(
+        command=command,
+        identity=identity,
+        spec=spec,
+        source=call.source,
+        resources=resources_of(spec, step, context["params"]),
+        given=given,
+        progress=progress,
+    )
+
+
+def memory_of(command: StepCommand, resources: ResourceSpec, documents: Documents) -> str:
+    """
+    How much memory an attempt gets: what the spec says, or twice what an earlier attempt of the run ran out of.
+
+    Never more than the spec's ceiling. The sizes lie in the object store: a retry may run on another worker, and
+    Airflow keeps nothing from one attempt to the next that an operator could trust.
+    """
+    memory = asked = resources.memory or MEMORY
+    for key in documents.list(memory_prefix(*_subject(command))):
+        if int(key.rpartition("/")[2].partition(".")[0]) < command.attempt:
+            had = str(json.loads(documents.get(key))["memory"])
+            memory = max(memory, next_size(had, resources), key=kibibytes)
+    return memory if kibibytes(memory) > kibibytes(asked) else asked
+
+
+def keep_memory(command: StepCommand, memory: str, documents: WritableDocuments) -> None:
+    """Write down what an attempt had that ran out of it."""
+    documents.create(memory_key(*_subject(command), command.attempt), canonical_json({"memory": memory}))
+
+
+def next_size(memory: str, resources: ResourceSpec) -> str:
+    """Twice as much, or the ceiling."""
+    ceiling = resources.memory_at_most or resources.memory or memory
+    return min(doubled(memory), ceiling, key=kibibytes)
+
+
+def _subject(command: StepCommand) -> tuple[str, str, str, str]:
+    return command.project, command.run, command.step.value, command.subject

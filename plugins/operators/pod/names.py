@@ -1,7 +1,7 @@
 """
-What a step's pod is called, and what it says about itself.
+What the pod of an attempt is called, and what it says about itself.
 
-The name follows from the try alone, so that the API server refuses a second pod of the same try. Labels are for
+The name follows from the attempt alone, so that the API server refuses a second pod of the same attempt. Labels are for
 selecting and hold safe words; what labels cannot hold (a run id) lies in annotations, exactly.
 """
 
@@ -17,7 +17,7 @@ MANAGER = "ml-platform"
 PROJECT = f"{PREFIX}project"
 STEP = f"{PREFIX}step"
 TASK = f"{PREFIX}task"
-"""Label: the part of the name that all tries of a task share."""
+"""Label: the part of the name that all attempts of a task share."""
 DAG_ID = f"{PREFIX}dag-id"
 RUN_ID = f"{PREFIX}run-id"
 TASK_ID = f"{PREFIX}task-id"
@@ -26,20 +26,21 @@ TRY_NUMBER = f"{PREFIX}try-number"
 SUBJECT = f"{PREFIX}subject"
 """Annotation: what the step works on, ``2013-03/weather``."""
 TASK_INSTANCE = f"{PREFIX}task-instance"
-"""Annotation: Airflow's own id of the try; a run that was deleted and made again has another."""
+"""Annotation: Airflow's own id of the attempt; a run that was deleted and made again has another."""
 SPEC = f"{PREFIX}spec"
-"""Annotation: digest of everything that the pod was asked to be."""
+"""Annotation: digest of everything that the pod was requested to be."""
 
 SELECTOR = f"{MANAGED_BY}={MANAGER},{TASK}"
 """Selects the pods of steps, whatever their task."""
+# Project, step, digest and attempt fit into 63 characters: Kubernetes cuts a longer name to make the pod's host name.
 _WORD_AT_MOST = 20
 _DIGEST_CHARACTERS = 12
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodTask:
-    """One try of one task, as Airflow names it."""
+class PodIdentity:
+    """One attempt of one task, as Airflow names it."""
 
     dag_id: str
     run_id: str
@@ -47,14 +48,14 @@ class PodTask:
     map_index: int
     try_number: int
     task_instance: str
-    """Airflow's id of the try."""
+    """Airflow's id of the attempt."""
     project: str
     step: str
     subject: str
 
     @property
     def stem(self) -> str:
-        """``flights-train-0123456789ab``: shared by all tries of the task."""
+        """``flights-train-0123456789ab``: shared by all attempts of the task."""
         names = "\0".join([self.dag_id, self.run_id, self.task_id, str(self.map_index)])
         digest = hashlib.sha256(names.encode()).hexdigest()[:_DIGEST_CHARACTERS]
         return f"{_word(self.project)}-{_word(self.step)}-{digest}"
@@ -82,25 +83,25 @@ class PodTask:
         }
 
 
-def try_of(pod: str) -> int:
-    """Number of the try in a pod's name; 0 for a name that has none."""
+def attempt_number(pod: str) -> int:
+    """Number of the attempt in a pod's name; 0 for a name that has none."""
     number = pod.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
 
 
 def age_key(pod: Any) -> tuple[str, int]:
     """
-    Orders the pods of one task by the time at which Airflow began their tries.
+    Orders the pods of one task by the time at which Airflow began their attempts.
 
-    Neither the try's number nor the pod's age would do: a run that was deleted and made again begins with try 1,
-    and a launcher that was held up makes its pod after its successor's. Airflow's ids of tries are UUIDs of version 7,
-    which sort by time.
+    Neither the attempt's number nor the pod's age would do: a run that was deleted and made again begins with attempt
+    1, and a launcher that was held up makes its pod after its successor's. Airflow's ids of attempts are UUIDs of
+    version 7, which sort by time.
     """
-    return (pod.metadata.annotations or {}).get(TASK_INSTANCE, ""), try_of(pod.metadata.name)
+    return (pod.metadata.annotations or {}).get(TASK_INSTANCE, ""), attempt_number(pod.metadata.name)
 
 
-def is_same_try(wanted: Mapping[str, str], found: Mapping[str, str] | None) -> bool:
-    """Whether a pod's annotations say that it works for the same try and was asked to be the same."""
+def is_same_attempt(wanted: Mapping[str, str], found: Mapping[str, str] | None) -> bool:
+    """Whether a pod's annotations say that it works for the same attempt and was requested to be the same."""
     there = found or {}
     return all(there.get(name) == wanted[name] for name in (TASK_INSTANCE, TRY_NUMBER, RUN_ID, SPEC))
 

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
@@ -18,22 +17,16 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import TemporaryError
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.outcome import Reference
-from plugins.operators.pod.api import POLL_SECONDS, PodApi
-from plugins.operators.pod.attempt import PodCall, pod_call
-from plugins.operators.pod.errors import NoRoomError, UnreachableError
-from plugins.operators.pod.failure import hopeless, waited_too_long
-from plugins.operators.pod.log import hand_on
-from plugins.operators.pod.progress import Progress
+from plugins.operators.pod.api import POLL_SECONDS, NoRoomError, PodApi, UnreachableError
+from plugins.operators.pod.attempt import Attempt, Progress, attempt_of
 from plugins.operators.pod.spec import CONTAINER
-from plugins.operators.pod.verdict import StoreAwayError, verdict
-from plugins.operators.pod.watching import PodState, Stage, state_of
+from plugins.operators.pod.verdict import StoreUnreachableError, never_starts, verdict, waited_too_long
+from plugins.operators.pod.watching import PodState, follow_log, state_of
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
 from plugins.operators.step_log import StepLog
 
-PATIENCE_SECONDS = 20.0
+WATCH_SECONDS = 20.0
 """How long a task watches its pod itself before it goes to sleep: most steps are done by then, and end sooner so."""
-LOG_SECONDS = 1.0
-"""How often it asks for the log meanwhile."""
 TRIGGER_POLL_SECONDS = 2.0
 """
 How often the trigger looks at the pod, and so how soon at the earliest it wakes the task. Airflow 3.3 takes a task for
@@ -94,7 +87,7 @@ class PodStepOperator(KubernetesPodOperator):
     def execute(self, context: Context) -> Reference:
         """Create the pod, watch it, sleep while it works, judge it by its receipt."""
         with judged_by_airflow():
-            return self._launch(context, Progress(since=time.time()))
+            return self._launch(context, self._attempt(context))
 
     def look_again(
         self, context: Context, event: Mapping[str, Any] | Any = None, progress: dict[str, Any] | None = None
@@ -105,11 +98,11 @@ class PodStepOperator(KubernetesPodOperator):
         :param event: what the trigger says; only whether it failed counts, the pod itself tells the rest.
         """
         with judged_by_airflow():
-            known = Progress.from_json(progress) if progress else Progress(since=time.time())
-            if not known.pod:
-                return self._launch(context, known)
+            attempt = self._attempt(context, progress)
+            if not attempt.progress.pod:
+                return self._launch(context, attempt)
             has_failed = isinstance(event, Mapping) and event.get("status") == "error"
-            return self._follow(context, self._call(context), known, patience=0.0, is_trigger_well=not has_failed)
+            return self._follow(context, attempt, watch_seconds=0.0, is_trigger_well=not has_failed)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on even if the trigger failed: the pod works on without it."""
@@ -119,139 +112,141 @@ class PodStepOperator(KubernetesPodOperator):
             next_method, next_kwargs = self.look_again.__name__, {}
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _call(self, context: Context) -> PodCall:
+    def _attempt(self, context: Context, kept: dict[str, Any] | None = None) -> Attempt:
+        """The attempt that the task is at, with the progress that was kept while it slept."""
         call = StepCall(
             step=self.step, project=self.project, partition=self.partition, source=self.source, options=self.options
         )
-        found = pod_call(call, context, dict(os.environ))
-        self.pod = found.stub()  # what on_kill deletes
+        progress = Progress.from_json(kept) if kept else Progress(since=time.time())
+        found = attempt_of(call, context, dict(os.environ), progress)
+        self.pod = found.stub()  # what the provider's on_kill deletes
         return found
 
-    def _api(self, call: PodCall) -> PodApi:
-        return PodApi(self.client, call.namespace)
+    def _pods(self, attempt: Attempt) -> PodApi:
+        return PodApi(self.client, attempt.namespace)
 
-    def _launch(self, context: Context, progress: Progress) -> Reference:
-        call = self._call(context)
-        api = self._api(call)
-        pod = call.pod()
+    def _launch(self, context: Context, attempt: Attempt) -> Reference:
+        """Make room for the attempt's pod, create it, and go on with it."""
+        pods, pod = self._pods(attempt), attempt.pod()
         try:
-            for older in api.delete_older_tries(pod):
+            for older in pods.delete_older_attempts(pod):
                 self.log.warning("Deleted pod %s, which still worked for an earlier try.", older)
-            api.launch(pod)
+            pods.launch(pod)
         except (NoRoomError, UnreachableError) as error:
-            limit = call.capacity_wait if isinstance(error, NoRoomError) else AWAY_AT_MOST
-            if time.time() - progress.since > limit.total_seconds():
-                raise waited_too_long(call.command, call.name, str(error), limit) from error
-            self._sleep(self._said(progress, f"Waiting to create the pod: {error}").looked())
-        self.log.info("Started pod %s/%s: %s", call.namespace, call.name, " ".join(call.command.arguments()))
-        progress = Progress(since=progress.since, pod=call.name)
-        return self._follow(context, call, progress, patience=PATIENCE_SECONDS)
+            limit = attempt.capacity_wait if isinstance(error, NoRoomError) else AWAY_AT_MOST
+            if time.time() - attempt.progress.since > limit.total_seconds():
+                raise waited_too_long(attempt.command, attempt.name, str(error), limit) from error
+            self._say_once(attempt, f"Waiting to create the pod: {error}")
+            self._sleep(attempt, is_watched=False)
+        words = " ".join(attempt.command.arguments())
+        self.log.info("Started pod %s/%s: %s", attempt.namespace, attempt.name, words)
+        attempt.progress = Progress(since=attempt.progress.since, pod=attempt.name)
+        return self._follow(context, attempt, watch_seconds=WATCH_SECONDS)
 
     def _follow(
-        self, context: Context, call: PodCall, progress: Progress, *, patience: float, is_trigger_well: bool = True
+        self, context: Context, attempt: Attempt, *, watch_seconds: float, is_trigger_well: bool = True
     ) -> Reference:
         """Watch the pod until it ends, or until it is time to sleep."""
-        api, output, until = self._api(call), StepLog(self.log), time.monotonic() + patience
+        pods, output, until = self._pods(attempt), StepLog(self.log), time.monotonic() + watch_seconds
         try:
-            call.open_documents()  # while the pod starts
+            _ = attempt.documents  # opened while the pod starts
             while True:
-                state = state_of(api.read(call.name))
-                self._check_killed(call)
-                progress = self._logged(api, call, progress, state, output)
+                state = state_of(pods.read(attempt.name))
+                # Between the two: a pod that on_kill deleted is no pod that is gone.
+                self._check_killed(attempt)
+                follow_log(pods, attempt, state, output, now=time.time())
                 if state.has_ended:
                     break
-                progress = self._waited(api, call, progress, state)
+                self._check_wait(pods, attempt, state)
                 if time.monotonic() >= until or state.is_without_room:
-                    self._sleep(progress.looked(), call.namespace if is_trigger_well else None)
+                    self._sleep(attempt, is_watched=is_trigger_well)
                 time.sleep(POLL_SECONDS)
         except UnreachableError as error:
-            self._sleep_while_away(call, progress, error)
+            self._sleep_while_away(attempt, error)
         except Exception:  # the task ends before its pod does
-            api.delete(call.stub())
+            pods.delete(attempt.stub())
             raise
-        return self._judge(context, call, progress, state)
+        return self._conclude(context, attempt, state)
 
-    def _logged(self, api: PodApi, call: PodCall, progress: Progress, state: PodState, output: StepLog) -> Progress:
-        """Hand on what the step wrote, if it is time to."""
-        if state.stage is Stage.WAITING:
-            return progress
-        asked, now = progress.cursor.asked_at or 0.0, time.time()
-        if not state.has_ended and now - asked < LOG_SECONDS:
-            return progress
-        cursor = hand_on(api, call.name, progress.cursor, output, now=now, is_final=state.has_ended)
-        looks = progress.looks if progress.has_started else 0
-        return replace(progress, cursor=cursor, has_started=True, looks=looks, away_since=None)
+    def _check_wait(self, pods: PodApi, attempt: Attempt, state: PodState) -> None:
+        """Look what the pod waits for, if it does."""
+        if not state.is_waiting:
+            return
+        limit = attempt.capacity_wait
+        if state.is_unrecoverable:
+            raise never_starts(attempt.command, attempt.name, state, pods.warnings(attempt.name))
+        if time.time() - attempt.progress.since > limit.total_seconds():
+            raise waited_too_long(attempt.command, attempt.name, state.what, limit)
+        if state.is_without_room:
+            self._say_once(attempt, f"Waiting for room: {state.what}")
 
-    def _waited(self, api: PodApi, call: PodCall, progress: Progress, state: PodState) -> Progress:
-        """Look what the pod waits for; nothing if it works."""
-        if state.stage is not Stage.WAITING:
-            return progress
-        limit = call.capacity_wait
-        if state.is_hopeless:
-            raise hopeless(call.command, call.name, state, api.warnings(call.name))
-        if time.time() - progress.since > limit.total_seconds():
-            raise waited_too_long(call.command, call.name, state.what, limit)
-        return self._said(progress, f"Waiting for room: {state.what}") if state.is_without_room else progress
-
-    def _judge(self, context: Context, call: PodCall, progress: Progress, state: PodState) -> Reference:
-        self.log.info("Pod %s ended: %s", call.name, state.what)
+    def _conclude(self, context: Context, attempt: Attempt, state: PodState) -> Reference:
+        """The verdict on a pod that ended; a pod that failed stays for people, until the reaper comes."""
+        self.log.info("Pod %s ended: %s", attempt.name, state.what)
         try:
-            reference = verdict(call, state)
-        except StoreAwayError as error:
-            self._sleep_while_away(call, progress, error)
+            reference = verdict(attempt, state)
+        except StoreUnreachableError as error:
+            self._sleep_while_away(attempt, error)
         except AirflowSkipException:
-            self._tidy(call)
+            self._delete(attempt)
             raise
-        self._tidy(call)
-        tell_assets(self.outlets, context, call.command.partition, reference)
+        self._delete(attempt)
+        tell_assets(self.outlets, context, attempt.command.partition, reference)
         return reference
 
-    def _tidy(self, call: PodCall) -> None:
-        """Delete a pod that did what it should; one that failed stays for people, until the reaper comes."""
+    def _delete(self, attempt: Attempt) -> None:
+        """Delete a pod that did what it should."""
         with suppress(UnreachableError):  # the reaper deletes it then
-            self._api(call).delete(call.stub())
+            self._pods(attempt).delete(attempt.stub())
 
-    def _check_killed(self, call: PodCall) -> None:
+    def _check_killed(self, attempt: Attempt) -> None:
         if self._killed:
-            ObjectStoreHook().call_off(call.command)  # the pod's node may be out of reach
+            ObjectStoreHook().call_off(attempt.command)  # the pod's node may be out of reach
             raise TemporaryError("The task was told to end, and its pod was deleted.")
 
-    def _said(self, progress: Progress, reason: str) -> Progress:
+    def _say_once(self, attempt: Attempt, reason: str) -> None:
         """Say why the task waits, once for each reason."""
-        if reason != progress.told:
+        if reason != attempt.progress.reported:
             self.log.info("%s", reason)
-        return replace(progress, told=reason)
+        attempt.progress.reported = reason
 
-    def _sleep_while_away(self, call: PodCall, progress: Progress, error: TemporaryError) -> NoReturn:
+    def _sleep_while_away(self, attempt: Attempt, error: TemporaryError) -> NoReturn:
         """Sleep because something does not answer; give up after a while."""
-        self._check_killed(call)
-        since = progress.away_since or time.time()
+        self._check_killed(attempt)
+        since = attempt.progress.away_since = attempt.progress.away_since or time.time()
         if time.time() - since > AWAY_AT_MOST.total_seconds():
             raise error
-        self._sleep(self._said(replace(progress, away_since=since), str(error)).looked())
+        self._say_once(attempt, str(error))
+        self._sleep(attempt, is_watched=False)
 
-    def _sleep(self, progress: Progress, namespace: str | None = None) -> NoReturn:
+    def _sleep(self, attempt: Attempt, *, is_watched: bool) -> NoReturn:
         """
         Let the triggerer wake this task later.
 
-        :param namespace: of the pod, whose end is to wake it as well.
+        :param is_watched: whether the pod's end is to wake it as well.
         """
+        progress = attempt.progress
+        progress.looks += 1
         seconds = progress.sleep_seconds()
         trigger: KubernetesPodTrigger | TimeDeltaTrigger = TimeDeltaTrigger(timedelta(seconds=seconds))
-        if namespace is not None:
-            trigger = KubernetesPodTrigger(
-                pod_name=progress.pod,
-                pod_namespace=namespace,
-                trigger_start_time=datetime.now(UTC),
-                base_container_name=CONTAINER,
-                kubernetes_conn_id=self.kubernetes_conn_id,
-                poll_interval=TRIGGER_POLL_SECONDS,
-                startup_check_interval=TRIGGER_POLL_SECONDS,
-                startup_timeout=NEVER,
-                schedule_timeout=NEVER,
-                get_logs=False,
-                log_events_on_startup=False,
-                # The trigger wakes the task at this time: to read the log, not to fail.
-                trigger_kwargs={"_execution_deadline": int(time.time() + seconds)},
-            )
+        if is_watched:
+            trigger = self._pod_trigger(attempt, seconds)
         self.defer(trigger=trigger, method_name=self.look_again.__name__, kwargs={"progress": progress.to_json()})
+
+    def _pod_trigger(self, attempt: Attempt, seconds: float) -> KubernetesPodTrigger:
+        """The provider's own trigger: the triggerer loads none from a DAG bundle."""
+        return KubernetesPodTrigger(
+            pod_name=attempt.progress.pod,
+            pod_namespace=attempt.namespace,
+            trigger_start_time=datetime.now(UTC),
+            base_container_name=CONTAINER,
+            kubernetes_conn_id=self.kubernetes_conn_id,
+            poll_interval=TRIGGER_POLL_SECONDS,
+            startup_check_interval=TRIGGER_POLL_SECONDS,
+            startup_timeout=NEVER,
+            schedule_timeout=NEVER,
+            get_logs=False,
+            log_events_on_startup=False,
+            # The trigger wakes the task at this time: to read the log, not to fail.
+            trigger_kwargs={"_execution_deadline": int(time.time() + seconds)},
+        )

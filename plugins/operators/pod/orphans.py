@@ -1,4 +1,10 @@
-"""Pods of steps that no task waits for: which they are, and how they end."""
+"""
+Pods of steps that no task waits for: which they are, how they end, and who looks for them.
+
+A lost worker, a lost triggerer or a deleted run leaves one behind. A task of the maintenance DAG looks for them every
+ten minutes, and Airflow's API server after somebody ended a task by hand. A worker, which has no database, asks Airflow
+which tasks live; the API server reads it there.
+"""
 
 import logging
 import os
@@ -9,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+from airflow.sdk import BaseOperator, Context
 
 from include.contract import settings
 from include.contract.command import StepCommand
 from include.contract.step_names import StepName
-from include.errors import TemporaryError
+from include.errors import TemporaryError, foreign
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.pod import names as pod_names
 from plugins.operators.pod.api import PodApi
@@ -25,6 +32,8 @@ LIVE = frozenset({"deferred", "queued", "restarting", "running", "scheduled"})
 KEPT = timedelta(hours=1)
 """How long a pod that has ended stays for people to look at."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class TaskNow:
@@ -33,7 +42,7 @@ class TaskNow:
     state: str | None
     """Airflow's word; None for one that was cleared or never began."""
     task_instance: str | None = None
-    """Airflow's id of its try; None where Airflow does not tell."""
+    """Airflow's id of its attempt; None where Airflow does not say."""
 
 
 TasksNow = Callable[[str, Iterable[str]], Mapping[str, Mapping[str, TaskNow]]]
@@ -47,6 +56,37 @@ class Doomed:
     pod: Any
     why: str
     is_at_work: bool
+
+
+class PodReaperOperator(BaseOperator):
+    """
+    Deletes each pod of a step that has no live task, and calls off the step in it.
+
+    A pod is known by the platform's labels and its task by the annotations; nothing else in the namespace is touched.
+    A pod that works stays as long as its task lives and no later attempt of it has a pod. A pod that has ended stays
+    for an hour, and as long as its task has not read it.
+
+    :param kubernetes_conn_id: Airflow's connection to the cluster.
+    """
+
+    def __init__(self, *, kubernetes_conn_id: str = KubernetesHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kubernetes_conn_id = kubernetes_conn_id
+
+    def execute(self, context: Context) -> dict[str, list[str]]:  # noqa: ARG002 (as Airflow calls it)
+        """Look at all pods of steps once."""
+        return {"deleted": end_orphans(_known_to_airflow, self.kubernetes_conn_id, self.log)}
+
+
+def sweep() -> list[str]:
+    """
+    End the pods that no task waits for any more: called in Airflow's API server.
+
+    :return: their names.
+    :raises TemporaryError: if the cluster or the database does not answer now.
+    :raises ConfigurationError: if the cluster refuses.
+    """
+    return end_orphans(_in_database, KubernetesHook.default_conn_name, log)
 
 
 def end_orphans(tasks_now: TasksNow, kubernetes_conn_id: str, log: logging.Logger | Any) -> list[str]:
@@ -84,20 +124,20 @@ def doomed_of(pods: Iterable[Any], tasks_now: TasksNow, *, now: datetime) -> lis
         stem = pod.metadata.labels[pod_names.TASK]
         if stem not in newest or pod_names.age_key(pod) > pod_names.age_key(newest[stem]):
             newest[stem] = pod
-        told = pod.metadata.annotations or {}
-        if pod_names.DAG_ID in told:
-            runs[told[pod_names.DAG_ID]].add(told.get(pod_names.RUN_ID, ""))
+        said = pod.metadata.annotations or {}
+        if pod_names.DAG_ID in said:
+            runs[said[pod_names.DAG_ID]].add(said.get(pod_names.RUN_ID, ""))
     found = {dag: tasks_now(dag, sorted(names)) for dag, names in runs.items()}
-    judged = [_judged(pod, newest[pod.metadata.labels[pod_names.TASK]], found, now) for pod in known]
-    return [one for one in judged if one is not None]
+    looked_at = [_doomed(pod, newest[pod.metadata.labels[pod_names.TASK]], found, now) for pod in known]
+    return [one for one in looked_at if one is not None]
 
 
-def _judged(
+def _doomed(
     pod: Any, newest: Any, found: Mapping[str, Mapping[str, Mapping[str, TaskNow]]], now: datetime
 ) -> Doomed | None:
-    told = pod.metadata.annotations or {}
-    name, index = told.get(pod_names.TASK_ID, ""), told.get(pod_names.MAP_INDEX, "-1")
-    tasks = found.get(told.get(pod_names.DAG_ID, ""), {}).get(told.get(pod_names.RUN_ID, ""), {})
+    said = pod.metadata.annotations or {}
+    name, index = said.get(pod_names.TASK_ID, ""), said.get(pod_names.MAP_INDEX, "-1")
+    tasks = found.get(said.get(pod_names.DAG_ID, ""), {}).get(said.get(pod_names.RUN_ID, ""), {})
     why = _why(pod, newest, tasks.get(name if index == "-1" else f"{name}_{index}"))
     if why is None:
         return None
@@ -117,7 +157,7 @@ def _why(pod: Any, newest: Any, task: TaskNow | None) -> str | None:
         return "its task was cleared"
     if task.state not in LIVE:
         return f"its task is {task.state}"
-    # The ids of a task's tries sort by time. A later one than the pod's was made when the task was cleared.
+    # The ids of a task's attempts sort by time. A later one than the pod's was made when the task was cleared.
     is_older = (pod.metadata.annotations or {}).get(pod_names.TASK_INSTANCE, "") < (task.task_instance or "")
     return "its task was cleared, and is at its next try" if is_older else None
 
@@ -144,16 +184,44 @@ def _call_off(pod: Any, log: logging.Logger | Any) -> None:
 
 
 def _command_of(pod: Any) -> StepCommand | None:
-    """What the step in a pod was asked for, as far as its right to publish goes; None if the pod does not say it."""
-    labels, told = pod.metadata.labels, pod.metadata.annotations or {}
-    partition, _, source = told.get(pod_names.SUBJECT, "").partition("/")
-    if not partition or pod_names.RUN_ID not in told:
+    """The command of the step in a pod, as far as its right to publish goes; None if the pod does not say it."""
+    labels, said = pod.metadata.labels, pod.metadata.annotations or {}
+    partition, _, source = said.get(pod_names.SUBJECT, "").partition("/")
+    if not partition or pod_names.RUN_ID not in said:
         return None
     return StepCommand(
         step=StepName(labels[pod_names.STEP]),
         project=labels[pod_names.PROJECT],
         partition=partition,
-        run=told[pod_names.RUN_ID],
-        attempt=pod_names.try_of(pod.metadata.name),
+        run=said[pod_names.RUN_ID],
+        attempt=pod_names.attempt_number(pod.metadata.name),
         options=(("source", source),) if source else (),
     )
+
+
+def _known_to_airflow(dag: str, runs: Iterable[str]) -> Mapping[str, Mapping[str, TaskNow]]:
+    # Here and not above, as below: the API server has no use for what runs tasks, and a worker none for the database.
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    found = RuntimeTaskInstance.get_task_states(dag_id=dag, run_ids=list(runs))
+    return {run: {task: TaskNow(state) for task, state in tasks.items()} for run, tasks in found.items()}
+
+
+def _in_database(dag: str, runs: Iterable[str]) -> Mapping[str, Mapping[str, TaskNow]]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.exc import DBAPIError
+
+    asked = select(
+        TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.id
+    ).where(TaskInstance.dag_id == dag, TaskInstance.run_id.in_(list(runs)))
+    found: dict[str, dict[str, TaskNow]] = {}
+    try:
+        with create_session() as session:
+            for run, task, index, state, key in session.execute(asked):
+                name = task if index < 0 else f"{task}_{index}"
+                found.setdefault(run, {})[name] = TaskNow(None if state is None else str(state), str(key))
+    except DBAPIError as error:
+        raise TemporaryError(f"Airflow's database does not answer now: {foreign(error)}") from error
+    return found

@@ -1,12 +1,15 @@
 """
-A step's command and resources -> its pod.
+An attempt's command, resources and settings -> its pod.
 
 The image keeps its entry point and gets arguments. The pod passes the Pod Security Standard ``restricted``, has no
 service token unless the step deploys, one container and no other, and a deadline of its own.
+
+Its environment is an allow-list of settings, and secrets by reference only: a secret's value is never in Airflow's
+hands, for the pod names the Kubernetes Secret and the key, and the kubelet reads it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from kubernetes.client import ApiClient
@@ -15,9 +18,13 @@ from kubernetes.client import models as k8s
 from include.contract import settings
 from include.contract.digest import digest_of
 from include.contract.step_names import StepName
+from include.errors import ConfigurationError, listed, near
+from include.spec.project import ProjectSpec
 from include.spec.resources import ResourceSpec
+from include.spec.sources import SourceFormat
 from include.stores.kubernetes import security
-from plugins.operators.pod.names import SPEC, PodTask
+from plugins.hooks.environment import FIXED, THREAD_VARIABLES
+from plugins.operators.pod.names import SPEC, PodIdentity
 
 CONTAINER = "step"
 ACCOUNT = "ml-step"
@@ -29,9 +36,30 @@ GRACE_SECONDS = 5
 DEADLINE_SLACK_SECONDS = 30
 """The step ends itself at its time limit and can say so; the kubelet ends what did not."""
 
+HANDED_ON = (
+    settings.TABLES_URI, settings.OBJECTS_URI, settings.TRACKING_URI, settings.SERVING_URI, settings.STATSD,
+    settings.ARTIFACT_REGISTRY, "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED",
+    "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY",
+)  # fmt: skip
+"""Settings that a worker hands on; none of them holds a secret."""
+NEEDED = (settings.TABLES_URI, settings.OBJECTS_URI)
+"""Settings without which no step can work."""
+ERROR_PATH = "/dev/termination-log"
+"""Where the kubelet reads a container's termination message."""
+
+CONNECTIONS = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "mlflow": ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    "registry": ("ML_ARTIFACT_REGISTRY_USERNAME", "ML_ARTIFACT_REGISTRY_PASSWORD"),
+}
+"""Keys of the Secret of each connection of the platform: ``ml-connection-s3`` and so on."""
+CONNECTIONS_BY_DEFAULT = "s3,mlflow"
+WITH_MLFLOW = frozenset({StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE, StepName.DEPLOY, StepName.SCORE})
+WITH_REGISTRY = frozenset({StepName.PACKAGE, StepName.DEPLOY})
+
 
 def step_pod(
-    task: PodTask,
+    identity: PodIdentity,
     arguments: Sequence[str],
     environment: Sequence[k8s.V1EnvVar],
     *,
@@ -40,25 +68,29 @@ def step_pod(
     resources: ResourceSpec,
 ) -> k8s.V1Pod:
     """
-    The pod of one try of a step.
+    The pod of one attempt of a step.
 
-    :param resources: of this try; its memory is what the try gets, whatever the spec says.
+    :param resources: of this attempt; its memory is what the attempt gets, whatever the spec says.
     """
     limit = resources.timeout or timedelta(hours=1)
     variables = [*environment, k8s.V1EnvVar(name=settings.DEADLINE_SECONDS, value=str(int(limit.total_seconds())))]
     container = k8s.V1Container(
         name=CONTAINER,
         image=image,
-        image_pull_policy="IfNotPresent",
+        image_pull_policy="IfNotPresent",  # named by digest: what is on the node is what was meant
         args=list(arguments),
         env=variables,
         resources=_requirements(resources),
         security_context=security.CONTAINER | {"runAsNonRoot": True},
         volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 (the pod's own)
+        # FallbackToLogsOnError would give the end of the log as the reason of a step that wrote none.
         termination_message_policy="File",
     )
-    meta = k8s.V1ObjectMeta(name=task.pod, namespace=namespace, labels=task.labels(), annotations=task.annotations())
-    spec = _spec(container, resources, is_deploy=task.step == StepName.DEPLOY.value)
+    meta = k8s.V1ObjectMeta(
+        name=identity.pod, namespace=namespace, labels=identity.labels(), annotations=identity.annotations()
+    )
+    spec = _spec(container, resources, is_deploy=identity.step == StepName.DEPLOY.value)
+    # Counted from the moment at which the kubelet takes the pod: pulling the image is part of it.
     spec.active_deadline_seconds = int(limit.total_seconds()) + DEADLINE_SLACK_SECONDS
     pod = k8s.V1Pod(api_version="v1", kind="Pod", metadata=meta, spec=spec)
     meta.annotations[SPEC] = spec_digest(pod)
@@ -66,9 +98,35 @@ def step_pod(
 
 
 def spec_digest(pod: k8s.V1Pod) -> str:
-    """Digest of what a pod is asked to be."""
+    """Digest of what a pod is requested to be; the API server adds to a spec, so specs cannot be compared."""
     asked = ApiClient().sanitize_for_serialization(pod.spec)
     return digest_of(json.dumps(asked, sort_keys=True).encode())
+
+
+def pod_environment(
+    spec: ProjectSpec, step: StepName, source: str | None, *, threads: int, given: Mapping[str, str]
+) -> list[k8s.V1EnvVar]:
+    """
+    The whole environment of one step's container, in order of names.
+
+    :param source: for ``ingest``: the source.
+    :param threads: cap for the step's native threads.
+    :param given: the worker's environment.
+    :raises ConfigurationError: if it lacks what every step needs, names an unknown connection, or holds a setting by
+        its former name.
+    """
+    settings.refuse_renamed(given)
+    missing = [name for name in NEEDED if not given.get(name)]
+    if missing:
+        message = f"Environment variable {listed(missing)} of Airflow's worker is not set; each step's pod needs it."
+        raise ConfigurationError(message)
+    plain = {name: given[name] for name in HANDED_ON if given.get(name)}
+    if step is StepName.DEPLOY and given.get(settings.SERVING_IMAGE):
+        plain[settings.SERVING_IMAGE] = given[settings.SERVING_IMAGE]
+    plain |= dict.fromkeys(THREAD_VARIABLES, str(threads)) | FIXED | {settings.ERROR_PATH: ERROR_PATH}
+    found = [k8s.V1EnvVar(name=name, value=value) for name, value in plain.items()]
+    found += [_secret(*names) for names in _secrets(spec, step, source, given)]
+    return sorted(found, key=lambda variable: variable.name)
 
 
 def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: bool) -> k8s.V1PodSpec:
@@ -80,12 +138,12 @@ def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: boo
     ]
     room = k8s.V1EmptyDirVolumeSource(size_limit=resources.ephemeral_storage or STORAGE)
     return k8s.V1PodSpec(
-        restart_policy="Never",
+        restart_policy="Never",  # a retry is Airflow's, with a pod and a receipt of its own
         containers=[container],
         volumes=[k8s.V1Volume(name="tmp", empty_dir=room)],
         service_account_name=ACCOUNT_OF_DEPLOY if is_deploy else ACCOUNT,
         automount_service_account_token=is_deploy,
-        enable_service_links=False,
+        enable_service_links=False,  # else a handful of variables for each Service of the namespace
         termination_grace_period_seconds=GRACE_SECONDS,
         node_selector=dict(resources.node_selector) if resources.node_selector else None,
         tolerations=tolerations or None,
@@ -100,3 +158,36 @@ def _requirements(resources: ResourceSpec) -> k8s.V1ResourceRequirements:
     if resources.gpu:
         fixed[resources.gpu_resource or GPU_RESOURCE] = str(resources.gpu)
     return k8s.V1ResourceRequirements(requests={"cpu": f"{resources.cpu or 1:g}", **fixed}, limits=fixed)
+
+
+def _secrets(
+    spec: ProjectSpec, step: StepName, source: str | None, given: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """(connection, key) of each secret that the step may read."""
+    there = _connections(given)
+    for connection, keys in CONNECTIONS.items():
+        if connection in there and _is_for(connection, step):
+            yield from ((connection, key) for key in keys)
+    read = spec.sources.get(source or "") if step is StepName.INGEST else None
+    if read is not None and read.format is SourceFormat.SQL:
+        yield read.location, f"ML_CONNECTION_{read.location.upper()}"
+
+
+def _connections(given: Mapping[str, str]) -> set[str]:
+    """Connections of this installation; a pod that names a Secret which is not there never starts."""
+    words = (given.get(settings.POD_CONNECTIONS) or CONNECTIONS_BY_DEFAULT).split(",")
+    names = {word.strip() for word in words if word.strip()}
+    for name in sorted(names - CONNECTIONS.keys()):
+        message = f"Environment variable {settings.POD_CONNECTIONS} names '{name}', which is no connection; known: "
+        raise ConfigurationError(f"{message}{listed(CONNECTIONS)}.{near(name, CONNECTIONS)}")
+    return names
+
+
+def _is_for(connection: str, step: StepName) -> bool:
+    return {"s3": True, "mlflow": step in WITH_MLFLOW, "registry": step in WITH_REGISTRY}[connection]
+
+
+def _secret(connection: str, key: str) -> k8s.V1EnvVar:
+    name = f"ml-connection-{connection.lower().replace('_', '-')}"
+    source = k8s.V1EnvVarSource(secret_key_ref=k8s.V1SecretKeySelector(name=name, key=key, optional=False))
+    return k8s.V1EnvVar(name=key, value_from=source)

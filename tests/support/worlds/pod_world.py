@@ -16,7 +16,7 @@ from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
 from include.spec.resources import ResourceSpec
 from include.stores.objects.memory import MemoryObjects
-from plugins.operators.pod.names import PodTask
+from plugins.operators.pod.names import PodIdentity
 from plugins.operators.pod.spec import step_pod
 
 NAMESPACE = "steps"
@@ -31,12 +31,12 @@ SETTINGS = {
 COMMAND = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-09", run="manual__1")
 
 
-def pod_task(**more: Any) -> PodTask:
+def pod_task(**more: Any) -> PodIdentity:
     given: dict[str, Any] = {
         "dag_id": "flights_training", "run_id": "manual__1", "task_id": "train", "map_index": -1, "try_number": 1,
         "task_instance": "id-1", "project": "flights", "step": "train", "subject": "2013-09",
     }  # fmt: skip
-    return PodTask(**given | more)
+    return PodIdentity(**given | more)
 
 
 def made(there: k8s.V1PodStatus, **task: Any) -> k8s.V1Pod:

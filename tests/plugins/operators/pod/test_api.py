@@ -1,12 +1,23 @@
 import pytest
 from kubernetes.client import models as k8s
-from urllib3.exceptions import ProtocolError
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
+from include.errors import PermanentError, PlatformError, TemporaryError
 from include.spec.resources import ResourceSpec
-from plugins.operators.pod.api import PodApi
-from plugins.operators.pod.errors import NoRoomError, PodRefusedError, UnreachableError
+from plugins.operators.pod.api import (
+    AlreadyThereError,
+    NoRoomError,
+    PodApi,
+    PodRefusedError,
+    UnreachableError,
+    message_of,
+    translated,
+)
 from plugins.operators.pod.spec import step_pod
 from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, ended, pod_task, refused, running
+
+QUOTA = 'pods "a" is forbidden: exceeded quota: ml-quota, requested: pods=1, used: pods=40, limited: pods=40'
 
 
 @pytest.fixture
@@ -85,18 +96,18 @@ def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: Fak
     cluster.put(pod(try_number=2), running())
     cluster.put(pod(try_number=2, map_index=7), running())
     mine = cluster.put(pod(try_number=3), running())
-    assert api.delete_older_tries(mine) == [pod(try_number=2).metadata.name]
+    assert api.delete_older_attempts(mine) == [pod(try_number=2).metadata.name]
     assert len(cluster.pods) == 3
 
 
 def test_a_launcher_that_comes_late_does_not_end_its_successors_pod(api: PodApi, cluster: FakeCluster) -> None:
     cluster.put(pod(try_number=2, task_instance="id-2"), running())
-    assert api.delete_older_tries(pod(try_number=1, task_instance="id-1")) == []
+    assert api.delete_older_attempts(pod(try_number=1, task_instance="id-1")) == []
 
 
 def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_try(api: PodApi, cluster: FakeCluster) -> None:
     left = cluster.put(pod(try_number=3, task_instance="id-1"), running())
-    assert api.delete_older_tries(pod(try_number=1, task_instance="id-2")) == [left.metadata.name]
+    assert api.delete_older_attempts(pod(try_number=1, task_instance="id-2")) == [left.metadata.name]
 
 
 def test_the_log_of_a_pod_that_has_none_is_empty(api: PodApi, cluster: FakeCluster) -> None:
@@ -122,3 +133,37 @@ def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakeCluster, monke
     cluster.client.delete_namespaced_pod.side_effect = None
     with pytest.raises(UnreachableError, match="was deleted, and is still there"):
         api.launch(pod())
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "told"),
+    [
+        (refused(409, "AlreadyExists", 'pods "a" already exists'), AlreadyThereError, "already exists"),
+        (refused(403, "Forbidden", QUOTA), NoRoomError, "^pods.*exceeded quota: ml-quota"),
+        (refused(403, "Forbidden", "violates PodSecurity"), PodRefusedError, r"refused \(403\): violates PodSecurity"),
+        (refused(422, "Invalid", "Pod is invalid: spec"), PodRefusedError, r"refused \(422\): Pod is invalid"),
+        (refused(404, "NotFound", 'namespaces "n" not found'), PodRefusedError, "namespaces"),
+        (refused(409, "Conflict", "try again"), UnreachableError, "not possible now: try again"),
+        (refused(503, "ServiceUnavailable", "etcd"), UnreachableError, "etcd"),
+        (refused(401, "Unauthorized", "Unauthorized"), UnreachableError, "Unauthorized"),
+        (ApiException(status=0, reason="Handshake"), UnreachableError, "Handshake"),
+        (MaxRetryError(None, "/", ConnectionRefusedError("refused")), UnreachableError, "refused"),  # type: ignore[arg-type]
+        (ProtocolError("broken"), UnreachableError, "broken"),
+        (TimeoutError("timed out"), UnreachableError, "timed out"),
+    ],
+)
+def test_each_answer_says_what_to_do_next(error: Exception, expected: type[PlatformError], told: str) -> None:
+    with pytest.raises(expected, match=told), translated("Creating pod n/a"):
+        raise error
+
+
+def test_waiting_helps_with_some_and_never_with_a_refusal() -> None:
+    assert issubclass(PodRefusedError, PermanentError)
+    assert issubclass(NoRoomError, TemporaryError)
+    assert issubclass(UnreachableError, TemporaryError)
+
+
+def test_an_answer_that_is_no_json_is_told_as_it_is() -> None:
+    error = ApiException(status=502, reason="Bad Gateway")
+    error.body = "<html>proxy</html>"
+    assert message_of(error) == "<html>proxy</html>"

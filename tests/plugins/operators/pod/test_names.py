@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from plugins.operators.pod.names import SELECTOR, SPEC, TASK, is_same_try, try_of
+from plugins.operators.pod.names import SELECTOR, SPEC, TASK, attempt_number, is_same_attempt
 from tests.support.worlds.pod_world import pod_task
 
 
@@ -45,12 +45,12 @@ def test_labels_select_and_annotations_are_exact() -> None:
 
 @pytest.mark.parametrize(("name", "number"), [("flights-train-0-3", 3), ("flights-train-0-12", 12), ("shell", 0)])
 def test_a_name_tells_its_try(name: str, number: int) -> None:
-    assert try_of(name) == number
+    assert attempt_number(name) == number
 
 
 def test_only_a_pod_of_the_same_try_that_was_asked_to_be_the_same_is_the_same() -> None:
     wanted = pod_task().annotations() | {SPEC: "sha256:1"}
-    assert is_same_try(wanted, dict(wanted))
-    assert not is_same_try(wanted, None)
-    assert not is_same_try(wanted, wanted | {SPEC: "sha256:2"})
-    assert not is_same_try(wanted, pod_task(task_instance="id-2").annotations() | {SPEC: "sha256:1"})
+    assert is_same_attempt(wanted, dict(wanted))
+    assert not is_same_attempt(wanted, None)
+    assert not is_same_attempt(wanted, wanted | {SPEC: "sha256:2"})
+    assert not is_same_attempt(wanted, pod_task(task_instance="id-2").annotations() | {SPEC: "sha256:1"})

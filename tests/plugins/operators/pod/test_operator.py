@@ -17,8 +17,8 @@ from include.errors import TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.pod import operator as pod_operator
+from plugins.operators.pod.attempt import Progress
 from plugins.operators.pod.operator import PodStepOperator
-from plugins.operators.pod.progress import Progress
 from tests.support.worlds.pod_world import (
     COMMAND,
     NAMESPACE,
@@ -377,7 +377,7 @@ def test_a_task_that_fails_while_its_pod_works_deletes_it(
         raise ValueError("a bug")
 
     cluster.next_status = [running()]
-    monkeypatch.setattr(pod_operator, "hand_on", lambda *_, **__: fail())
+    monkeypatch.setattr(pod_operator, "follow_log", lambda *_, **__: fail())
     with pytest.raises(ValueError, match="a bug"):
         task().execute(context())
     assert cluster.pods == {}

@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from kubernetes.client import models as k8s
 
-from plugins.operators.pod.watching import GONE, PodState, Stage, state_of
+from plugins.operators.pod.attempt import LogPosition
+from plugins.operators.pod.watching import GONE, MARGIN_SECONDS, PodState, Stage, forward_log, state_of
 from tests.support.worlds.pod_world import ended, running, status, unschedulable, waiting
 
 
@@ -19,7 +20,7 @@ def test_a_pod_that_works() -> None:
 def test_a_pod_that_just_came_to_be_waits() -> None:
     state = read(status())
     assert state.stage is Stage.WAITING
-    assert not state.is_hopeless
+    assert not state.is_unrecoverable
     assert not state.is_without_room
 
 
@@ -30,7 +31,7 @@ def test_a_pod_without_a_node_waits_for_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "is_hopeless"),
+    ("reason", "message", "is_unrecoverable"),
     [
         ("ErrImagePull", 'failed to resolve reference "r/i@sha256:0": not found', True),
         ("ImagePullBackOff", 'Back-off pulling image "r/i": not found', True),
@@ -43,15 +44,19 @@ def test_a_pod_without_a_node_waits_for_room() -> None:
         ("ContainerCreating", "", False),
     ],
 )
-def test_what_will_never_come_is_told_from_what_may(reason: str, message: str, *, is_hopeless: bool) -> None:
+def test_what_will_never_come_is_told_from_what_may(reason: str, message: str, *, is_unrecoverable: bool) -> None:
     state = read(waiting(reason, message))
-    assert (state.stage, state.is_hopeless, state.reason) == (Stage.WAITING, is_hopeless, reason)
+    assert (state.stage, state.is_unrecoverable, state.reason) == (Stage.WAITING, is_unrecoverable, reason)
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (65, 65), (137, -9), (143, -15)])
 def test_an_exit_code_is_that_of_a_process(code: int, expected: int) -> None:
     state = read(ended(code, said="The store does not answer.\nmore"))
-    assert (state.has_ended, state.exit_code, state.said) == (True, expected, "The store does not answer.")
+    assert (state.has_ended, state.exit_code, state.termination_message) == (
+        True,
+        expected,
+        "The store does not answer.",
+    )
 
 
 def test_the_pods_own_reason_says_more_than_the_containers() -> None:
@@ -67,7 +72,7 @@ def test_a_pod_that_was_ended_before_it_began_has_no_exit_code() -> None:
 
 def test_a_program_that_could_not_start_said_nothing() -> None:
     state = read(ended(128, "StartError", said="exec: python: not found"))
-    assert (state.exit_code, state.said, state.message) == (None, "", "exec: python: not found")
+    assert (state.exit_code, state.termination_message, state.message) == (None, "", "exec: python: not found")
 
 
 def test_no_pod_has_ended() -> None:
@@ -78,3 +83,106 @@ def test_a_pod_that_should_be_gone_long_since_lies_on_a_lost_node() -> None:
     now = datetime.now(UTC)
     assert read(running(), now).stage is Stage.WORKING
     assert read(running(), now - timedelta(minutes=5)) is GONE
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_flushed = False
+
+    def take(self, data: bytes) -> None:
+        self.data += data
+
+    def flush(self) -> None:
+        self.is_flushed = True
+
+
+class Written:
+    """A log to which a step writes, asked for in pieces of time."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[float, bytes]] = []
+        self.asked: list[int | None] = []
+        self.now = 100.0
+
+    def write(self, at: float, text: bytes) -> None:
+        stamp = f"2026-01-01T00:{int(at) // 60:02d}:{at % 60:012.9f}Z ".encode()
+        self.lines.append((at, stamp + text))
+
+    def log(self, name: str, since_seconds: int | None) -> bytes:
+        assert name == "pod"
+        self.asked.append(since_seconds)
+        return b"".join(line for at, line in self.lines if since_seconds is None or at >= self.now - since_seconds)
+
+
+@pytest.fixture
+def log() -> Written:
+    return Written()
+
+
+def handed_on(log: Written, position: LogPosition, *, is_final: bool = False) -> tuple[LogPosition, bytes]:
+    lines = Lines()
+    position = forward_log(log, "pod", position, lines, now=log.now, is_final=is_final)
+    assert lines.is_flushed == is_final
+    return position, lines.data
+
+
+def test_each_line_comes_once_however_often_is_asked(log: Written) -> None:
+    position, got = LogPosition(), b""
+    for number in range(50):
+        log.write(100.0 + number / 7, f"line {number}\n".encode())
+        if number % 3 == 0:
+            log.now = 100.0 + number / 7
+            position, data = handed_on(log, position)
+            got += data
+    position, data = handed_on(log, position, is_final=True)
+    assert got + data == b"".join(f"line {number}\n".encode() for number in range(50))
+    assert handed_on(log, position, is_final=True)[1] == b""
+
+
+def test_equal_texts_of_different_moments_are_different_lines(log: Written) -> None:
+    log.write(100.0, b"again\n")
+    position, _ = handed_on(log, LogPosition())
+    log.write(100.1, b"again\n")
+    assert handed_on(log, position)[1] == b"again\n"
+
+
+def test_lines_of_two_streams_may_be_out_of_order(log: Written) -> None:
+    log.write(100.2, b"out\n")
+    position, _ = handed_on(log, LogPosition())
+    log.write(100.1, b"err\n")
+    assert handed_on(log, position)[1] == b"err\n"
+
+
+def test_a_line_without_its_end_waits_for_it(log: Written) -> None:
+    log.write(100.0, b"whole\n")
+    log.write(100.5, b"half")
+    position, data = handed_on(log, LogPosition())
+    assert data == b"whole\n"
+    assert handed_on(log, position, is_final=True)[1] == b"half\n"
+
+
+def test_only_what_is_new_is_asked_for_with_a_margin(log: Written) -> None:
+    position, _ = handed_on(log, LogPosition())
+    log.now = 130.5
+    handed_on(log, position)
+    assert log.asked == [None, 31 + MARGIN_SECONDS]
+
+
+def test_a_last_line_that_is_too_old_to_be_there_hides_nothing(log: Written) -> None:
+    log.write(100.0, b"old\n")
+    position, _ = handed_on(log, LogPosition())
+    log.lines.clear()  # the file was rotated
+    log.write(101.0, b"new\n")
+    assert handed_on(log, position)[1] == b"new\n"
+
+
+def test_a_line_of_the_kubelets_own_is_handed_on_as_it_is(log: Written) -> None:
+    log.lines.append((100.0, b"unable to retrieve container logs\n"))
+    assert handed_on(log, LogPosition(), is_final=True)[1] == b"unable to retrieve container logs\n"
+
+
+def test_a_clock_that_was_set_back_asks_for_what_just_came(log: Written) -> None:
+    log.write(100.0, b"a\n")
+    handed_on(log, LogPosition(asked_at=500.0))
+    assert log.asked == [MARGIN_SECONDS]
