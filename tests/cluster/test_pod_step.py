@@ -22,6 +22,7 @@ from plugins.operators.pod.api import PodApi
 from plugins.operators.pod.attempt import Progress, attempt_of
 from plugins.operators.pod.names import MANAGED_BY, MANAGER, SELECTOR, TASK
 from plugins.operators.pod.operator import PodStepOperator
+from plugins.operators.pod.spec import pod_of
 from plugins.operators.step_call import StepCall
 from tests.support.cluster.airflow_world import CANARY, DAG, World, airflow_world, setting, wait_until
 from tests.support.cluster.stand_in_image import stand_in
@@ -144,7 +145,7 @@ def test_two_launchers_of_one_try_make_one_pod(world: World, image: str) -> None
     api = PodApi(world.airflows_core, world.namespace)
     try:
         with ThreadPoolExecutor(8) as pool:
-            pods = list(pool.map(lambda _: api.launch(attempt.pod()), range(8)))
+            pods = list(pool.map(lambda _: api.launch(pod_of(attempt)), range(8)))
         assert len({pod.metadata.uid for pod in pods}) == 1
     finally:
         api.delete(attempt.stub())

@@ -22,14 +22,12 @@ from include.contract.command import StepCommand
 from include.contract.layout import memory_key, memory_prefix
 from include.contract.receipt import canonical_json
 from include.contract.step_names import StepName
-from include.errors import ConfigurationError
 from include.spec.load import load_project
 from include.spec.project import ProjectSpec
 from include.spec.resources import ResourceSpec, doubled, kibibytes
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.outcome import Documents
 from plugins.operators.pod.names import PodIdentity
-from plugins.operators.pod.spec import pod_environment, step_pod
 from plugins.operators.step_call import StepCall
 from plugins.operators.step_resources import resources_of
 
@@ -149,28 +147,6 @@ class Attempt:
     def stub(self) -> k8s.V1Pod:
         """Enough of the pod to delete it by."""
         return k8s.V1Pod(metadata=k8s.V1ObjectMeta(name=self.name, namespace=self.namespace))
-
-    def pod(self) -> k8s.V1Pod:
-        """
-        The pod.
-
-        :raises ConfigurationError: if this installation does not say what it needs.
-        """
-        image = self.given.get(settings.STEP_IMAGE)
-        if not image:
-            message = f"Environment variable {settings.STEP_IMAGE} of Airflow's worker is not set; it names the image "
-            raise ConfigurationError(f"{message}of the steps' pods by digest, as 'make images' prints it.")
-        environment = pod_environment(
-            self.spec, self.command.step, self.source, threads=self.resources.threads, given=self.given
-        )
-        return step_pod(
-            self.identity,
-            self.command.arguments(),
-            environment,
-            image=image,
-            namespace=self.namespace,
-            resources=self.resources.model_copy(update={"memory": self.memory}),
-        )
 
 
 def attempt_of(call: StepCall, context: Context, given: Mapping[str, str], progress: Progress) -> Attempt:

@@ -19,7 +19,7 @@ from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.outcome import Reference
 from plugins.operators.pod.api import POLL_SECONDS, NoRoomError, PodApi, UnreachableError
 from plugins.operators.pod.attempt import Attempt, Progress, attempt_of
-from plugins.operators.pod.spec import CONTAINER
+from plugins.operators.pod.spec import CONTAINER, pod_of
 from plugins.operators.pod.verdict import StoreUnreachableError, never_starts, verdict, waited_too_long
 from plugins.operators.pod.watching import PodState, follow_log, state_of
 from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
@@ -127,7 +127,7 @@ class PodStepOperator(KubernetesPodOperator):
 
     def _launch(self, context: Context, attempt: Attempt) -> Reference:
         """Make room for the attempt's pod, create it, and go on with it."""
-        pods, pod = self._pods(attempt), attempt.pod()
+        pods, pod = self._pods(attempt), pod_of(attempt)
         try:
             for older in pods.delete_older_attempts(pod):
                 self.log.warning("Deleted pod %s, which still worked for an earlier try.", older)

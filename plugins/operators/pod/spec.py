@@ -24,6 +24,7 @@ from include.spec.resources import ResourceSpec
 from include.spec.sources import SourceFormat
 from include.stores.kubernetes import security
 from plugins.hooks.environment import FIXED, THREAD_VARIABLES
+from plugins.operators.pod.attempt import Attempt
 from plugins.operators.pod.names import SPEC, PodIdentity
 
 CONTAINER = "step"
@@ -56,6 +57,27 @@ CONNECTIONS = {
 CONNECTIONS_BY_DEFAULT = "s3,mlflow"
 WITH_MLFLOW = frozenset({StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE, StepName.DEPLOY, StepName.SCORE})
 WITH_REGISTRY = frozenset({StepName.PACKAGE, StepName.DEPLOY})
+
+
+def pod_of(attempt: Attempt) -> k8s.V1Pod:
+    """
+    The pod of an attempt.
+
+    :raises ConfigurationError: if this installation does not say what it needs.
+    """
+    image = attempt.given.get(settings.STEP_IMAGE)
+    if not image:
+        message = f"Environment variable {settings.STEP_IMAGE} of Airflow's worker is not set; it names the image "
+        raise ConfigurationError(f"{message}of the steps' pods by digest, as 'make images' prints it.")
+    threads = attempt.resources.threads
+    return step_pod(
+        attempt.identity,
+        attempt.command.arguments(),
+        pod_environment(attempt.spec, attempt.command.step, attempt.source, threads=threads, given=attempt.given),
+        image=image,
+        namespace=attempt.namespace,
+        resources=attempt.resources.model_copy(update={"memory": attempt.memory}),
+    )
 
 
 def step_pod(

@@ -20,6 +20,7 @@ from plugins.operators.pod.attempt import (
     next_size,
 )
 from plugins.operators.pod.names import SPEC
+from plugins.operators.pod.spec import pod_of
 from plugins.operators.pod.verdict import ran_out
 from plugins.operators.step_call import StepCall
 from tests.support.worlds.pod_world import COMMAND, IMAGE, NAMESPACE, SETTINGS, context
@@ -40,24 +41,24 @@ def attempt(given: dict[str, str] | None = None, **more: Any) -> Attempt:
 def test_the_pod_asks_for_the_bundles_own_code_unless_any_may_do() -> None:
     assert attempt().command.code == code_digest(StepName.TRAIN, "flights")
     assert attempt({"ML_ANY_CODE": "1"}).command.code == ""
-    assert "--code" in attempt().pod().spec.containers[0].args
+    assert "--code" in pod_of(attempt()).spec.containers[0].args
 
 
 def test_the_pod_is_that_of_the_try_in_the_installations_namespace_and_image() -> None:
     pod = attempt(try_number=2, resources={}).identity
     assert pod.try_number == 2
-    made = attempt().pod()
+    made = pod_of(attempt())
     assert (made.metadata.namespace, made.spec.containers[0].image) == (NAMESPACE, IMAGE)
     assert made.metadata.annotations["ml-platform.org/subject"] == "2013-09"
     assert attempt({"ML_POD_NAMESPACE": ""}).namespace == "ml-steps"
 
 
 def test_two_launchers_of_one_try_ask_for_the_same() -> None:
-    assert attempt().pod().metadata.annotations[SPEC] == attempt().pod().metadata.annotations[SPEC]
+    assert pod_of(attempt()).metadata.annotations[SPEC] == pod_of(attempt()).metadata.annotations[SPEC]
 
 
 def test_the_form_reaches_the_pod() -> None:
-    made = attempt(resources={"train": {"memory": "3Gi", "cpu": 2}}).pod()
+    made = pod_of(attempt(resources={"train": {"memory": "3Gi", "cpu": 2}}))
     [container] = made.spec.containers
     assert container.resources.requests == {"cpu": "2", "memory": "3Gi", "ephemeral-storage": "2Gi"}
     assert {one.name: one.value for one in container.env}["OMP_NUM_THREADS"] == "2"
@@ -78,7 +79,7 @@ def test_a_first_try_does_not_ask_the_object_store() -> None:
 
 def test_an_installation_without_an_image_is_told_what_is_missing() -> None:
     with pytest.raises(ConfigurationError, match=r"ML_STEP_IMAGE of Airflow's worker is not set.*make images"):
-        attempt({"ML_STEP_IMAGE": ""}).pod()
+        pod_of(attempt({"ML_STEP_IMAGE": ""}))
 
 
 def test_an_unknown_project_is_told() -> None:
