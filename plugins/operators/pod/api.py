@@ -106,6 +106,7 @@ class PodApi:
     def delete(self, pod: k8s.V1Pod) -> None:
         """Delete exactly this pod, and not a later one of its name; it may be gone."""
         meta = pod.metadata
+        # By uid: names come back, and what was listed a moment ago may be another pod by now.
         options = k8s.V1DeleteOptions(preconditions=k8s.V1Preconditions(uid=meta.uid))
         with translated(f"Deleting pod {self.namespace}/{meta.name}"):
             try:

@@ -159,6 +159,7 @@ def attempt_of(call: StepCall, context: Context, given: Mapping[str, str], progr
     spec = load_project(call.project)
     instance = context["ti"]
     step = StepName(call.step)
+    # A pod runs its image's code, not the bundle's: the digest lets the step refuse where the two differ.
     command = call.command(context, "" if given.get(settings.ANY_CODE) == "1" else code_digest(step, call.project))
     identity = PodIdentity(
         dag_id=instance.dag_id,
@@ -190,6 +191,7 @@ def memory_of(command: StepCommand, resources: ResourceSpec, documents: Document
     Airflow keeps nothing from one attempt to the next that an operator could trust.
     """
     memory = asked = resources.memory or MEMORY
+    # All earlier attempts, not only the last: between two that ran out of memory one may have failed otherwise.
     for key in documents.list(memory_prefix(*_subject(command))):
         if int(key.rpartition("/")[2].partition(".")[0]) < command.attempt:
             had = str(json.loads(documents.get(key))["memory"])

@@ -71,11 +71,11 @@ class PodStepOperator(KubernetesPodOperator):
         super().__init__(
             deferrable=True,
             do_xcom_push=True,  # of what execute returns; the sidecar that the provider adds for it is never built
-            durable=False,
+            durable=False,  # it would hand a retry the pod of the attempt before
             get_logs=False,
             log_events_on_failure=False,
             log_pod_spec_on_failure=False,
-            on_finish_action="keep_pod",
+            on_finish_action="keep_pod",  # whether a pod goes follows from the receipt, not from its phase
             **kwargs,
         )
         self.step = step

@@ -64,6 +64,7 @@ def unexplained(command: StepCommand, pod: str, state: PodState, limit: timedelt
     if state.reason in NEVER_STARTED:
         message = f"{where} could not start its program: {_clause(state.message)}"
         return ConfigurationError(f"{message}. Check that ML_STEP_IMAGE names the image of the steps.")
+    # The step ends itself at its limit and says so. This is one that could not: it hangs, or its image took too long.
     if state.reason == DEADLINE:
         return TemporaryError(
             f"{where} was ended after its time limit of {limit} "
