@@ -12,7 +12,6 @@ ELSEWHERE = {
     "include/stores/registry/mlflow.py": "tests/include/stores/registry/test_open.py",
     "include/steps/__main__.py": "tests/include/runtime/test_cli.py",
     "include/stores/artifacts/open.py": "tests/include/stores/artifacts/test_protocol.py",
-    "include/stores/http.py": "tests/include/stores/serving/test_http.py",
     "include/stores/metrics/protocol.py": "tests/include/stores/metrics/test_memory.py",
     "include/stores/objects/keys.py": "tests/include/stores/objects/test_protocol.py",
     "include/stores/objects/open.py": "tests/include/stores/objects/test_directory.py",

@@ -1,15 +1,12 @@
 """Bytes from a web server."""
 
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
+from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError
 from include.steps.ingest.location import Location
+from include.stores.http import BadAddressError, HttpClient, NoResponseError
 
-_PIECE_BYTES = 1024 * 1024
 _AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 SILENCE_SECONDS = 30.0
@@ -25,27 +22,17 @@ def http_pieces(location: Location, *, silence_seconds: float = SILENCE_SECONDS)
     :raises TemporaryError: if the server fails, is silent, or breaks off.
     """
     _ = location.host  # an address without a server is refused here
-    request = urllib.request.Request(location.uri, headers={"User-Agent": "ml-platform-ingest"})  # noqa: S310 (http and https only: the spec's schemes)
+    client, headers = HttpClient(timeout_seconds=silence_seconds), {"User-Agent": "ml-platform-ingest"}
     try:
-        with urllib.request.urlopen(request, timeout=silence_seconds) as answer:  # noqa: S310 (as above)
-            promised = int(answer.headers.get("Content-Length") or -1)
-            received = 0
-            while piece := answer.read(_PIECE_BYTES):
-                received += len(piece)
-                yield piece
-            if promised not in (-1, received):
-                message = f"{location} broke off after {received} of {promised} bytes. Run the step again."
-                raise TemporaryError(message)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _refusal(location, error.code) from error
-    except (ValueError, http.client.InvalidURL) as error:
+        with client.stream("GET", location.uri, headers=headers) as response:
+            if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+                raise _refusal(location, response.status)
+            yield from response.pieces
+    except BadAddressError as error:
         message = f"{location} is no address that can be asked. Correct 'location' in the spec."
         raise ConfigurationError(message) from error
-    except (OSError, http.client.HTTPException) as error:
-        message = (
-            f"{location} did not answer: {foreign(error)}. Check the server and the network, and run the step again."
-        )
+    except NoResponseError as error:
+        message = f"{location} did not answer: {error}. Check the server and the network, and run the step again."
         raise TemporaryError(message) from error
 
 

@@ -9,15 +9,13 @@ import base64
 import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError, foreign
+from include.stores.http import HttpClient, HttpResponse, NoResponseError
 from include.stores.retry import Backoff, retried
 
 _TIMEOUT_SECONDS = 30.0
@@ -36,15 +34,6 @@ class Credentials:
     def basic(self) -> str:
         """The value of an ``Authorization`` header."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-
-
-@dataclass(frozen=True)
-class RegistryAnswer:
-    """One answer; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
 
 
 @dataclass
@@ -66,7 +55,7 @@ class RegistryHttp:
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> RegistryAnswer:
+    ) -> HttpResponse:
         """
         Ask for something; any status that is no failure of the registry is an answer.
 
@@ -83,16 +72,16 @@ class RegistryHttp:
             raise self._refused(f"answers {answer.status} to {method} {urlsplit(url).path}")
         return answer
 
-    def _retried(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+    def _retried(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         return retried(
             lambda: self._attempted(method, url, body, headers), seconds=None, attempts=_ATTEMPTS, backoff=self.backoff
         )
 
-    def _attempted(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
+    def _attempted(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         try:
             answer = self._once(method, url, body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._away(foreign(getattr(error, "reason", None) or error)) from error
+        except NoResponseError as error:
+            raise self._away(str(error)) from error
         if answer.status < http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.TOO_MANY_REQUESTS:
             return answer
         raise self._away(f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}")
@@ -101,20 +90,11 @@ class RegistryHttp:
         message = f"The artifact registry at {self.root} does not answer: {why}. Is it running? "
         return TemporaryError(f"{message}{settings.ARTIFACT_REGISTRY} says where it should be.")
 
-    def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> RegistryAnswer:
-        request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 (see root)
-        if self._signed and self._is_ours(url):
-            # Not passed on where the registry sends us to another host, as it does for blobs that lie in S3.
-            request.add_unredirected_header("Authorization", self._signed)
-        return self._opened(request)
-
-    def _opened(self, request: urllib.request.Request) -> RegistryAnswer:
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:  # noqa: S310 (see root)
-                return _answer(response.status, response.headers, response.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return _answer(error.code, error.headers, error.read())
+    def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
+        # Not passed on where the registry sends us to another host, as it does for blobs that lie in S3.
+        signed = self._signed if self._is_ours(url) else None
+        client = HttpClient(timeout_seconds=self.timeout_seconds)
+        return client.request(method, url, body, headers, authorization=signed)
 
     def _is_ours(self, url: str) -> bool:
         return urlsplit(url).netloc == self.host
@@ -153,7 +133,3 @@ class RegistryHttp:
         message = f"The artifact registry at {self.root} {what}; we are {who} there. Check "
         names = f"{settings.ARTIFACT_REGISTRY_USERNAME} and {settings.ARTIFACT_REGISTRY_PASSWORD}"
         return ConfigurationError(f"{message}{names}, and what the user may do.")
-
-
-def _answer(status: int, headers: Message, content: bytes) -> RegistryAnswer:
-    return RegistryAnswer(status, {name.lower(): value for name, value in headers.items()}, content)

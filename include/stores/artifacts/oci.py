@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 from include.errors import ConfigurationError, TemporaryError, foreign
 from include.packaging.files import Bundle
 from include.packaging.oci_image import MANIFEST_TYPE, Blob, image_of
-from include.stores.artifacts.http import RegistryAnswer, RegistryHttp
+from include.stores.artifacts.http import RegistryHttp
 from include.stores.artifacts.protocol import ArtifactName, RegistryPlace
+from include.stores.http import HttpResponse
 
 _TAG = "bundle-"
 
@@ -81,7 +82,7 @@ class OciArtifacts:
         headers = {"Content-Type": "application/octet-stream"}
         self._expect(self.http.ask("PUT", target, blob.content, headers), doing, http.client.CREATED)
 
-    def _expect(self, answer: RegistryAnswer, doing: str, status: int) -> None:
+    def _expect(self, answer: HttpResponse, doing: str, status: int) -> None:
         """
         Refuse any other status.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError, foreign
-from include.stores.http import HttpAnswer
+from include.stores.http import HttpResponse
 from include.stores.kubernetes.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Cluster:
         except _GoneError:
             return
 
-    def proxied(self, method: str, service: str, path: str, body: bytes | None = None) -> HttpAnswer:
+    def proxied(self, method: str, service: str, path: str, body: bytes | None = None) -> HttpResponse:
         """Ask a Service by way of the API server: how a machine outside the cluster gets there."""
         from kubernetes.client import ApiException
 
@@ -143,11 +143,11 @@ class Cluster:
         except ApiException as error:
             if not error.status or refusal_of(error).is_from_api_server:
                 raise _untold(error, service, self.namespace) from error
-            return HttpAnswer(error.status, {}, str(error.body or "").encode())
+            return HttpResponse(error.status, {}, str(error.body or "").encode())
         answer = self.client.last_response
         headers = {name.lower(): value for name, value in answer.getheaders().items()}
         content = answer.data if isinstance(answer.data, bytes) else answer.data.encode()
-        return HttpAnswer(answer.status, headers, content)
+        return HttpResponse(answer.status, headers, content)
 
     def _place(self, kind: Kind, name: str = "") -> str:
         return f"{kind.plural} '{name}'" if name else kind.plural

@@ -8,13 +8,12 @@ at first use.
 
 import http.client
 import os
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from include.contract import settings
-from include.errors import ConfigurationError, TemporaryError, foreign
+from include.errors import ConfigurationError, TemporaryError
+from include.stores.http import HttpClient, NoResponseError
 from include.stores.retry import RETRY_SECONDS, retried
 
 if TYPE_CHECKING:
@@ -76,16 +75,13 @@ def ask_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_SE
 
     :raises TemporaryError: if nothing answers, or the server says that it cannot.
     """
-    url = f"{shown(parts)}/health"
     try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds):  # noqa: S310 (the scheme was looked at)
-            return
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code < http.client.INTERNAL_SERVER_ERROR:
+        response = HttpClient(timeout_seconds=timeout_seconds).request("GET", f"{shown(parts)}/health")
+    except NoResponseError as error:
+        why = str(error)
+    else:
+        if response.status < http.client.INTERNAL_SERVER_ERROR:
             return  # it answers; whether it lets us in, the first call will tell
-        why = f"HTTP {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        why = foreign(error)
+        why = f"HTTP {response.status}"
     message = f"MLflow at {shown(parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} says "
     raise TemporaryError(message + "where it should be.")

@@ -9,19 +9,20 @@ import base64
 import http.client
 import json
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from include.errors import PlatformError, TemporaryError, foreign
+from include.stores.http import HttpClient, NoResponseError
 from include.stores.registry.errors import by_status, mapped, translated
 from include.stores.retry import retried
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_BYTES_AT_MOST = 8 << 30
+"""Of one artifact, which is held in memory; documents are far smaller."""
 _LIBRARY_ONLY = (
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_TRACKING_AWS_SIGV4",
@@ -84,26 +85,18 @@ class RegistryServer:
         failed = f"MLflow at {self.shown} could not {what}"
         try:
             status, content = _asked_by_library(self, path, body) if _needs_library() else self._asked(path, body)
-        except (OSError, http.client.HTTPException) as error:
-            raise TemporaryError(f"{failed}: {foreign(error)}") from error
+        except NoResponseError as error:
+            raise TemporaryError(f"{failed}: {error}") from error
         if status == http.client.OK:
             return content
         raise _refusal(status, content, failed)
 
     def _asked(self, path: str, body: bytes | None) -> tuple[int, bytes]:
-        request = urllib.request.Request(self.shown + path, body)  # noqa: S310 (the scheme was looked at)
-        if body is not None:
-            request.add_header("Content-Type", "application/json")
-        credentials = _credentials(self.uri)
-        if credentials is not None:
-            request.add_unredirected_header("Authorization", credentials)  # never to another server
         timeout_seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 20)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310 (as above)
-                return response.status, response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+        client = HttpClient(timeout_seconds=timeout_seconds, bytes_at_most=_BYTES_AT_MOST)
+        method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
+        response = client.request(method, self.shown + path, body, headers, authorization=_credentials(self.uri))
+        return response.status, response.content
 
 
 def _whole(path: str) -> str:

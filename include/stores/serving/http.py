@@ -4,15 +4,15 @@ import http.client
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from include.errors import DataRejectedError, TemporaryError, foreign
 from include.packaging.files import GoldenTable
-from include.stores.http import HttpAnswer
+from include.stores.http import HttpClient, HttpResponse, NoResponseError
 
-_ANSWER_SECONDS = 30.0
+# Model servers are reached inside a cluster or a machine, where a proxy knows nothing of them.
+_CLIENT = HttpClient(timeout_seconds=30.0, is_direct=True)
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ServedAnswer:
     digest: str
 
 
-Post = Callable[[str, bytes], HttpAnswer]
+Post = Callable[[str, bytes], HttpResponse]
 """Posts a JSON body to ``/invocations`` below an address; raises ``TemporaryError`` where nobody answers."""
 
 
@@ -50,27 +50,19 @@ def ask_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
     )
 
 
-def post_directly(url: str, body: bytes) -> HttpAnswer:
+def post_directly(url: str, body: bytes) -> HttpResponse:
     """Post over a connection of its own."""
     return ask_directly("POST", f"{url}/invocations", body)
 
 
-def ask_directly(method: str, url: str, body: bytes | None = None) -> HttpAnswer:
+def ask_directly(method: str, url: str, body: bytes | None = None) -> HttpResponse:
     """
     Ask over a connection of its own.
 
     :raises TemporaryError: if nobody answers.
     """
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
-    headers = {"Content-Type": "application/json", "Connection": "close"}
     try:
-        connection.request(method, parts.path, body, headers)
-        response = connection.getresponse()
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return HttpAnswer(response.status, found, response.read())
-    except (OSError, http.client.HTTPException) as error:
+        return _CLIENT.request(method, url, body, {"Content-Type": "application/json"})
+    except NoResponseError as error:
         where = url.removesuffix("/invocations")
-        raise TemporaryError(f"The model server does not answer at {where}: {foreign(error)}.") from error
-    finally:
-        connection.close()
+        raise TemporaryError(f"The model server does not answer at {where}: {error}.") from error

@@ -16,7 +16,7 @@ from functools import partial
 from include.contract import settings as names_of_settings
 from include.errors import ConfigurationError, PlatformError, TemporaryError
 from include.packaging.files import Bundle, GoldenTable
-from include.stores.http import HttpAnswer
+from include.stores.http import HttpResponse
 from include.stores.kubernetes.client import (
     AUTOSCALER,
     BUDGET,
@@ -293,10 +293,10 @@ class KubernetesServing:
         except (TemporaryError, ValueError, KeyError):
             return ""
 
-    def _post_proxied(self, url: str, body: bytes) -> HttpAnswer:
+    def _post_proxied(self, url: str, body: bytes) -> HttpResponse:
         return self._proxied("POST", url, "invocations", body)
 
-    def _proxied(self, method: str, url: str, path: str, body: bytes | None = None) -> HttpAnswer:
+    def _proxied(self, method: str, url: str, path: str, body: bytes | None = None) -> HttpResponse:
         host, _, port = url.removeprefix("http://").partition(":")
         return self.cluster.proxied(method, f"{host.partition('.')[0]}:{port}", path, body)
 

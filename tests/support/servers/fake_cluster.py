@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from include.errors import TemporaryError
 from include.packaging.files import Bundle
-from include.stores.http import HttpAnswer
+from include.stores.http import HttpResponse
 from include.stores.kubernetes.client import (
     DEPLOYMENT,
     ENDPOINTS,
@@ -102,7 +102,7 @@ class FakeCluster(Cluster):
         service: str,
         path: str,  # noqa: ARG002 (health and predictions are told by the method)
         body: bytes | None = None,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         found = self.read(SERVICE, service.partition(":")[0])
         pods = [] if found is None else self._selected(found)
         if not pods:
@@ -112,11 +112,11 @@ class FakeCluster(Cluster):
         bundle, version = self.bundles[metadata["annotations"][DIGEST]], metadata["labels"][VERSION]
         headers = {"x-model-version": version, "x-model-digest": bundle.digest}
         if method == "GET":
-            return HttpAnswer(200, headers, json.dumps({"version": version}).encode())
+            return HttpResponse(200, headers, json.dumps({"version": version}).encode())
         golden, asked = bundle.golden(), json.loads(body or b"{}")["dataframe_split"]
         if asked["columns"] != golden.rows.columns:
-            return HttpAnswer(400, headers, b"The model requires column 'carrier'")
-        return HttpAnswer(200, headers, json.dumps({"predictions": golden.predictions}).encode())
+            return HttpResponse(400, headers, b"The model requires column 'carrier'")
+        return HttpResponse(200, headers, json.dumps({"predictions": golden.predictions}).encode())
 
     def names(self, kind: Kind) -> set[str]:
         """Names of the objects of a kind."""
