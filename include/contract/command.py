@@ -50,6 +50,11 @@ class StepCommand:
         return subject_of(self.partition, dict(self.options).get("source"))
 
 
+def task_name(step: str, source: str | None) -> str:
+    """What Airflow calls a task: ``ingest``, or ``ingest_flights`` for a source with a task of its own."""
+    return f"{step}_{source}" if source else step
+
+
 def subject_of(partition: str, source: str | None) -> str:
     """``2013-03``, or ``2013-03/flights`` for a step that works on one source."""
     return f"{partition}/{source}" if source else partition

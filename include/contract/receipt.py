@@ -17,6 +17,8 @@ from pydantic import Field, JsonValue
 
 from include.contract.document import Document
 
+from include.contract.command import task_name
+
 FORMAT: Literal[1] = 1
 Json = dict[str, JsonValue]
 
@@ -115,10 +117,27 @@ class Outcome(Document):
     run: str
     attempt: int
     receipt: str | None = None
-    """Key of the receipt, for done and already done."""
+    """Key of the receipt, for done and already done; None for a call of several parts."""
+    receipts: dict[str, str] = Field(default_factory=dict)
+    """For a call of several parts: keys of the receipts that hold, by subject; also of one that failed in others."""
     message: str = ""
     """One line: why it failed or was skipped."""
     seconds: float
+
+    @property
+    def task(self) -> str:
+        """What Airflow calls the task."""
+        return task_name(self.step, self.subject.partition("/")[2])
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that the call was asked for is done, now or before."""
+        return self.status in {OutcomeStatus.DONE, OutcomeStatus.ALREADY_DONE}
+
+    @property
+    def receipt_keys(self) -> tuple[str, ...]:
+        """Keys of all receipts that hold: one, or one for each part."""
+        return (self.receipt,) if self.receipt is not None else tuple(self.receipts.values())
 
 
 def identity_of(

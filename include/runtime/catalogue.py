@@ -27,8 +27,8 @@ class StepEntry:
 _WINDOW = StepOption("window", "partitions in the training window, counted back from --partition (default: the spec's)")
 STEPS: Mapping[StepName, StepEntry] = {
     StepName.INGEST: StepEntry(
-        "read one source's rows of one partition into the raw table",
-        (StepOption("source", "name of the source in the spec", required=True),),
+        "read the sources' rows of one partition into their raw tables",
+        (StepOption("source", "one source of the spec (default: all that have no task of their own)"),),
     ),
     StepName.VALIDATE: StepEntry("check every source of one partition; good rows to validated, bad ones to quarantine"),
     StepName.PROFILE: StepEntry("describe one partition, and how far it drifted from the ones before"),

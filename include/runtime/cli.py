@@ -14,9 +14,10 @@ from include.contract.step_names import StepName
 from include.errors import EXIT_BUG, EXIT_DONE, ConfigurationError, NothingToDoError, PlatformError
 from include.runtime.catalogue import STEPS
 from include.runtime.context import StepContext
+from include.runtime.ending import Ending
 from include.runtime.events import EventLog
 from include.runtime.parent_watch import end_with_parent
-from include.runtime.runner import Ending, run_step
+from include.runtime.runner import run_step
 from include.runtime.shutdown import Stopper, watching
 from include.runtime.termination_message import leave_last_words
 from include.runtime.threads import WAITING

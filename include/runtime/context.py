@@ -41,6 +41,22 @@ class StepContext:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """
+    A call of a step that is several pieces of work, each with inputs, a receipt and an "already done" of its own.
+
+    The runtime plans and does the parts side by side, all under the lease of the call, and ends the call once.
+    """
+
+    options: tuple[tuple[tuple[str, str], ...], ...]
+    """
+    For each part what it has beyond the options of the call: ``(("source", "weather"),)``. They give the part a subject
+    of its own, and with them the step plans one piece of work: a part could be called alone and would find the same
+    receipt.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """What a step did: outputs are sealed when it returns this."""
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -18,6 +18,12 @@ class EventLog:
     fields: Mapping[str, Value] = field(default_factory=dict)
     """Carried by every event: project, step, subject, run, attempt."""
     level: str = "info"
+    part: Mapping[str, Value] = field(default_factory=dict)
+    """What tells the parts of one call apart, where it has parts; said in every line, also to a person."""
+
+    def of_part(self, subject: str, part: Mapping[str, Value]) -> "EventLog":
+        """The log of one part of a call: :attr:`part` in every event."""
+        return replace(self, fields={**self.fields, "subject": subject}, part=part)
 
     def emit(self, event: str, **fields: Value) -> None:
         """
@@ -39,13 +45,13 @@ class EventLog:
     def _write(self, level: str, event: str, fields: Mapping[str, Value]) -> None:
         now = datetime.now(UTC)
         if self.stream.isatty():
-            told = "  ".join(f"{name}={_short(value)}" for name, value in fields.items())
+            told = "  ".join(f"{name}={_short(value)}" for name, value in {**self.part, **fields}.items())
             mark = {"info": " ", "warning": "!", "error": "x"}[level]
             line = f"{now.astimezone():%H:%M:%S} {mark} {self.fields.get('step', '')}: {event}  {told}".rstrip()
         else:
             line = json.dumps(
                 {"at": now.isoformat(timespec="milliseconds"), "level": level, "event": event}
-                | {**self.fields, **fields}
+                | {**self.fields, **self.part, **fields}
             )
         self.stream.write(line + "\n")
         self.stream.flush()

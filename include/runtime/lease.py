@@ -49,24 +49,38 @@ class Lease:
         self._renewed_at = 0.0
         self._seen_at = 0.0
         self._lost: TemporaryError | None = None
+        self._taking = threading.Lock()
+        self._is_kept = False
         self._released = threading.Event()
 
     def __enter__(self) -> Self:
-        """
-        Take the lease, and renew it until the block is left.
-
-        :raises LeaseLostError: if a newer try works, or this one was called off.
-        :raises TemporaryError: if the store does not answer.
-        """
-        self._renewed_at = self._clock()
-        self._number = self._leases.take()
-        self.check()
-        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+        """Take the lease, and renew it until the block is left; see :meth:`take`."""
+        self.take()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def take(self) -> None:
+        """
+        Take the lease unless this call has it already, and renew it until it is released; from any thread.
+
+        :raises LeaseLostError: if a newer try works, or this one was called off.
+        :raises TemporaryError: if the store does not answer.
+        """
+        with self._taking:
+            if not self._number:
+                self._renewed_at = self._clock()
+                self._number = self._leases.take()
+            self.check()
+            if not self._is_kept:
+                self._is_kept = True
+                threading.Thread(target=self._keep, name="lease", daemon=True).start()
+
+    def release(self) -> None:
+        """Renew it no more; nothing happens to one that was never taken."""
         self._released.set()
 
     def check(self, *, seen_within_seconds: float = 0.0) -> None:

@@ -54,6 +54,8 @@ class ReceiptReader:
         """The receipt that a step of this run ended with; None if none of its tries was done."""
         prefix = f"{outcomes_prefix(self.project, run, step.value)}{subject}/"
         for key in reversed(self.objects.list(prefix)):
+            if key.count("/") != prefix.count("/") + 1:
+                continue  # of a subject below this one
             outcome = Outcome.model_validate_json(self.objects.get(key))
             if outcome.receipt is not None:
                 return self.receipt(outcome.receipt)

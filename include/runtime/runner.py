@@ -9,14 +9,13 @@ says how it ended.
 
 import socket
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from include.contract.digest import digest_of
-from include.contract.layout import outcome_key, receipt_key
+from include.contract.layout import receipt_key
 from include.contract.receipt import (
     ModelState,
-    Outcome,
     OutcomeStatus,
     Receipt,
     State,
@@ -25,21 +24,14 @@ from include.contract.receipt import (
     identity_of,
 )
 from include.contract.step_names import STORES
-from include.errors import EXIT_DONE, DataRejectedError, NothingToDoError, PlatformError, TemporaryError
-from include.runtime.context import Plan, StepContext, Work
+from include.errors import DataRejectedError, PlatformError
+from include.runtime.context import Parts, Plan, StepContext, Work
+from include.runtime.ending import Completion, Ending, write_down
 from include.runtime.fencing import FencedStores
 from include.runtime.lease import Lease
+from include.runtime.parts import run_parts
 from include.runtime.shutdown import Unstopped
 from include.runtime.step_module import step_module
-from include.stores.metrics.outcome import report_outcome
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a call ended: the outcome as written, and the error where there was one."""
-
-    outcome: Outcome
-    error: PlatformError | None = None
 
 
 def run_step(context: StepContext, stopper: Unstopped | None = None) -> Ending:
@@ -55,34 +47,29 @@ def run_step(context: StepContext, stopper: Unstopped | None = None) -> Ending:
     stopper = stopper or Unstopped()
     try:
         lease = Lease(context.stores.objects, context.command, on_loss=stopper.stop)
-        stopper.engage(lease, lambda error: _failed(context, error, began))
+        stopper.engage(lease, lambda error: write_down(context, Completion.of(error), began))
         allowed = STORES[context.command.step]
         fenced = FencedStores(
             environment=context.stores.environment, inner=context.stores, lease=lease, allowed=allowed
         )
-        key, status = _receipt_for(replace(context, stores=fenced), lease, stopper)
+        try:
+            completion = _complete(replace(context, stores=fenced), lease, stopper)
+        finally:
+            lease.release()
     except PlatformError as error:
-        stopper.conclude()
-        return Ending(_failed(context, error, began), error)
+        completion = Completion.of(error)
     stopper.conclude()
-    outcome = _outcome(context, status, began, exit_code=EXIT_DONE, receipt=key)
-    _record(context, outcome, f"The work is done, and receipt {key} holds.")
-    return Ending(outcome)
+    return write_down(context, completion, began)
 
 
-def _failed(context: StepContext, error: PlatformError, began: float) -> Outcome:
-    """Write down how a try failed or was skipped."""
-    status = OutcomeStatus.SKIPPED if isinstance(error, NothingToDoError) else OutcomeStatus.FAILED
-    outcome = _outcome(context, status, began, exit_code=error.exit_code, message=str(error))
-    _record(context, outcome, str(error))
-    return outcome
-
-
-def _receipt_for(context: StepContext, lease: Lease, stopper: Unstopped) -> tuple[str, OutcomeStatus]:
-    """Key of the receipt that holds for this call, and whether the work was done before."""
+def _complete(context: StepContext, lease: Lease, stopper: Unstopped) -> Completion:
+    """Find what is planned done, or do it; the parts of a call one by one."""
     started_at = datetime.now(UTC)
     command = context.command
     plan = step_module(command.step).plan(context)
+    if isinstance(plan, Parts):
+        # A part does not conclude the call: one that writes its receipt must not keep the others from being ended.
+        return run_parts(context, plan, lambda part: _complete(part, lease, Unstopped()))
     identity = identity_of(
         step=command.step.value,
         project=command.project,
@@ -94,20 +81,25 @@ def _receipt_for(context: StepContext, lease: Lease, stopper: Unstopped) -> tupl
     generation = 0
     while context.stores.objects.exists(key := _key(context, identity, generation)):
         if _holds(context, plan, key):
-            return key, OutcomeStatus.ALREADY_DONE
+            return Completion(status=OutcomeStatus.ALREADY_DONE, receipt=key)
         generation += 1
-    with lease:
-        work = plan.work(f"{identity}.{generation}")
-        receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
-        data = canonical_json(receipt.model_dump(mode="json"))
-        stopper.conclude()
-        while not context.stores.objects.create(key, data):
-            # A twin of this call was quicker; what it sealed is ours as well, unless it was lost in the meantime.
-            if _holds(context, plan, key):
-                break
-            generation += 1
-            key = _key(context, identity, generation)
-    return key, OutcomeStatus.DONE
+    lease.take()
+    work = plan.work(f"{identity}.{generation}")
+    receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
+    stopper.conclude()
+    key = _published(context, plan, receipt, generation)
+    return Completion(status=OutcomeStatus.DONE, receipt=key)
+
+
+def _published(context: StepContext, plan: Plan, receipt: Receipt, generation: int) -> str:
+    """Key of the receipt: this one's, or that of a twin of this call which was quicker."""
+    data = canonical_json(receipt.model_dump(mode="json"))
+    while not context.stores.objects.create(key := _key(context, receipt.identity, generation), data):
+        # What a twin sealed is ours as well, unless it was lost in the meantime.
+        if _holds(context, plan, key):
+            break
+        generation += 1
+    return key
 
 
 def _key(context: StepContext, identity: str, generation: int) -> str:
@@ -163,53 +155,3 @@ def _unchanged(context: StepContext, state: State) -> bool:
     if not objects.exists(state.name):
         return False
     return digest_of(objects.get(state.name)) == state.digest
-
-
-def _outcome(
-    context: StepContext,
-    status: OutcomeStatus,
-    began: float,
-    *,
-    exit_code: int,
-    receipt: str | None = None,
-    message: str = "",
-) -> Outcome:
-    command = context.command
-    return Outcome(
-        status=status,
-        exit_code=exit_code,
-        step=command.step.value,
-        project=command.project,
-        subject=command.subject,
-        run=command.run,
-        attempt=command.attempt,
-        receipt=receipt,
-        message=message,
-        seconds=round(time.monotonic() - began, 3),
-    )
-
-
-def _record(context: StepContext, outcome: Outcome, told: str) -> None:
-    """
-    Write the outcome under the first free number of this try, and count it.
-
-    :param told: how it ended, for the case that this cannot be written.
-    """
-    command, ending = context.command, 0
-    data = canonical_json(outcome.model_dump(mode="json"))
-    try:
-        while not context.stores.objects.create(
-            outcome_key(
-                command.project,
-                command.run,
-                command.step.value,
-                command.subject,
-                attempt=command.attempt,
-                ending=ending,
-            ),
-            data,
-        ):
-            ending += 1
-    except TemporaryError as error:
-        raise TemporaryError(f"{told} How it ended could not be written down: {error}") from error
-    report_outcome(context.stores.metrics, outcome)

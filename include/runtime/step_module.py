@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from include.contract.step_names import StepName
-from include.runtime.context import Plan, StepContext
+from include.runtime.context import Parts, Plan, StepContext
 
 
 class StepModule(Protocol):
     """What a step module has."""
 
-    def plan(self, context: StepContext) -> Plan:
-        """Look at what the work depends on; return it with the work."""
+    def plan(self, context: StepContext) -> Plan | Parts:
+        """Look at what the work depends on; return it with the work, or say of which parts the call is made."""
 
 
 def step_module(step: StepName) -> StepModule:

@@ -6,6 +6,7 @@ exits with 0 and left no receipt has failed; one that was killed after its recei
 """
 
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,8 +20,11 @@ from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, Per
 
 PERMANENT = frozenset({DataRejectedError.exit_code, ConfigurationError.exit_code})
 """Exit codes of a step that would end the same way again."""
-Reference = dict[str, str | dict[str, int]]
-"""What goes to XCom: ``status``, the receipt's key as ``receipt``, and ``row_counts``."""
+Reference = dict[str, str | dict[str, str] | dict[str, int]]
+"""
+What goes to XCom: ``status``, the receipt's key as ``receipt`` (of a step that did several parts, ``receipts``: keys by
+subject), and ``row_counts``, which are those of all parts together.
+"""
 
 
 class Documents(Protocol):
@@ -48,14 +52,14 @@ def conclude(
     :param said: the step's own last error message, for an end without an outcome.
     :param ended_by: what to raise for an end without an outcome, where more is known of it than the exit code; if it is
         permanent, it outranks an outcome that only says to try again.
-    :return: the reference to its receipt.
+    :return: the reference to its receipt, or to those of its parts.
     :raises AirflowSkipException: if it had nothing to do.
     :raises AirflowFailException: if doing it again would give the same.
     :raises TemporaryError: otherwise; Airflow tries again.
     """
     outcome = _outcome(command, documents)
-    if outcome is not None and outcome.receipt is not None:
-        return _reference(outcome, outcome.receipt, documents)
+    if outcome is not None and outcome.is_done:
+        return _reference(outcome, documents)
     if outcome is None or exit_code not in {outcome.exit_code, None}:
         raise ended_by or _without_outcome(command, exit_code, said)
     if isinstance(ended_by, PermanentError) and outcome.exit_code == TemporaryError.exit_code:
@@ -76,13 +80,16 @@ def _outcome(command: StepCommand, documents: Documents) -> Outcome | None:
         raise TemporaryError(f"Outcome {keys[-1]} is damaged: {foreign(error)}.") from error
 
 
-def _reference(outcome: Outcome, key: str, documents: Documents) -> Reference:
-    try:
-        receipt = Receipt.model_validate_json(documents.get(key))
-    except (ValidationError, DataRejectedError) as error:
-        message = f"The step says it is {outcome.status.value} by receipt {key}, which cannot be read: {foreign(error)}"
-        raise TemporaryError(message) from error
-    return {"status": outcome.status.value, "receipt": key, "row_counts": dict(receipt.row_counts)}
+def _reference(outcome: Outcome, documents: Documents) -> Reference:
+    row_counts = Counter[str]()
+    for key in outcome.receipt_keys:
+        try:
+            row_counts.update(Receipt.model_validate_json(documents.get(key)).row_counts)
+        except (ValidationError, DataRejectedError) as error:
+            message = f"The step says it is {outcome.status.value} by receipt {key}, which cannot be read: "
+            raise TemporaryError(message + foreign(error)) from error
+    found: Reference = {"receipts": dict(outcome.receipts)} if outcome.receipt is None else {"receipt": outcome.receipt}
+    return {"status": outcome.status.value, **found, "row_counts": dict(row_counts)}
 
 
 def told(command: StepCommand) -> str:

@@ -59,4 +59,5 @@ def tell_assets(outlets: Sequence[Any], context: Context, partition: str, refere
     """Let the events of a task's assets carry the partition and the receipt."""
     for asset in outlets:
         if isinstance(asset, Asset):
-            context["outlet_events"][asset].extra = {"partition": partition, "receipt": str(reference["receipt"])}
+            extra: dict[str, Any] = {name: reference[name] for name in ("receipt", "receipts") if name in reference}
+            context["outlet_events"][asset].extra = {"partition": partition} | extra

@@ -12,8 +12,9 @@ from include.contract.receipt import ModelState, Receipt, State
 from include.contract.step_names import StepName
 from include.errors import PlatformError
 from include.runtime.context import Plan, StepContext, Work
+from include.runtime.ending import Ending
 from include.runtime.events import EventLog
-from include.runtime.runner import Ending, run_step
+from include.runtime.runner import run_step
 from include.stores.installation import Stores
 from include.stores.objects.memory import MemoryObjects
 from include.stores.tables.memory import MemoryTables

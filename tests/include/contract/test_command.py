@@ -1,4 +1,4 @@
-from include.contract.command import ENTRY_POINT, StepCommand, subject_of
+from include.contract.command import ENTRY_POINT, StepCommand, subject_of, task_name
 from include.contract.step_names import StepName
 from include.runtime.cli import command_of
 
@@ -31,6 +31,11 @@ def test_the_subject_is_the_partition_and_the_source_where_there_is_one() -> Non
     assert _command(options=(("source", "weather"),)).subject == "2013-03/weather"
     assert _command(step=StepName.TRAIN, options=(("window", "9"),)).subject == "2013-03"
     assert subject_of("2013-03", None) == "2013-03"
+
+
+def test_a_task_is_named_by_its_step_and_the_source_that_it_is_for() -> None:
+    assert task_name("ingest", None) == "ingest"
+    assert task_name(StepName.INGEST, "weather") == "ingest_weather"
 
 
 def test_the_environment_is_not_shown() -> None:

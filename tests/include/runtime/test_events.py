@@ -40,6 +40,18 @@ def test_a_person_gets_a_short_line() -> None:
     assert second[8:] == " x ingest: failed  message=bad"
 
 
+def test_a_part_of_a_call_is_named_to_machines_and_to_persons() -> None:
+    stream, terminal = io.StringIO(), _Terminal()
+    for where in (stream, terminal):
+        whole = EventLog(where, {"step": "ingest", "subject": "2013-03"})
+        whole.of_part("2013-03/weather", {"source": "weather"}).emit("rows read", rows=3)
+        whole.emit("done")
+    part, whole_call = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (part["subject"], part["source"], part["rows"]) == ("2013-03/weather", "weather", 3)
+    assert (whole_call["subject"], "source" in whole_call) == ("2013-03", False)
+    assert terminal.getvalue().splitlines()[0][8:] == "   ingest: rows read  source=weather  rows=3"
+
+
 def test_nothing_waits_in_a_buffer() -> None:
     class Counting(io.StringIO):
         flushed = 0

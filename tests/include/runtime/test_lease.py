@@ -76,6 +76,52 @@ def test_a_short_step_writes_one_document_and_leaves_no_thread(
     assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "lease"])
 
 
+def test_a_lease_is_taken_once_however_many_threads_want_it(objects: Objects) -> None:
+    lease = Lease(objects, command())
+    threads = [threading.Thread(target=lease.take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert objects.list("") == [f"{PREFIX}000001.json"]
+    assert len([thread for thread in threading.enumerate() if thread.name == "lease"]) == 1
+    lease.release()
+
+
+def test_a_lease_that_was_lost_is_not_taken_anew(objects: Objects) -> None:
+    lease = Lease(objects, command())
+    lease.take()
+    Leases(objects, command(2)).take()
+    with pytest.raises(LeaseLostError, match="Try 2 on"):
+        lease.take()
+    lease.release()
+    assert len(objects.list("")) == 2
+
+
+def test_a_lease_that_was_taken_while_the_store_was_going_away_is_kept_once_it_is_wanted_again(
+    objects: Objects, hurried: None
+) -> None:
+    class LookAway(Objects):
+        def list(self, prefix: str) -> list[str]:
+            self._refuse_when_away()
+            return super().list(prefix)
+
+        def create(self, key: str, data: bytes) -> bool:
+            made = super().create(key, data)
+            self.is_away = not key.endswith("-000001.json")
+            return made
+
+    store, clock = LookAway(), Clock()
+    lease = Lease(store, command(), clock=clock)
+    with pytest.raises(TemporaryError, match="No answer"):
+        lease.take()
+    store.is_away = False
+    lease.take()
+    clock.now += 31
+    assert eventually(lambda: store.exists(f"{PREFIX}000001-000001.json"))
+    lease.release()
+
+
 def test_nothing_is_published_before_the_lease_is_taken(objects: Objects) -> None:
     with pytest.raises(RuntimeError, match="its lease was not taken"):
         Lease(objects, command()).check()

@@ -113,6 +113,9 @@ def test_a_run_ends_with_the_receipt_of_its_last_try_that_was_done() -> None:
     assert found is not None
     assert found.identity == "bb"
     assert evidence.of_run(StepName.FEATURES, "r:2", "2013-03") is None
+    below = outcome_key("shop", "r:1", "features", "2013-03/weather", attempt=9, ending=0)
+    objects.create(below, b"of another subject")
+    assert evidence.of_run(StepName.FEATURES, "r:1", "2013-03") == found
 
 
 def test_a_missing_and_a_damaged_receipt_are_told() -> None:

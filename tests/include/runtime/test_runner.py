@@ -17,9 +17,10 @@ from include.errors import (
     PlatformError,
     TemporaryError,
 )
+from include.runtime import ending as endings
 from include.runtime import runner as runtime
 from include.runtime.lease import Lease
-from include.runtime.runner import Ending, run_step
+from include.runtime.runner import run_step
 from include.runtime.shutdown import Unstopped
 from include.stores.metrics.memory import MemoryMetrics
 from include.stores.metrics.open import open_metrics
@@ -142,7 +143,7 @@ def test_a_step_may_say_that_a_receipt_no_longer_holds(bench: Bench) -> None:
 
 
 def test_of_twins_that_work_at_once_both_end_with_one_receipt(bench: Bench) -> None:
-    twin: list[Ending] = []
+    twin: list[endings.Ending] = []
 
     def meanwhile() -> None:
         bench.step.before_sealing = lambda: None

@@ -32,18 +32,21 @@ import subprocess, sys, time
 from pathlib import Path
 from include.runtime import cli
 from include.runtime import lease, runner as runtime
-from include.runtime.context import Plan, Work
+from include.runtime.context import Parts, Plan, Work
 
 folder, kind = Path(sys.argv[1]), sys.argv[2]
 lease.LOOK_SECONDS = 0.05
 
 class Slow:
     def plan(self, context):
+        if kind == "parts" and not context.command.options:
+            return Parts(options=((("source", "a"),), (("source", "b"),)))
+
         def work(identity):
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], stderr=subprocess.DEVNULL)
             (folder / "child").write_text(str(child.pid))
             (folder / "at-work").touch()
-            if kind == "python":
+            if kind in {"python", "parts"}:
                 time.sleep(120)
             elif kind == "library":
                 import ctypes
@@ -126,6 +129,19 @@ def test_a_step_that_is_told_to_end_says_so_and_leaves_whatever_it_is_doing(benc
     assert "The step was told to end (SIGTERM) after" in bench.outcome()["message"]
     assert bench.words.read_text() == bench.outcome()["message"]
     assert '"event": "failed"' in said.splitlines()[-1]
+    assert eventually(lambda: not bench.has_child())
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_step_of_several_parts_that_is_told_to_end_ends_as_one(bench: Bench, threads: str) -> None:
+    with bench.working("parts", **{settings.THREADS: threads}) as process:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "The step was told to end (SIGTERM) after" in bench.outcome()["message"]
+    assert bench.words.read_text() == bench.outcome()["message"]
+    assert bench.objects.list("runs/") == [OUTCOME]
+    assert bench.objects.list("receipts/") == []
     assert eventually(lambda: not bench.has_child())
 
 

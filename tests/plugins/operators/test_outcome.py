@@ -1,4 +1,5 @@
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -75,6 +76,43 @@ def test_a_receipt_is_success_however_the_process_ended(
     keep_outcome(store, status, 0)
     expected = {"status": status.value, "receipt": KEY, "row_counts": {"rows_kept": 3}}
     assert conclude(COMMAND, exit_code, store) == expected
+
+
+WHOLE = replace(COMMAND, options=())
+
+
+def keep_outcome_of_parts(store: MemoryObjects, status: OutcomeStatus, exit_code: int, *parts: str) -> None:
+    outcome = Outcome(
+        status=status, exit_code=exit_code, step="ingest", project="flights", subject="2013-03", run="r", attempt=2,
+        receipts={f"2013-03/{part}": receipt_key("flights", "ingest", f"2013-03/{part}", "f" * 64) for part in parts},
+        message="1 of 2 parts failed (planes). planes: No file." if exit_code else "", seconds=1.0,
+    )  # fmt: skip
+    key = outcome_key("flights", "r", "ingest", "2013-03", attempt=2, ending=0)
+    store.create(key, outcome.model_dump_json().encode())
+
+
+def test_a_step_of_several_parts_refers_to_the_receipt_of_each_and_adds_up_their_rows(store: MemoryObjects) -> None:
+    other = KEY.replace("weather", "planes")
+    keep_receipt(store)
+    store.create(other, store.get(KEY))
+    keep_outcome_of_parts(store, OutcomeStatus.DONE, 0, "weather", "planes")
+    receipts = {"2013-03/weather": KEY, "2013-03/planes": other}
+    assert conclude(WHOLE, 0, store) == {"status": "done", "receipts": receipts, "row_counts": {"rows_kept": 6}}
+
+
+def test_a_part_whose_receipt_is_gone_is_a_failure(store: MemoryObjects) -> None:
+    keep_receipt(store)
+    keep_outcome_of_parts(store, OutcomeStatus.ALREADY_DONE, 0, "weather", "planes")
+    with pytest.raises(TemporaryError, match=r"by receipt \S+/planes/\S+, which cannot be read"):
+        conclude(WHOLE, 0, store)
+
+
+@pytest.mark.parametrize(("exit_code", "kind"), [(65, AirflowFailException), (75, TemporaryError)])
+def test_receipts_of_some_parts_are_no_success(store: MemoryObjects, exit_code: int, kind: type[Exception]) -> None:
+    keep_receipt(store)
+    keep_outcome_of_parts(store, OutcomeStatus.FAILED, exit_code, "weather")
+    with pytest.raises(kind, match=r"1 of 2 parts failed \(planes\)"):
+        conclude(WHOLE, exit_code, store)
 
 
 def test_exit_0_without_a_receipt_is_a_failure(store: MemoryObjects) -> None:

@@ -32,3 +32,10 @@ def test_assets_learn_partition_and_receipt() -> None:
     event = SimpleNamespace(extra={})
     tell_assets([asset, "no asset"], context(outlet_events={asset: event}), "2013-03", {"receipt": "k"})
     assert event.extra == {"partition": "2013-03", "receipt": "k"}
+
+
+def test_assets_learn_the_receipts_of_a_step_of_several_parts() -> None:
+    asset = Asset(name="a", uri="ml://a/b")
+    event = SimpleNamespace(extra={})
+    tell_assets([asset], context(outlet_events={asset: event}), "2013-03", {"receipts": {"2013-03/weather": "k"}})
+    assert event.extra == {"partition": "2013-03", "receipts": {"2013-03/weather": "k"}}

@@ -22,8 +22,9 @@ from include.contract.layout import Layer, receipt_key, table_name
 from include.contract.receipt import Receipt, State, TableState, canonical_json
 from include.contract.step_names import StepName
 from include.runtime.context import StepContext
+from include.runtime.ending import Ending
 from include.runtime.events import EventLog
-from include.runtime.runner import Ending, run_step
+from include.runtime.runner import run_step
 from include.spec.load import parse_project
 from include.spec.project import ProjectSpec
 from include.steps.features.sources import SourceRows, arrow_column

@@ -21,8 +21,9 @@ from include.contract.receipt import Receipt, State, TableState, canonical_json,
 from include.contract.step_names import StepName
 from include.modeling.feature_selection import evidence
 from include.runtime.context import StepContext
+from include.runtime.ending import Ending
 from include.runtime.events import EventLog
-from include.runtime.runner import Ending, run_step
+from include.runtime.runner import run_step
 from include.spec.load import parse_project
 from include.spec.project import ProjectSpec
 from include.stores.installation import Stores
