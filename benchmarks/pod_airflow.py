@@ -41,22 +41,22 @@ class TaskTimes:
 class MeasuredAirflow(AirflowApi):
     """An administrator's session."""
 
-    def task_again(self, run: DagRun, task: str, map_index: int) -> datetime:
+    def task_again(self, run: DagRun, task: str) -> datetime:
         """Let one task of a run that ended run again, and no other; gives the moment of the request."""
         asked = datetime.now(UTC)
-        body = {"dry_run": False, "only_failed": False, "dag_run_id": run.run, "task_ids": [[task, map_index]]}
+        body = {"dry_run": False, "only_failed": False, "dag_run_id": run.run, "task_ids": [task]}
         self._call("POST", f"/dags/{run.dag}/clearTaskInstances", body)
         return asked
 
-    def task_of_all_again(self, dag: str, between: tuple[datetime, datetime], task: str, map_index: int) -> datetime:
+    def task_of_all_again(self, dag: str, between: tuple[datetime, datetime], task: str) -> datetime:
         """The same for all runs whose logical date lies between two moments, in one request."""
         asked = datetime.now(UTC)
         begin, end = (moment.isoformat() for moment in between)
         body = {"dry_run": False, "only_failed": False, "start_date": begin, "end_date": end}
-        self._call("POST", f"/dags/{dag}/clearTaskInstances", {**body, "task_ids": [[task, map_index]]})
+        self._call("POST", f"/dags/{dag}/clearTaskInstances", {**body, "task_ids": [task]})
         return asked
 
-    def times(self, run: DagRun, task: str, map_index: int, asked: datetime) -> TaskTimes | None:
+    def times(self, run: DagRun, task: str, asked: datetime) -> TaskTimes | None:
         """
         When a task began and ended; None while it has not.
 
@@ -64,7 +64,7 @@ class MeasuredAirflow(AirflowApi):
         :raises SystemExit: if it ended otherwise than well.
         """
         path = f"/dags/{run.dag}/dagRuns/{quote(run.run, safe='')}/taskInstances/{task}"
-        row: dict[str, Any] = self._call("GET", path if map_index < 0 else f"{path}/{map_index}")
+        row: dict[str, Any] = self._call("GET", path)
         began, ended = _moment(row["start_date"]), _moment(row["end_date"])
         if row["state"] in {"failed", "skipped", "upstream_failed"} and began and began > asked:
             message = f"Task {task} of {run.dag} {run.run} is {row['state']}."
@@ -73,9 +73,9 @@ class MeasuredAirflow(AirflowApi):
             return None
         return TaskTimes(asked=asked, began=began, ended=ended)
 
-    def task_done(self, run: DagRun, task: str, map_index: int, asked: datetime) -> TaskTimes:
+    def task_done(self, run: DagRun, task: str, asked: datetime) -> TaskTimes:
         """Wait until a task that was asked for has ended well."""
-        return until(lambda: self.times(run, task, map_index, asked), f"task {task} of {run.run}")
+        return until(lambda: self.times(run, task, asked), f"task {task} of {run.run}")
 
     def run_done(self, run: DagRun) -> DagRun:
         """Wait until a run has ended well."""

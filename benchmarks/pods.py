@@ -53,8 +53,6 @@ SLEEPING_SECONDS = 20.0
 AIRFLOW = ("airflow-scheduler", "airflow-triggerer")
 """LocalExecutor's workers belong to the scheduler."""
 HERE = Path(__file__).parent
-BASE = "flights"
-"""The source that is ingested."""
 KINDS = {StepName.SCORE.value: "scoring", StepName.VALIDATE.value: "data"}
 """Steps that are alone while they work, and the DAG of each; only ``score`` needs a champion."""
 
@@ -122,7 +120,7 @@ class Bench:
 
     def _end(self, run: DagRun, asked: datetime) -> TaskTimes:
         self.airflow.run_done(run)
-        return self.airflow.task_done(run, self.step, -1, asked)
+        return self.airflow.task_done(run, self.step, asked)
 
 
 def overhead(bench: Bench) -> None:
@@ -146,17 +144,17 @@ def overhead(bench: Bench) -> None:
 
 
 def at_once(bench: Bench) -> None:
-    """Ingest of one source for twelve partitions at once and one after another, and a backfill of the year."""
-    dag, task, index = f"{PROJECT}_data", StepName.INGEST.value, list(bench.spec.sources).index(BASE)
+    """Ingest of twelve partitions at once and one after another, and a backfill of the year."""
+    dag, task = f"{PROJECT}_data", StepName.INGEST.value
     bounds = _bounds(bench)
     runs, seconds = _year(bench, dag, bounds)
     print(f"\n{len(runs)} months of {dag} in one backfill, all steps: {seconds:.1f} s")
-    asked = bench.airflow.task_of_all_again(dag, bounds, task, index)
-    done = [bench.airflow.task_done(run, task, index, asked) for run in runs]
+    asked = bench.airflow.task_of_all_again(dag, bounds, task)
+    done = [bench.airflow.task_done(run, task, asked) for run in runs]
     together, alone = max(times.whole for times in done), 0.0
     for run in runs:
         bench.airflow.run_done(run)
-        alone += bench.airflow.task_done(run, task, index, bench.airflow.task_again(run, task, index)).whole
+        alone += bench.airflow.task_done(run, task, bench.airflow.task_again(run, task)).whole
     lives = bench.bare.run([bench.bare.twin(bench.pattern, bench.bare_words()) for _ in runs])
     bare_together = max(life.ended for life in lives)
     bare_alone = sum(bench.bare_pod().ended for _ in runs)
@@ -192,7 +190,7 @@ def waiting(bench: Bench) -> None:
     before = _memory(bench)
     names = [f"benchmark__{time.time_ns()}_{month}" for month in MONTHS[: bench.spec.schedule.runs_at_once]]
     runs = [bench.airflow.trigger(dag, name, {"partition": name[-7:], "resources": nowhere}) for name in names]
-    count = len(runs) * len(bench.spec.sources)
+    count = len(runs)
     try:
         until(lambda: True if _deferred(bench, runs) == count else None, f"{count} tasks to sleep", 600.0)
         asleep = _memory(bench)

@@ -72,9 +72,10 @@ def calls(count: int, *, trains: bool) -> list[list[str]]:
     spec = load_project(PROJECT)
     asked = []
     for month in months(count):
-        sources = [("ingest", ["--source", source]) for source in spec.sources]
-        others: list[tuple[str, list[str]]] = [(step, []) for step in ("validate", "profile", "features")]
-        asked += [[step, "--partition", month, "--run", f"bare-{month}", *more] for step, more in [*sources, *others]]
+        own = [["ingest", "--source", name] for name, source in spec.sources.items() if source.own_task]
+        together = [["ingest"]] if spec.sources_of_task(None) else []
+        steps = (*together, *own, ["validate"], ["profile"], ["features"])
+        asked += [[*words, "--partition", month, "--run", f"bare-{month}"] for words in steps]
     window = ["--window", str(min(count, spec.split.window))]
     training = ("train", "evaluate", "package", "deploy")
     if trains:
@@ -219,7 +220,7 @@ class AirflowPass:
             end = task.started_at.timestamp() + (task.seconds or 0) if task.started_at else 0
             ends[task.run, task.task] = max(ends.get((task.run, task.task), 0), end)
         for task in timed:
-            known = own.get((task.run, task.task, task.label))
+            known = own.get((task.run, task.task))
             if known is not None and task.seconds is not None:
                 inside.append(task.seconds - known)
                 figures.step_seconds += known
@@ -229,13 +230,14 @@ class AirflowPass:
         figures.inside_seconds = sum(inside) / len(inside) if inside else 0.0
         figures.gap_seconds = sum(gaps) / len(gaps) if gaps else 0.0
 
-    def _own_seconds(self) -> dict[tuple[str, str, str], float]:
-        """Seconds of each step by its own outcome: (run, step, source)."""
+    def _own_seconds(self) -> dict[tuple[str, str], float]:
+        """Seconds of each task's step by its own outcome: (run, task)."""
+        from include.contract.receipt import Outcome
+
         found = {}
         for path in sorted((self.folder / "data" / "objects" / "runs").rglob("*.json")):
-            outcome = json.loads(path.read_text())
-            source = outcome["subject"].partition("/")[2]
-            found[outcome["run"], outcome["step"], source] = float(outcome["seconds"])
+            outcome = Outcome.model_validate_json(path.read_bytes())
+            found[outcome.run, outcome.task] = outcome.seconds
         return found
 
 

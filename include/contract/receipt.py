@@ -15,9 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from include.contract.document import Document
-
 from include.contract.command import task_name
+from include.contract.document import Document
 
 FORMAT: Literal[1] = 1
 Json = dict[str, JsonValue]

@@ -86,6 +86,14 @@ class ProjectSpec(StrictModel):
         """The source whose rows predictions are made for."""
         return self.sources[self.feature_set.base]
 
+    def sources_of_task(self, source: str | None) -> tuple[str, ...]:
+        """
+        Which sources one task of step ``ingest`` reads, in the order of the spec.
+
+        :param source: that one; None for all that have no task of their own.
+        """
+        return (source,) if source else tuple(name for name, one in self.sources.items() if not one.own_task)
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Declared features, in the order of the spec."""

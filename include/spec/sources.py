@@ -107,6 +107,11 @@ class SourceSpec(StrictModel):
     columns: Annotated[dict[str, ColumnSpec], Field(min_length=1)]
     times: dict[Name, TimeSpec] = Field(default_factory=dict)
     """Further moments in a row's life, by name, in order of computation."""
+    own_task: bool = False
+    """
+    Ingest it in a task of its own, on a cluster a pod: for a source that is large, slow, often late, or whose password
+    the others' pod is not to hold. All others of a partition share one task.
+    """
     checks: tuple[Check, ...] = ()
     """What must hold beyond the prelude (row range, required columns, null ceilings, unique keys, freshness)."""
 

@@ -40,7 +40,7 @@ def _seconds_by_step(tasks: Sequence[TaskInstance]) -> dict[str, list[float]]:
 def _work_by_step(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for outcome in outcomes:
-        found.setdefault(outcome.step, []).append(outcome.seconds)
+        found.setdefault(outcome.task, []).append(outcome.seconds)
     return found
 
 

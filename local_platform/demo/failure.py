@@ -33,9 +33,16 @@ def log_of(state: State, task: TaskInstance) -> Path:
 
 def _message(evidence: ReceiptReader, task: TaskInstance) -> str:
     """The one line that the step itself wrote down, if it came so far."""
-    prefix = outcomes_prefix(evidence.project, task.run, task.task)
+    prefix = outcomes_prefix(evidence.project, task.run)
     for key in reversed(evidence.objects.list(prefix)):
         outcome = Outcome.model_validate_json(evidence.objects.get(key))
-        if outcome.status is OutcomeStatus.FAILED and (not task.label or task.label in outcome.subject):
+        if outcome.status is OutcomeStatus.FAILED and _is_of(outcome, task):
             return outcome.message
     return ""
+
+
+def _is_of(outcome: Outcome, task: TaskInstance) -> bool:
+    """Whether a task ended so; a mapped one says in its label what its step worked on."""
+    if task.label:
+        return outcome.step == task.task and task.label in outcome.subject
+    return outcome.task == task.task

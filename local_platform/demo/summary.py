@@ -34,9 +34,9 @@ class Findings:
 
     def receipts(self, step: StepName) -> list[Receipt]:
         """Receipts with which this step ended, by subject."""
-        found = [outcome for outcome in self.outcomes if outcome.step == step.value and outcome.receipt]
-        ordered = sorted(found, key=lambda outcome: outcome.subject)
-        return [self._evidence.receipt(outcome.receipt) for outcome in ordered if outcome.receipt]
+        found = [outcome for outcome in self.outcomes if outcome.step == step.value]
+        receipts = [self._evidence.receipt(key) for outcome in found for key in outcome.receipt_keys]
+        return sorted(receipts, key=lambda receipt: receipt.subject)
 
     def skipped(self) -> list[Outcome]:
         """Steps that had nothing to do, and say why."""

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import Asset, BaseOperator
 
 from include.contract import settings
+from include.contract.command import task_name
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, near
 from include.spec.project import ProjectSpec
@@ -35,36 +36,33 @@ def step_task(
     step: StepName,
     *,
     partition: str,
-    sources: Sequence[str] = (),
+    source: str | None = None,
     options: Mapping[str, str] | None = None,
     outlets: Sequence[Asset] = (),
-) -> Any:
+) -> BaseOperator:
     """
-    One task for one step, or one mapped over sources.
+    One task for one step.
 
     :param partition: the data interval, as a template.
-    :param sources: the step runs once for each of them; once without any.
+    :param source: for ``ingest``: the one source that the task is for, whose name is in the task's.
     :param options: further options of the step; values may be templates.
     :param outlets: assets that the step's success updates; their events carry the partition.
-    :return: an operator, mapped if there are sources.
     :raises ConfigurationError: if there is no such execution mode.
     """
     resources = spec.execution.for_step(step.value)
     given: dict[str, Any] = {
-        "task_id": step.value,
+        "task_id": task_name(step.value, source),
         "step": step.value,
         "project": spec.name,
         "partition": partition,
+        "source": source,
         "options": dict(options or {}),
         "execution_timeout": resources.timeout,
         "retries": resources.retries,
         "retry_delay": resources.retry_delay,
         "outlets": list(outlets),
     }
-    operator = _operator()
-    if not sources:
-        return operator(**given)
-    return operator.partial(**given, map_index_template="{{ task.source }}").expand(source=list(sources))
+    return _operator()(**given)
 
 
 def _operator() -> type[BaseOperator]:

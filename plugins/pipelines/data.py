@@ -1,4 +1,4 @@
-"""The data DAG: ingest every source of a partition, validate, then profile and features."""
+"""The data DAG: ingest the sources of a partition, validate, then profile and features."""
 
 from airflow.sdk import DAG
 
@@ -19,9 +19,15 @@ def data_dag(spec: ProjectSpec) -> DAG:
     steps = (StepName.INGEST, StepName.VALIDATE, StepName.PROFILE, StepName.FEATURES)
     params = {"partition": partition_param(spec), PARAM: resources_param(*steps)}
     with DAG(**settings, schedule=schedule, params=params, doc_md=data_doc(spec)) as dag:
-        ingest = step_task(spec, StepName.INGEST, partition=OF_INTERVAL, sources=tuple(spec.sources))
+        ingest = [step_task(spec, StepName.INGEST, partition=OF_INTERVAL, source=source) for source in _tasks(spec)]
         validate = step_task(spec, StepName.VALIDATE, partition=OF_INTERVAL, outlets=[validated_asset(spec)])
         profile = step_task(spec, StepName.PROFILE, partition=OF_INTERVAL)
         features = step_task(spec, StepName.FEATURES, partition=OF_INTERVAL, outlets=[features_asset(spec)])
         ingest >> validate >> [profile, features]
     return dag
+
+
+def _tasks(spec: ProjectSpec) -> list[str | None]:
+    """The source of each ingest task; None for the one that takes all those without a task of their own."""
+    shared: list[str | None] = [None] if spec.sources_of_task(None) else []
+    return shared + [name for name, source in spec.sources.items() if source.own_task]

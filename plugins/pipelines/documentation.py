@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from include.contract.command import task_name
+from include.contract.step_names import StepName
 from include.spec.checks import Check
 from include.spec.project import ProjectSpec
 from include.spec.sources import SourceSpec
@@ -64,9 +66,10 @@ def _source(name: str, source: SourceSpec) -> str:
     rows = [(column, spec.type.value, spec.meaning, spec.known) for column, spec in source.columns.items()]
     checks = [f"- {_check(check)}" for check in source.checks]
     key = ", ".join(f"`{column}`" for column in source.key)
+    task = f" Ingested by the task `{task_name(StepName.INGEST.value, name)}`." if source.own_task else ""
     return "\n".join(
         [
-            f"## Source: {name}\n\n{source.description}\n\nKey: {key}.\n",
+            f"## Source: {name}\n\n{source.description}\n\nKey: {key}.{task}\n",
             _table(("column", "type", "meaning", "known"), rows),
             *(["Checks:\n", *checks, ""] if checks else []),
         ]

@@ -31,7 +31,7 @@ def test_it_does_all_that_make_run_does(said: str) -> None:
 
 
 def test_it_tells_how_long_pods_took(said: str) -> None:
-    assert re.search(r"ingest\s+50 pods, half of them worked .* and took .* or less", said)
+    assert re.search(r"ingest\s+10 pods, half of them worked .* and took .* or less", said)
     for step in ("train", "evaluate", "package", "deploy", "score"):
         assert re.search(rf"{step}\s+1 pod, ", said)
 

@@ -13,7 +13,7 @@ def test_a_day_of_the_fault_project_goes_well(cluster_platform: ClusterPlatform)
     ended = cluster_platform.wait(cluster_platform.start("faults_data", partition="2024-01-01"))
     assert ended.state == "success", cluster_platform.told()
     assert {name: task.state for name, task in cluster_platform.tasks(ended).items()} == {
-        "ingest[0]": "success", "validate": "success", "profile": "success", "features": "success",
+        "ingest": "success", "validate": "success", "profile": "success", "features": "success",
     }  # fmt: skip
 
 

@@ -23,12 +23,9 @@ def run_locally(folder: Path) -> Stores:
     """The steps of the data DAG, one after another."""
     told = {name: value.format(state=folder) for name, value in settings.LOCAL_DEFAULTS.items()}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(cli.FOREIGN)}
-    steps = [("ingest", "--source", source) for source in load_project(PROJECT).sources]
-    for step, *options in (*steps, ("validate",), ("features",)):
+    for step in ("ingest", "validate", "features"):
         words = [sys.executable, "-m", "include.steps", step, "--project", PROJECT, "--partition", PARTITION]
-        done = subprocess.run(
-            [*words, "--run", "local", *options], env=kept | told, check=False, text=True, capture_output=True
-        )
+        done = subprocess.run([*words, "--run", "local"], env=kept | told, check=False, text=True, capture_output=True)
         assert done.returncode == 0, done.stdout + done.stderr
     return Stores(told)
 

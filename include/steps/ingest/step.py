@@ -1,4 +1,4 @@
-"""Step ``ingest``: the rows of one source and one partition, typed and counted, into the raw table."""
+"""Step ``ingest``: the rows of one partition, typed and counted, into the raw table of each source."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, ObjectState
 from include.errors import ConfigurationError, DataRejectedError, listed, near
-from include.runtime.context import Plan, StepContext, Work
+from include.runtime.context import Parts, Plan, StepContext, Work
 from include.spec.sources import SourceFormat, SourceSpec
 from include.steps.ingest.fetch import fetch
 from include.steps.ingest.location import Location
@@ -35,7 +35,26 @@ class _AtHand:
     close: Callable[[], None]
 
 
-def plan(context: StepContext) -> Plan:
+def plan(context: StepContext) -> Plan | Parts:
+    """
+    One part for each source, unless the call names one.
+
+    :raises ConfigurationError: if no source is left to this call, there is no such source, or its location makes no
+        sense.
+    :raises DataRejectedError: if the source is not there.
+    :raises TemporaryError: if it does not answer.
+    """
+    name = context.options.get("source")
+    if name is not None:
+        return _plan_of(context, name)
+    names = context.spec.sources_of_task(None)
+    if not names:
+        message = f"Each source of project '{context.spec.name}' has a task of its own; name one with --source: "
+        raise ConfigurationError(f"{message}{listed(context.spec.sources)}.")
+    return Parts(options=tuple((("source", name),) for name in names))
+
+
+def _plan_of(context: StepContext, name: str) -> Plan:
     """
     Fetch the source and digest it; the work is to read, type and write the partition's rows.
 
@@ -43,7 +62,6 @@ def plan(context: StepContext) -> Plan:
     :raises DataRejectedError: if the source is not there.
     :raises TemporaryError: if it does not answer.
     """
-    name = context.options.get("source", "")
     if name not in context.spec.sources:
         known = context.spec.sources
         message = f"Project '{context.spec.name}' has no source '{name}'; it has {listed(known)}.{near(name, known)}"

@@ -32,7 +32,7 @@ class LocalStepOperator(BaseOperator):
     :param step: word of the step.
     :param project: folder under ``include/projects``.
     :param partition: the data interval, like ``2013-03``. (templated)
-    :param source: for ``ingest``: the source.
+    :param source: for ``ingest``: the only source that it reads.
     :param options: further options of the step, by name. (templated)
     """
 

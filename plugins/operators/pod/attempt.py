@@ -192,8 +192,12 @@ def memory_of(command: StepCommand, resources: ResourceSpec, documents: Document
     """
     memory = asked = resources.memory or MEMORY
     # All earlier attempts, not only the last: between two that ran out of memory one may have failed otherwise.
-    for key in documents.list(memory_prefix(*_subject(command))):
-        if int(key.rpartition("/")[2].partition(".")[0]) < command.attempt:
+    prefix = memory_prefix(*_subject(command))
+    for key in documents.list(prefix):
+        name = key.removeprefix(prefix)
+        if "/" in name:
+            continue  # of a task for one source, whose subject lies below this one
+        if int(name.partition(".")[0]) < command.attempt:
             had = str(json.loads(documents.get(key))["memory"])
             memory = max(memory, next_size(had, resources), key=kibibytes)
     return memory if kibibytes(memory) > kibibytes(asked) else asked

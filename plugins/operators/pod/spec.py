@@ -131,7 +131,7 @@ def pod_environment(
     """
     The whole environment of one step's container, in order of names.
 
-    :param source: for ``ingest``: the source.
+    :param source: for ``ingest``: the only source that it reads.
     :param threads: cap for the step's native threads.
     :param given: the worker's environment.
     :raises ConfigurationError: if it lacks what every step needs, names an unknown connection, or holds a setting by
@@ -190,9 +190,14 @@ def _secrets(
     for connection, keys in CONNECTIONS.items():
         if connection in there and _is_for(connection, step):
             yield from ((connection, key) for key in keys)
-    read = spec.sources.get(source or "") if step is StepName.INGEST else None
-    if read is not None and read.format is SourceFormat.SQL:
-        yield read.location, f"ML_CONNECTION_{read.location.upper()}"
+    if step is StepName.INGEST:
+        yield from ((name, f"ML_CONNECTION_{name.upper()}") for name in _databases(spec, source))
+
+
+def _databases(spec: ProjectSpec, source: str | None) -> list[str]:
+    """Connections of the SQL sources that an ingest task reads, each once."""
+    read = [spec.sources[name] for name in spec.sources_of_task(source) if name in spec.sources]
+    return list(dict.fromkeys(one.location for one in read if one.format is SourceFormat.SQL))
 
 
 def _connections(given: Mapping[str, str]) -> set[str]:

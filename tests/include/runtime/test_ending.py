@@ -35,8 +35,8 @@ def test_a_call_counts_once_however_many_parts_it_has() -> None:
     context, metrics = Bench().context(), MemoryMetrics()
     context.stores.__dict__["metrics"] = metrics
     write_down(context, Completion(status=OutcomeStatus.DONE, receipts=PARTS), 0.0)
-    assert metrics.counts == {"step.validate.done": 1}
-    assert len(metrics.timings["step.validate.seconds"]) == 1
+    assert metrics.counts == {"project.shop.step.validate.done": 1}
+    assert len(metrics.timings["project.shop.step.validate.seconds"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def task(name: str, seconds: float | None, state: str = "success") -> TaskInstan
     )
 
 
-def outcome(step: str, seconds: float) -> Outcome:
+def outcome(step: str, seconds: float, subject: str = "2013-01") -> Outcome:
     return Outcome(
-        status=OutcomeStatus.DONE, exit_code=0, step=step, project="flights", subject="2013-01", run="r", attempt=1,
+        status=OutcomeStatus.DONE, exit_code=0, step=step, project="flights", subject=subject, run="r", attempt=1,
         seconds=seconds,
     )  # fmt: skip
 
@@ -42,6 +42,15 @@ def test_the_longest_work_comes_first() -> None:
     assert [" ".join(line.split()) for line in told] == [
         "ingest 3 pods, half of them worked 1.5 s and took 4.0 s or less",
         "score 1 pod, half of them took 5.0 s or less",
+    ]
+
+
+def test_a_source_with_a_task_of_its_own_has_a_line_of_its_own() -> None:
+    tasks = [task("ingest", 3.0), task("ingest_weather", 50.0)]
+    outcomes = [outcome("ingest", 1.0), outcome("ingest", 40.0, "2013-01/weather")]
+    assert [" ".join(line.split()) for line in pods.pods(tasks, outcomes)] == [
+        "ingest_weather 1 pod, half of them worked 40 s and took 50 s or less",
+        "ingest 1 pod, half of them worked 1.0 s and took 3.0 s or less",
     ]
 
 

@@ -17,15 +17,17 @@ RUN = DagRun(dag="flights_data", run="backfill__2013-02", state="failed", logica
 class OneFailed(AirflowApi):
     """An Airflow in which the ingest of one source failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str = "ingest", label: str = "weather") -> None:
         super().__init__("http://127.0.0.1:9", "", "")
+        self._task = task
+        self._label = label
 
     def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002 (what the real one takes)
         moment = datetime(2026, 1, 1, tzinfo=UTC)
         return [
             TaskInstance(
-                dag=dag, run=RUN.run, task="ingest", map_index=1, label="weather", state="failed", try_number=2,
-                seconds=1.0, started_at=moment,
+                dag=dag, run=RUN.run, task=self._task, map_index=1 if self._label else -1, label=self._label,
+                state="failed", try_number=2, seconds=1.0, started_at=moment,
             )
         ]  # fmt: skip
 
@@ -53,6 +55,17 @@ def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: Rece
         "Task ingest weather of flights_data, run backfill__2013-02, try 2: Column 'temp' is missing.",
         f"Its log: {place}/attempt=2.log",
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "told"), [("ingest", "1 of 2 parts failed (planes)."), ("ingest_weather", "Column 'temp' is missing.")]
+)
+def test_a_task_s_line_is_that_of_its_own_step(tmp_path: Path, evidence: ReceiptReader, task: str, told: str) -> None:
+    write(evidence, "2013-01", "1 of 2 parts failed (planes).")
+    write(evidence, "2013-01/weather", "Column 'temp' is missing.")
+    first, log = failure.explain(OneFailed(task, ""), State(tmp_path), evidence, [RUN]).splitlines()
+    assert first == f"Task {task} of flights_data, run backfill__2013-02, try 2: {told}"
+    assert log.endswith(f"/task_id={task}/attempt=2.log")
 
 
 def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence: ReceiptReader) -> None:

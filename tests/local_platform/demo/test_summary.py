@@ -27,17 +27,22 @@ def evidence(tmp_path: Path) -> ReceiptReader:
     return ReceiptReader(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
 
 
-def write(
-    evidence: ReceiptReader, step: str, partition: str, counts: dict[str, int], results: Any, *, is_reused: bool = False
-) -> None:
+def write_receipt(evidence: ReceiptReader, step: str, subject: str, counts: dict[str, int], results: Any) -> str:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     receipt = Receipt(
-        identity=step, step=step, project="flights", subject=partition, partition=partition, run="r", attempt=1,
+        identity=step, step=step, project="flights", subject=subject, partition=subject[:7], run="r", attempt=1,
         parameters={}, inputs=(), outputs=(), row_counts=counts, results=results, code_digest="sha256:c",
         started_at=moment, finished_at=moment, host="here",
     )  # fmt: skip
-    key = receipt_key("flights", step, partition, step, 0)
+    key = receipt_key("flights", step, subject, step, 0)
     evidence.objects.create(key, canonical_json(receipt.model_dump(mode="json")))
+    return key
+
+
+def write(
+    evidence: ReceiptReader, step: str, partition: str, counts: dict[str, int], results: Any, *, is_reused: bool = False
+) -> None:
+    key = write_receipt(evidence, step, partition, counts, results)
     outcome = Outcome(
         status=OutcomeStatus.ALREADY_DONE if is_reused else OutcomeStatus.DONE, exit_code=0, step=step,
         project="flights", subject=partition, run="r", attempt=1, receipt=key, seconds=0.1,
@@ -82,6 +87,28 @@ def test_it_tells_of_data_model_answers_and_time(told: list[str]) -> None:
         "1 of 5 steps found their work already done, and that it is unchanged",
     ):
         assert line in told
+
+
+def test_a_step_of_several_sources_is_one_step_whose_receipts_are_told_by_source(evidence: ReceiptReader) -> None:
+    rows = {"weather": 2_000, "flights": 25_000}
+    keys = {
+        f"2013-09/{source}": write_receipt(evidence, "ingest", f"2013-09/{source}", {"rows_kept": count}, {})
+        for source, count in rows.items()
+    }
+    outcome = Outcome(
+        status=OutcomeStatus.ALREADY_DONE, exit_code=0, step="ingest", project="flights", subject="2013-09", run="r",
+        attempt=1, receipts=keys, seconds=0.1,
+    )  # fmt: skip
+    where = outcome_key("flights", "r", "ingest", "2013-09", attempt=1, ending=0)
+    evidence.objects.create(where, canonical_json(outcome.model_dump(mode="json")))
+    findings = summary.Findings(evidence, [RUN])
+    assert [receipt.subject for receipt in findings.receipts(StepName.INGEST)] == ["2013-09/flights", "2013-09/weather"]
+    assert findings.reused() == (1, 1)
+    write(evidence, "validate", "2013-09", {"quarantined": 0}, {})
+    told = [" ".join(line.split()) for line in summary._data(summary.Findings(evidence, [RUN]))]
+    assert told[:3] == [
+        "rows in 27,000 of 1 partitions, 2013-09 to 2013-09", "flights: 25,000", "weather: 2,000",
+    ]  # fmt: skip
 
 
 def test_it_tells_where_to_look(told: list[str], tmp_path: Path) -> None:

@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
@@ -25,22 +24,22 @@ def test_resources_of_the_spec_become_the_tasks() -> None:
     assert task.options == {"window": "9"}
 
 
-def test_a_step_of_each_source_is_mapped_and_named_by_it() -> None:
+def test_a_task_of_one_source_is_named_by_it() -> None:
     with DAG("d", schedule=None):
-        task = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", sources=("weather", "planes"))
-    assert isinstance(task, MappedOperator)
-    assert task.expand_input.value == {"source": ["weather", "planes"]}
-    assert task.partial_kwargs["map_index_template"] == "{{ task.source }}"
+        task = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", source="weather")
+    assert isinstance(task, LocalStepOperator)
+    assert (task.task_id, task.step, task.source) == ("ingest_weather", "ingest", "weather")
 
 
 def test_in_kubernetes_mode_a_step_is_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_EXECUTION", "kubernetes")
     with DAG("d", schedule=None):
         task = step_task(load_project("flights"), StepName.TRAIN, partition="2013-03")
-        mapped = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", sources=("weather",))
+        of_source = step_task(load_project("flights"), StepName.INGEST, partition="2013-03", source="weather")
     assert type(task).__name__ == "PodStepOperator"
-    assert task.partition == "2013-03"
-    assert mapped.operator_class is type(task)
+    assert getattr(task, "partition", None) == "2013-03"
+    assert type(of_source) is type(task)
+    assert getattr(of_source, "source", None) == "weather"
 
 
 @pytest.mark.parametrize(("mode", "hint"), [("docker", "'local' or 'kubernetes'"), ("lokal", "Did you mean 'local'")])

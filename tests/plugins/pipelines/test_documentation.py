@@ -1,5 +1,6 @@
 from include.spec.load import load_project
 from plugins.pipelines.documentation import data_doc, scoring_doc, training_doc
+from tests.support.spec_kit import parsed
 
 
 def test_the_data_doc_names_every_source_column_check_and_feature_with_its_meaning() -> None:
@@ -12,6 +13,12 @@ def test_the_data_doc_names_every_source_column_check_and_feature_with_its_meani
             assert check.rule.removeprefix("expect_").replace("_", " ") in text
     for name, feature in spec.feature_set.columns.items():
         assert f"| {name} | {feature.type.value} | {feature.meaning} |" in text
+
+
+def test_the_data_doc_says_which_source_has_a_task_of_its_own() -> None:
+    text = data_doc(parsed({"sources.weather.own_task": True}))
+    assert "Key: `day`. Ingested by the task `ingest_weather`.\n" in text
+    assert "Key: `id`.\n" in text
 
 
 def test_the_training_doc_names_target_window_and_gates() -> None:

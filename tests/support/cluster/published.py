@@ -86,10 +86,10 @@ def _locally(platform: ClusterPlatform, partition: str, folder: Path) -> Stores:
     told = {name: value.format(state=folder) for name, value in settings.LOCAL_DEFAULTS.items()}
     kept = {name: value for name, value in platform.store_environment().items() if name.startswith("AWS_")}
     own = {name: value for name, value in os.environ.items() if not name.startswith(cli.FOREIGN)}
-    for words in (["ingest", "--source", SOURCE], ["validate"], ["features"]):
+    for step in ("ingest", "validate", "features"):
         asked = ["--project", fault_project.NAME, "--partition", partition, "--run", "undisturbed"]
         done = subprocess.run(
-            [sys.executable, "-m", "include.steps", words[0], *asked, *words[1:]], cwd=platform.bundle,
+            [sys.executable, "-m", "include.steps", step, *asked], cwd=platform.bundle,
             env=own | kept | told, check=False, text=True, capture_output=True, timeout=QUIET_SECONDS,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

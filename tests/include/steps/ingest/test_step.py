@@ -11,7 +11,10 @@ from include.contract.receipt import ObjectState, OutcomeStatus, TableState
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
 from include.runtime.cli import main
+from include.runtime.context import Plan
+from include.runtime.ending import Ending
 from include.runtime.runner import run_step
+from include.spec.project import ProjectSpec
 from include.steps.ingest import step as ingest
 from include.stores.tables.memory import MemoryTables
 from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
@@ -127,6 +130,57 @@ def test_reads_a_query(shop: Shop) -> None:
     assert shop.ingest().outcome.status is OutcomeStatus.ALREADY_DONE
 
 
+def whole(shop: Shop, partition: str = "2013-03") -> Ending:
+    return run_step(shop.context(StepName.INGEST, partition))
+
+
+def test_without_a_source_it_ingests_all_each_with_a_receipt_of_its_own(shop: Shop) -> None:
+    ending = whole(shop)
+    assert ending.outcome.status is OutcomeStatus.DONE
+    assert sorted(ending.outcome.receipts) == ["2013-03/customers", "2013-03/orders"]
+    assert (len(shop.rows("raw/orders")), len(shop.rows("raw/customers"))) == (6, 2)
+    assert shop.ingest("orders").outcome.receipt == ending.outcome.receipts["2013-03/orders"]
+    assert shop.ingest("orders").outcome.status is OutcomeStatus.ALREADY_DONE
+
+
+def test_only_the_source_that_changed_is_ingested_again(shop: Shop) -> None:
+    first = whole(shop).outcome
+    shop.file("orders.csv", HEADER + orders(3))
+    second = whole(shop).outcome
+    assert second.status is OutcomeStatus.DONE
+    assert second.receipts["2013-03/customers"] == first.receipts["2013-03/customers"]
+    assert second.receipts["2013-03/orders"] != first.receipts["2013-03/orders"]
+    assert isinstance(shop.tables, MemoryTables)
+    assert len(shop.tables.stamps) == 3
+
+
+def test_a_source_that_is_refused_keeps_no_other_from_its_rows_and_only_it_is_tried_again(shop: Shop) -> None:
+    shop.file("orders.csv", HEADER)
+    message = rejection(whole(shop))
+    assert message.startswith("1 of 2 parts failed (orders). orders: Source 'orders' of 2013-03: file:")
+    assert (shop.tables.partitions("shop/raw/orders"), len(shop.rows("raw/customers"))) == ([], 2)
+    shop.file("orders.csv", HEADER + orders())
+    assert whole(shop).outcome.status is OutcomeStatus.DONE
+    assert isinstance(shop.tables, MemoryTables)
+    assert len(shop.tables.stamps) == 2
+
+
+def test_a_source_with_a_task_of_its_own_is_ingested_by_that_alone(shop: Shop) -> None:
+    shop.overrides = {"own_task": True}
+    assert list(whole(shop).outcome.receipts) == ["2013-03/customers"]
+    assert not shop.tables.partitions("shop/raw/orders")
+    assert shop.ingest("orders").outcome.status is OutcomeStatus.DONE
+
+
+def test_where_every_source_has_a_task_of_its_own_one_must_be_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProjectSpec, "sources_of_task", lambda _spec, _source: ())
+    ending = whole(shop)
+    assert ending.outcome.exit_code == 78
+    assert "has a task of its own; name one with --source: customers, orders." in str(ending.error)
+
+
 BAD_FILES = {
     "an empty file": ("", r"Source 'orders' of 2013-03: file:.*orders\.csv is empty \(0 bytes\)"),
     "a header only": (HEADER, r"has a header and no rows"),
@@ -239,6 +293,7 @@ def test_columns_that_the_platform_adds_are_taken(shop: Shop, name: str) -> None
 def test_a_file_that_is_written_to_while_it_is_read(shop: Shop) -> None:
     context = shop.context(StepName.INGEST, "2013-03", "orders")
     planned = ingest.plan(context)
+    assert isinstance(planned, Plan)
     shop.file("orders.csv", HEADER + orders(7))
     with pytest.raises(TemporaryError, match=r"was changed while it was read"):
         planned.work("identity")

@@ -128,6 +128,11 @@ def test_other_runs_and_later_tries_do_not_count(objects: MemoryObjects) -> None
     assert memory_of(dataclasses.replace(COMMAND, attempt=2), RESOURCES, objects) == "1Gi"
 
 
+def test_a_task_for_one_source_teaches_nothing_to_that_of_the_others(objects: MemoryObjects) -> None:
+    ran_out(dataclasses.replace(COMMAND, options=(("source", "weather"),)), "1Gi", RESOURCES, objects)
+    assert memory_of(dataclasses.replace(COMMAND, attempt=2), RESOURCES, objects) == "1Gi"
+
+
 @pytest.mark.parametrize(("memory", "expected"), [("512Mi", "1024Mi"), ("1Gi", "2Gi"), ("2Gi", "3Gi"), ("3Gi", "3Gi")])
 def test_the_next_size(memory: str, expected: str) -> None:
     assert next_size(memory, RESOURCES) == expected

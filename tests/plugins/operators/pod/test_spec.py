@@ -163,12 +163,26 @@ def test_only_the_ingest_of_a_sql_source_gets_its_connection() -> None:
         "sources.parcels.format": "sql", "sources.parcels.location": "shop_db",
         "sources.parcels.query": "select 1",
     })  # fmt: skip
-    for step, source, there in (("ingest", "parcels", True), ("ingest", "weather", False), ("validate", None, False)):
+    for step, source, there in (
+        ("ingest", "parcels", True), ("ingest", "weather", False), ("ingest", None, True), ("validate", None, False),
+    ):  # fmt: skip
         found = pod_environment(spec, StepName(step), source, threads=1, given=SETTINGS)
         named = {one.name: one.value_from for one in found if one.value_from}
         assert ("ML_CONNECTION_SHOP_DB" in named) == there
         if there:
             assert named["ML_CONNECTION_SHOP_DB"].secret_key_ref.name == "ml-connection-shop-db"
+
+
+def test_the_ingest_of_all_sources_gets_each_connection_once_but_those_of_sources_with_a_task_of_their_own() -> None:
+    sql = {"format": "sql", "location": "shop_db", "query": "select 1"}
+    both = {f"sources.{name}.{key}": value for name in ("parcels", "weather") for key, value in sql.items()}
+    for more, expected in (
+        ({}, ["ML_CONNECTION_SHOP_DB"]),
+        ({"sources.weather.location": "weather_db"}, ["ML_CONNECTION_SHOP_DB", "ML_CONNECTION_WEATHER_DB"]),
+        ({"sources.weather.location": "weather_db", "sources.weather.own_task": True}, ["ML_CONNECTION_SHOP_DB"]),
+    ):
+        found = pod_environment(parsed(both | more), StepName.INGEST, None, threads=1, given=SETTINGS)
+        assert [one.name for one in found if one.name.startswith("ML_CONNECTION_")] == expected
 
 
 def test_only_deploy_knows_the_image_of_model_servers() -> None:
