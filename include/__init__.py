@@ -3,5 +3,6 @@ The step image: everything that runs inside a step, and the plain data that desc
 
 Belongs here: the spec of a project, the contract between Airflow and a step, the stores, the steps, the serving app and
 the projects. Does not belong here: anything that imports Airflow. ``plugins/`` and ``dags/`` may import
-``include.spec``, ``include.contract`` and ``include.errors``; nobody else may be imported from there.
+``include.spec``, ``include.contract``, ``include.errors`` and ``include.processes``; nothing else may be imported
+from there.
 """

@@ -2,6 +2,6 @@
 The whole platform on one machine: an environment to run in, the services, and the year job behind ``make run``.
 
 Belongs here: what a person needs to try and to develop the platform locally. Does not belong here: anything that a step
-or a DAG needs; nothing imports this package. What runs before the environment exists (``bootstrap``, ``guard``,
-``processes``, ``locations``) uses the standard library alone.
+or a DAG needs; nothing imports this package. What runs before the environment exists (``bootstrap``, ``command_line``,
+``locations``) uses the standard library alone.
 """

@@ -5,7 +5,6 @@ The kernel asks the step itself to end, but a step may be deaf, and its children
 forked before anything is imported, looks at both and kills the step's process group once the parent is gone.
 """
 
-import ctypes
 import os
 import select
 import signal
@@ -14,8 +13,8 @@ import time
 from typing import NoReturn
 
 from include.contract import settings
+from include.processes import end_group, group_exists, set_parent_death_signal
 
-PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 3.0
 """How long the group may take to end after SIGTERM."""
 TIDY_SECONDS = 10.0
@@ -28,7 +27,7 @@ def end_with_parent() -> None:
     if os.environ.get(settings.DIE_WITH_PARENT) != "1" or sys.platform != "linux":
         return
     parent, leader = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    set_parent_death_signal(signal.SIGTERM)
     # A step that does not lead its group shares it with whoever called it, a shell for one.
     if os.getpid() == os.getpgrp() and os.fork() == 0:
         _watch(parent, leader, os.getpgrp())
@@ -57,24 +56,7 @@ def _wait(parent: int, leader: int, group: int) -> None:
     select.select([parent, leader], [], [])
     until = time.monotonic() + TIDY_SECONDS
     # Where nobody reaps orphans, a group of zombies stays for ever.
-    while _signal(group, 0) and time.monotonic() < until:
+    while group_exists(group) and time.monotonic() < until:
         if select.select([parent], [], [], LOOK_SECONDS)[0]:
-            _end(group)
+            end_group(group, GRACE_SECONDS)
             return
-
-
-def _end(group: int) -> None:
-    _signal(group, signal.SIGTERM)
-    until = time.monotonic() + GRACE_SECONDS
-    while _signal(group, 0) and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-    _signal(group, signal.SIGKILL)
-
-
-def _signal(group: int, number: int) -> bool:
-    """Send a signal to the group (0: only look); whether there is such a group."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True

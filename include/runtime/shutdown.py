@@ -16,7 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+
+import psutil
 
 from include.contract import settings
 from include.errors import ConfigurationError, TemporaryError
@@ -184,8 +185,7 @@ def _within(seconds: float, write: Callable[[], object]) -> None:
 
 
 def _kill_children() -> None:
-    """Child processes of this one (Linux): nobody would wait for them."""
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for pid in path.read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+    """Child processes of this one: nobody would wait for them."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            child.kill()

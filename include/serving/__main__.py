@@ -6,7 +6,6 @@ port is taken.
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import sys
@@ -14,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.errors import EXIT_DONE, ConfigurationError, PlatformError
+from include.processes import set_parent_death_signal
 
-_PR_SET_PDEATHSIG = 1
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One row is predicted by one thread: more of them cost more than they bring, and fight over the CPU."""
 
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     """Serve; returns the exit code."""
     given = parser().parse_args(arguments)
     if given.control_socket is not None:
-        _die_with_parent()
+        set_parent_death_signal(signal.SIGTERM)  # elsewhere than on Linux the end of the control socket ends it
     for name in _THREADS:
         os.environ.setdefault(name, "1")
     try:
@@ -71,12 +70,6 @@ def _serve(given: argparse.Namespace) -> None:
         control=given.control_socket,
     )
     run_worker(plan)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel (Linux) to end this process when the supervisor ends; elsewhere the control socket's end does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """
-The guard of one service: starts it in a session of its own and leaves nothing of it behind. Standard library only.
+The guard of one service: starts it in a session of its own and leaves nothing of it behind.
 
 Standard input is the lifeline to whoever started the guard. When it closes without a word, that process is gone,
 however it died, and the guard ends the service; a byte ``D`` before means that the service is meant to stay. On Linux
@@ -8,7 +8,6 @@ the guard is the subreaper of all that the service starts: no descendant escapes
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -18,10 +17,10 @@ import sys
 import time
 from pathlib import Path
 
+from include.processes import become_subreaper, signal_group
 from local_platform.services.processes import Process, descendants
 
 DETACH = b"D"
-PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.05
 REST_SECONDS = 2.0
 """How long what outlives the service itself may take after it was asked to end."""
@@ -40,7 +39,7 @@ class Guard:
 
     def run(self, name: str, words: list[str]) -> int:
         """Start the service, wait, clean up; the service's exit code."""
-        _become_subreaper()
+        become_subreaper()
         wakeup = self._listen()
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
         self._service = child.pid
@@ -92,17 +91,17 @@ class Guard:
 
     def _end_all(self) -> None:
         if self._exit_code is None:
-            _signal_group(self._service, self._stop_signal)
+            signal_group(self._service, self._stop_signal)
             self._wait(self._grace_seconds, only_service=True)
-        _signal_group(self._service, signal.SIGTERM)
-        for row in descendants(os.getpid()):
-            _signal(row.pid, signal.SIGTERM)
+        signal_group(self._service, signal.SIGTERM)
+        for process in descendants(os.getpid()):
+            process.signal(signal.SIGTERM)
         self._wait(REST_SECONDS, only_service=False)
         # What is killed may have started something meanwhile, so look again until nothing is left.
         while rest := descendants(os.getpid()):
-            _signal_group(self._service, signal.SIGKILL)
-            for row in rest:
-                _signal(row.pid, signal.SIGKILL)
+            signal_group(self._service, signal.SIGKILL)
+            for process in rest:
+                process.signal(signal.SIGKILL)
             self._reap()
             time.sleep(POLL_SECONDS)
 
@@ -115,21 +114,6 @@ class Guard:
             if not descendants(os.getpid()):
                 return
             time.sleep(POLL_SECONDS)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-
-
-def _become_subreaper() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main() -> int:

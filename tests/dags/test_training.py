@@ -1,13 +1,14 @@
 import json
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from local_platform.errors import AirflowApiError
-from tests.support.step_bundle import all_gone, wait_until
+from tests.support.processes import all_gone
+from tests.support.step_bundle import wait_until
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Airflow
@@ -81,16 +82,9 @@ def _ti(airflow: "Airflow", run: str, task: str) -> str:
 def _worker_and_task(ti: str) -> tuple[int, int]:
     """The executor's worker and its child, the task: both bear the title, and the scheduler above them must live."""
     named = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (place / "cmdline").read_text()
-            if "airflow worker --" in title and ti in title:
-                named[int(place.name)] = _parent(int(place.name))
-        except OSError:
-            continue
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        title = " ".join(process.info["cmdline"] or [])
+        if "airflow worker --" in title and ti in title:
+            named[process.pid] = process.info["ppid"]
     ((task, worker),) = [(pid, parent) for pid, parent in named.items() if parent in named]
     return worker, task
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

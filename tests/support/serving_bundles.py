@@ -23,6 +23,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from include.errors import PlatformError
 from include.packaging.files import GOLDEN, MLMODEL, MODEL, Bundle, Golden, GoldenTable, dump_model, seal_bundle
 from include.stores.serving.control import StatusCommand, ask
+from tests.support.processes import children_of
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = (
@@ -139,15 +140,7 @@ def stop(process: "subprocess.Popen[bytes]") -> int:
 
 def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
     """Process ids of a supervisor's workers."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return children_of(process.pid)
 
 
 def wait_until(condition: Any, seconds: float = 60) -> None:

@@ -119,20 +119,6 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_seconds: float = 60
         time.sleep(0.02)
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def all_gone(pids: list[int]) -> bool:
-    """Whether none of the processes runs any more."""
-    return not any(is_running(pid) for pid in pids)
-
-
 def step_environment(bundle: Bundle, objects: Path, **more: str) -> dict[str, str]:
     """Environment of a process that runs a step of the bundle by itself."""
     given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "ML_TEST_FOLDER": str(bundle.folder)}

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import ctypes
 import importlib
 import os
 import signal
@@ -13,18 +12,12 @@ from typing import NoReturn
 from include.contract import settings
 from include.contract.fork_protocol import ForkRequest
 from include.errors import EXIT_BUG
+from include.processes import set_parent_death_signal, set_process_name
 from include.runtime.cli import main
 from include.runtime.forking.warmup import ThreadPools
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NAME = 15
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 """Signals that the server handles, and holds back while it forks."""
-
-
-def prctl(option: int, argument: int | bytes) -> None:
-    """Ask the kernel (Linux) for something about this process."""
-    ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)
 
 
 def become_step(
@@ -49,7 +42,7 @@ def become_step(
         _take_surroundings(request)
         # Kept until the end: letting it go would lift the cap.
         _cap = threads.limit(limits=_threads())
-        prctl(PR_SET_NAME, f"step {request.arguments[0] if request.arguments else ''}"[:15].encode())
+        set_process_name(f"step {request.arguments[0] if request.arguments else ''}")
         code = main(request.arguments)
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else EXIT_BUG
@@ -59,7 +52,7 @@ def become_step(
 
 def _leave_server(server_pid: int) -> None:
     os.setsid()
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != server_pid:
         os._exit(EXIT_BUG)  # the server died before the kernel knew that this process is to follow it
     signal.set_wakeup_fd(-1)

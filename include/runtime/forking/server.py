@@ -32,12 +32,12 @@ from include.contract.fork_protocol import (
     answer_to_line,
 )
 from include.errors import ConfigurationError, PlatformError
+from include.processes import become_subreaper, group_exists, signal_group
 from include.runtime.events import EventLog
-from include.runtime.forking.child import CAUGHT, become_step, prctl
+from include.runtime.forking.child import CAUGHT, become_step
 from include.runtime.forking.socket import listen, user_of
 from include.runtime.forking.warmup import ROOT, ImportedCode, native_thread_pools, thread_count, warm_up
 
-PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.02
 """How often to look whether a group that was told to end is gone."""
 RECEIVE_BYTES = 65_536
@@ -224,7 +224,7 @@ class ForkServer:
     def _end_overdue(self) -> None:
         for client in [client for client in self._clients if client.kill_at is not None]:
             is_reaped = client.exit_code is not None
-            if is_reaped and not _group_exists(client.pid):
+            if is_reaped and not group_exists(client.pid):
                 self._answer(client, Ended(client.exit_code if client.exit_code is not None else 0))
                 self._forget(client)
             elif client.kill_at is not None and time.monotonic() >= client.kill_at:
@@ -253,21 +253,10 @@ class ForkServer:
 
 
 def _signal_group(pid: int, number: signal.Signals, *, is_reaped: bool) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        if not is_reaped:
-            # Forked, but not yet the leader of its group.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-
-def _group_exists(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    if not signal_group(pid, number) and not is_reaped:
+        # Forked, but not yet the leader of its group.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def begin_anew(path: Path, listener: socket.socket) -> NoReturn:
@@ -296,7 +285,7 @@ def _run(path: Path, inherited: int | None, events: EventLog) -> int:
         raise ConfigurationError("Forking a process that has loaded native libraries is safe on Linux only.")
     began, code = time.monotonic(), ImportedCode()
     listener = socket.socket(fileno=inherited) if inherited is not None else listen(path)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    become_subreaper()
     for failure in warm_up():
         events.warn("not imported", module=failure)
     events.emit("ready", socket=str(path), seconds=round(time.monotonic() - began, 1), threads=thread_count())

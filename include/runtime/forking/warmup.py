@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+import psutil
+
 from include.contract.code_digest import code_digest
 from include.errors import ConfigurationError, foreign
 from include.runtime.catalogue import STEPS
@@ -110,8 +112,8 @@ def native_thread_pools() -> ThreadPools:
 
 
 def thread_count() -> int:
-    """Threads of this process, native ones included (Linux)."""
-    return len(list(Path("/proc/self/task").iterdir()))
+    """Threads of this process, native ones included."""
+    return int(psutil.Process().num_threads())
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -13,7 +13,7 @@ from include.contract.fork_protocol import (
     Started,
     answer_from_line,
 )
-from plugins.operators.local.process import signal_group
+from include.processes import signal_group
 
 ANSWER_SECONDS = 15.0
 """How long the server may take to answer: it may still be importing."""

@@ -18,6 +18,7 @@ from typing import Protocol
 from include.contract import settings
 from include.contract.command import ENTRY_POINT
 from include.errors import TemporaryError
+from include.processes import group_exists, signal_group
 
 POLL_SECONDS = 0.05
 IDLE_SECONDS = 1.0
@@ -94,7 +95,7 @@ class OrdinaryProcess:
             self._kill_at = time.monotonic() + TIDY_SECONDS
         # Where nobody reaps orphans, a group of zombies stays for ever.
         is_overdue = self._kill_at is not None and time.monotonic() > self._kill_at + TIDY_SECONDS
-        return code if is_overdue or not signal_group(self.pid, None) else None
+        return code if is_overdue or not group_exists(self.pid) else None
 
     def end(self) -> None:
         """Ask the group to end, and kill it after the grace; at once, and safe in a signal handler."""
@@ -107,15 +108,6 @@ class OrdinaryProcess:
         os.close(self.output)
         if self.watched is not None:
             os.close(self.watched)
-
-
-def signal_group(group: int, number: signal.Signals | None) -> bool:
-    """Send a signal to a process group (None: only look); whether there is such a group."""
-    try:
-        os.killpg(group, number if number is not None else 0)
-    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-        return False
-    return True
 
 
 def follow(process: StepProcess, output: Output) -> int:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
+from include.processes import signal_group
 from include.runtime.parent_watch import end_with_parent
-from tests.support.step_bundle import all_gone, wait_until
+from tests.support.processes import all_gone, children_of
+from tests.support.step_bundle import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
@@ -78,14 +80,13 @@ def test_a_child_that_a_finished_step_left_ends_with_the_parent(tmp_path: Path) 
 def test_a_step_that_is_told_to_end_takes_no_watcher_along(tmp_path: Path) -> None:
     with step(tmp_path, "child = subprocess.Popen(['true'])\nchild.wait()\n" + SPEAK + "time.sleep(300)\n") as parent:
         pids = said(tmp_path)
-        os.killpg(pids[0], signal.SIGTERM)
+        signal_group(pids[0], signal.SIGTERM)
         parent.communicate(timeout=60)
     wait_until(lambda: all_gone(pids), "the watcher to end")
 
 
 def test_nobody_watches_where_it_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(settings.DIE_WITH_PARENT, raising=False)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    before = children.read_text()
+    before = children_of(os.getpid())
     end_with_parent()
-    assert children.read_text() == before
+    assert children_of(os.getpid()) == before

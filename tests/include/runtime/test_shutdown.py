@@ -22,6 +22,7 @@ from include.runtime.lease import Lease
 from include.runtime.shutdown import Stopper, Unstopped, deadline_seconds, watching
 from include.stores.objects.memory import MemoryObjects
 from include.stores.objects.open import open_objects
+from tests.support.processes import is_running
 
 ROOT = Path(__file__).resolve().parents[3]
 CALL = ("score", "--project", "flights", "--partition", "2013-10", "--run", "r")
@@ -105,11 +106,7 @@ class Bench:
         return found
 
     def has_child(self) -> bool:
-        status = Path(f"/proc/{(self.folder / 'child').read_text()}/status")
-        try:
-            return "\nState:\tZ" not in status.read_text()
-        except OSError:
-            return False
+        return is_running(int((self.folder / "child").read_text()))
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from include.processes import signal_group
 from local_platform.locations import REPOSITORY
+from tests.support.processes import is_running
 
 SCRIPT = """#!/bin/sh
 here=$(dirname "$0")
@@ -31,7 +33,7 @@ def forward(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     kept = os.environ | {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     process = subprocess.Popen(words, cwd=REPOSITORY, env=kept, stdout=subprocess.DEVNULL, start_new_session=True)
     yield process
-    os.killpg(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)
     process.wait(10)
 
 
@@ -69,7 +71,7 @@ class TestForward:
         say(tmp_path, '{"version":"1"}')
         say(tmp_path, '{"version":"2"}')
         assert until(lambda: forwards(tmp_path) == 2)
-        assert until(lambda: not Path(f"/proc/{first}").exists())
+        assert until(lambda: not is_running(first))
 
     def test_it_begins_anew_when_the_way_is_lost(self, tmp_path: Path) -> None:
         say(tmp_path, '{"version":"1"}')

@@ -34,7 +34,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_guard(*words: str, stop_signal: signal.Signals = signal.SIGTERM) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-S", "-m", "local_platform.services.guard", "--name", "service"]
+        command = [sys.executable, "-m", "local_platform.services.guard", "--name", "service"]
         command += ["--record", str(tmp_path / "service.json"), "--grace-seconds", "0.5"]
         command += ["--stop-signal", str(int(stop_signal)), "--", sys.executable, *words]
         process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True)

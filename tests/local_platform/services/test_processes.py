@@ -13,7 +13,7 @@ def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
     own = Process.of(os.getpid())
     assert own
     assert own.is_alive
-    assert not Process(os.getpid(), "another moment").is_alive
+    assert not Process(os.getpid(), own.started + 1).is_alive
 
 
 def test_a_number_that_nobody_has_names_no_process() -> None:

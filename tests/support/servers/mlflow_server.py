@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+from include.processes import signal_group
+
 START_TIMEOUT_SECONDS = 120
 
 
@@ -47,11 +49,11 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
         _wait(server, process, folder / "server.log")
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
             process.wait(timeout=10)
 
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from include.processes import signal_group
+
 START_TIMEOUT_SECONDS = 120
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAPLANTEDCANARY00",
@@ -99,7 +101,7 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
             pass
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
 
 

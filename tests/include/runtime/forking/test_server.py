@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from include.contract.fork_protocol import Answer, Ended, ForkRequest, Refused, Started, answer_from_line
+from tests.support.processes import all_gone, is_running
 from tests.support.step_bundle import (
     Bundle,
-    all_gone,
     fork_server,
-    is_running,
     make_bundle,
     step_environment,
     wait_until,

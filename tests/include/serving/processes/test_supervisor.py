@@ -21,13 +21,13 @@ from include.serving.processes.supervisor import parser
 from include.stores.serving.control import ModelRecord, Request, StartCommand, ask, record_of
 from include.stores.serving.local import LocalServing
 from include.stores.serving.settings import ServingSettings
+from tests.support.processes import is_running
 from tests.support.servers.mlflow_server import free_port
 from tests.support.serving_bundles import (
     ROOT,
     RunningServer,
     bundle,
     clean_environment,
-    is_running,
     rows,
     running_supervisor,
     split_body,

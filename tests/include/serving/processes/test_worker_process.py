@@ -10,7 +10,8 @@ from include.errors import DataRejectedError, TemporaryError
 from include.packaging.files import write_bundle
 from include.serving.processes.worker_process import WorkerProcess, _environment
 from include.stores.serving.settings import ServingSettings
-from tests.support.serving_bundles import bundle, is_running
+from tests.support.processes import is_running
+from tests.support.serving_bundles import bundle
 
 SETTINGS = ServingSettings(drain_seconds=1)
 

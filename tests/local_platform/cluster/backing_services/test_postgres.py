@@ -13,6 +13,7 @@ from local_platform.cluster.backing_services.postgres import OwnPostgres, progra
 from local_platform.cluster.errors import ClusterError
 from local_platform.locations import State
 from local_platform.services import fleet
+from tests.support.processes import listening
 from tests.support.servers.own_postgres import PASSWORD, open_folder, running
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
@@ -152,10 +153,3 @@ def first_word(port: int, user: str, source: str) -> str:
     with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0)) as wire:
         wire.sendall(struct.pack("!ii", 8 + len(said), 3 << 16) + said)
         return wire.recv(1).decode()
-
-
-def listening(port: int) -> set[str]:
-    """Addresses on which anything listens at a port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    found = [row[1].split(":") for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port]
-    return {f"{'.'.join(str(byte) for byte in reversed(bytes.fromhex(address)))}:{port}" for address, _ in found}

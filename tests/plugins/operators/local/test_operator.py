@@ -16,7 +16,8 @@ from airflow.sdk.execution_time.timeout import timeout
 from include.errors import TemporaryError
 from plugins.operators.local import operator as local_step
 from plugins.operators.local.operator import LocalStepOperator
-from tests.support.step_bundle import BEHAVIOUR, Bundle, all_gone, fork_server, is_running, make_bundle, wait_until
+from tests.support.processes import all_gone, is_running
+from tests.support.step_bundle import BEHAVIOUR, Bundle, fork_server, make_bundle, wait_until
 
 
 class Lines:

@@ -8,8 +8,9 @@ import pytest
 
 from include.errors import TemporaryError
 from plugins.operators.local import process as step_process
-from plugins.operators.local.process import OrdinaryProcess, follow, signal_group, wait_for_end
-from tests.support.step_bundle import all_gone, wait_until
+from plugins.operators.local.process import OrdinaryProcess, follow, wait_for_end
+from tests.support.processes import all_gone
+from tests.support.step_bundle import wait_until
 
 ROOT = str(Path(step_process.__file__).resolve().parents[3])
 
@@ -120,10 +121,3 @@ def test_a_supervisor_that_is_gone_ends_the_step(folder: Path, monkeypatch: pyte
     os.close(writing)
     process.close()
     assert all_gone([process.pid])
-
-
-def test_a_group_that_is_gone_takes_no_signal() -> None:
-    process = subprocess.Popen(["true"], start_new_session=True)
-    process.wait()
-    assert not signal_group(process.pid, signal.SIGTERM)
-    assert not signal_group(process.pid, None)
