@@ -10,6 +10,7 @@ from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import KUBECONFIG
 from local_platform.demo.year_job import PROJECT
 from local_platform.services import environment, services
+from local_platform.services.probes import answers
 from local_platform.services.services import Service, Settings
 
 SERVING_PORT = 8080
@@ -20,10 +21,7 @@ def mlflow_way(settings: Settings, kubectl: Kubectl) -> Service:
     """A port of loopback that is MLflow's."""
     url = settings.ports.mlflow_url
     target = (manifests.PLATFORM, manifests.MLFLOW_NAME, manifests.MLFLOW_PORT)
-    return _way(
-        settings, kubectl, "forward-mlflow", target, settings.ports.mlflow,
-        lambda: services.answer(f"{url}/health") is not None,
-    )  # fmt: skip
+    return _way(settings, kubectl, "forward-mlflow", target, settings.ports.mlflow, lambda: answers(f"{url}/health"))
 
 
 def model_way(settings: Settings, kubectl: Kubectl) -> Service:

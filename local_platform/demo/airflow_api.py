@@ -1,18 +1,17 @@
 """Airflow's REST API, as far as the year job needs it."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import httpx
+
+from local_platform import loopback
 from local_platform.errors import AirflowApiError
 
-TIMEOUT_SECONDS = 30.0
 PAGE = 100
 """Airflow's own limit of one answer."""
 UNAUTHORIZED = 401
@@ -61,6 +60,7 @@ class AirflowApi:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
+        self._client = loopback.client(url)
         self._login = {"username": user, "password": password}
         self._token = ""
 
@@ -175,24 +175,16 @@ class AirflowApi:
             raise
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-                text = response.read()
-        except urllib.error.HTTPError as error:
-            said = " ".join(error.read().decode(errors="replace").split())[:500]
-            message = f"Airflow answered {error.code} to {method} {path}: {said}"
-            raise AirflowApiError(message, status=error.code) from error
-        except OSError as error:
-            advice = "See airflow-api-server.log among the logs."
-            raise AirflowApiError(
-                f"Airflow at {self._url} did not answer {method} {path}: {error}. {advice}"
-            ) from error
-        return json.loads(text) if text else None
+            response = self._client.request(method, path, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            what = f"Airflow at {self._url} did not answer {method} {path}: {error}."
+            raise AirflowApiError(f"{what} See airflow-api-server.log among the logs.") from error
+        if response.is_error:
+            message = f"Airflow answered {response.status_code} to {method} {path}: {loopback.excerpt(response)}"
+            raise AirflowApiError(message, status=response.status_code)
+        return response.json() if response.content else None
 
 
 def _dag_run(row: dict[str, Any]) -> DagRun:

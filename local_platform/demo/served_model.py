@@ -2,18 +2,18 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from include.contract.layout import Layer, bundle_prefix, table_name
 from include.spec.project import ProjectSpec
 from include.stores.installation import Stores
+from local_platform import loopback
 from local_platform.errors import JobFailedError
 
-TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.5
 DESCRIBED = ("carrier", "flight", "origin", "dest")
 """What a person recognises a flight by."""
@@ -47,9 +47,10 @@ def identify(url: str, patience_seconds: float = 0.0) -> Identity:
     :raises JobFailedError: if it serves nothing.
     """
     deadline = time.monotonic() + patience_seconds
+    client = loopback.client(url)
     while True:
         try:
-            answer = _call(f"{url}/health")
+            answer = _call(client, "GET", "/health")
         except JobFailedError:
             if time.monotonic() > deadline:
                 raise
@@ -71,12 +72,13 @@ def ask(url: str, identity: Identity, stores: Stores, spec: ProjectSpec, *, part
     features = table_name(spec.name, Layer.FEATURES, f"{spec.feature_set.name}_v{spec.feature_set.version}")
     table = stores.tables.read(features, partition)
     rows = table.take([table.num_rows * number // count for number in range(count)]).to_pylist()
-    return [_ask_one(url, row, names, spec) for row in rows]
+    client = loopback.client(url)
+    return [_ask_one(client, row, names, spec) for row in rows]
 
 
-def _ask_one(url: str, row: Mapping[str, Any], names: Sequence[str], spec: ProjectSpec) -> Answer:
+def _ask_one(client: httpx.Client, row: Mapping[str, Any], names: Sequence[str], spec: ProjectSpec) -> Answer:
     body = {"dataframe_split": {"columns": list(names), "data": [[row[name] for name in names]]}}
-    prediction = _call(f"{url}/invocations", body)["predictions"][0]
+    prediction = _call(client, "POST", "/invocations", body)["predictions"][0]
     described = [name for name in (*DESCRIBED, *spec.base.key) if name in row]
     return Answer(
         row=" ".join(str(row[name]) for name in dict.fromkeys(described)),
@@ -86,15 +88,13 @@ def _ask_one(url: str, row: Mapping[str, Any], names: Sequence[str], spec: Proje
     )
 
 
-def _call(url: str, body: Mapping[str, object] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+def _call(client: httpx.Client, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-            return json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        said = error.read().decode(errors="replace")[:300]
-        raise JobFailedError(f"The model server answered {error.code} at {url}: {said}") from error
-    except OSError as error:
+        response = client.request(method, path, json=body)
+    except httpx.HTTPError as error:
         advice = "See model-server.log among the logs."
-        raise JobFailedError(f"The model server did not answer at {url}: {error}. {advice}") from error
+        raise JobFailedError(f"The model server did not answer at {error.request.url}: {error}. {advice}") from error
+    if response.is_error:
+        what = f"The model server answered {response.status_code} at {response.url}"
+        raise JobFailedError(f"{what}: {loopback.excerpt(response)}")
+    return response.json()

@@ -1,24 +1,19 @@
 """The services: how each is started, and how it shows that it is ready."""
 
 import importlib.metadata
-import json
 import signal
-import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from local_platform.locations import State
 from local_platform.services import environment
 from local_platform.services.credentials import Credentials
 from local_platform.services.ports import LOOPBACK, Ports
+from local_platform.services.probes import answers, beats, listens
 
-PROBE_SECONDS = 30.0
 BIN = Path(sys.executable).parent
 
 
@@ -103,13 +98,13 @@ def independent(settings: Settings) -> list[Service]:
                 "--artifacts-destination", f"file://{state.mlflow / 'artifacts'}",
             ),
             variables=base | environment.mlflow_environment(),
-            is_ready=lambda: answer(f"{ports.mlflow_url}/health") is not None,
+            is_ready=lambda: answers(f"{ports.mlflow_url}/health"),
         ),
         Service(
             name="fork-server",
             words=(sys.executable, "-m", "include.runtime.forking.server", "--socket", str(forks)),
             variables=steps,
-            is_ready=lambda: _listens(forks),
+            is_ready=lambda: listens(forks),
         ),
         Service(
             name="model-server",
@@ -117,7 +112,7 @@ def independent(settings: Settings) -> list[Service]:
                 sys.executable, "-m", "include.serving.processes.supervisor", *supervisor, "--port", str(ports.serving),
             ),
             variables=steps,
-            is_ready=lambda: _listens(control),
+            is_ready=lambda: listens(control),
         ),
     ]  # fmt: skip
 
@@ -136,22 +131,20 @@ def airflow_processes(url: str, variables: Mapping[str, str]) -> list[Service]:
             words=(_tool("airflow"), "api-server"),
             variables=variables,
             # The part that workers talk to is made at its first request, which takes seconds: not in a task's time.
-            is_ready=lambda: all(
-                answer(f"{url}{path}") is not None for path in ("/api/v2/version", "/execution/health")
-            ),
+            is_ready=lambda: all(answers(f"{url}{path}") for path in ("/api/v2/version", "/execution/health")),
         ),
         Service(
             name="airflow-scheduler",
             # The log server would listen on all interfaces, and here every log is on the same disk.
             words=(_tool("airflow"), "scheduler", "--skip-serve-logs"),
             variables=variables,
-            is_ready=lambda: _beats(url, "scheduler", started),
+            is_ready=lambda: beats(url, "scheduler", started),
         ),
         Service(
             name="airflow-dag-processor",
             words=(_tool("airflow"), "dag-processor"),
             variables=variables,
-            is_ready=lambda: _beats(url, "dag_processor", started),
+            is_ready=lambda: beats(url, "dag_processor", started),
         ),
     ]
 
@@ -163,7 +156,7 @@ def triggerer(url: str, variables: Mapping[str, str]) -> Service:
         name="airflow-triggerer",
         words=(_tool("airflow"), "triggerer", "--skip-serve-logs"),
         variables=variables,
-        is_ready=lambda: _beats(url, "triggerer", started),
+        is_ready=lambda: beats(url, "triggerer", started),
     )
 
 
@@ -175,33 +168,3 @@ def _airflow(settings: Settings) -> dict[str, str]:
 
 def _tool(name: str) -> str:
     return str(BIN / name)
-
-
-def answer(url: str) -> bytes | None:
-    """What a service answers; nothing unless it answers well."""
-    try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
-            return bytes(response.read())
-    except (OSError, urllib.error.URLError):
-        return None
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(PROBE_SECONDS)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-def _beats(url: str, component: str, since: float) -> bool:
-    """Whether a component of Airflow sent a sign of life since a moment: an older one is its predecessor's."""
-    said = answer(f"{url}/api/v2/monitor/health")
-    health = json.loads(said).get(component, {}) if said else {}
-    beat = health.get(f"latest_{component}_heartbeat")
-    if not beat:
-        return False
-    moment = datetime.fromisoformat(beat)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() >= since

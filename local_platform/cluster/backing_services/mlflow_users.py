@@ -1,15 +1,12 @@
 """The user of MLflow as whom the steps log in: an ordinary one, who may change what it made and nothing else."""
 
-import base64
-import json
-import urllib.error
-import urllib.request
+import httpx
 
+from local_platform import loopback
 from local_platform.cluster.backing_services.databases import MLFLOW_AUTH
 from local_platform.cluster.backing_services.passwords import MLFLOW_ADMIN, MLFLOW_STEPS, Passwords
 from local_platform.cluster.errors import ClusterError
 
-TIMEOUT_SECONDS = 30.0
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
 
@@ -20,32 +17,29 @@ def provide(url: str, passwords: Passwords) -> None:
     :param url: MLflow, as this machine reaches it.
     :raises ClusterError: if MLflow knows the administrator by another password, or refuses.
     """
-    found = _call(url, passwords, "GET", f"users/get?username={MLFLOW_STEPS}")
+    client = loopback.client(f"{url}/api/2.0/mlflow", auth=(MLFLOW_ADMIN, passwords.mlflow))
+    found = _call(client, "GET", f"users/get?username={MLFLOW_STEPS}")
     body = {"username": MLFLOW_STEPS, "password": passwords.mlflow_steps}
     if found == NOT_FOUND:
-        _call(url, passwords, "POST", "users/create", body)
+        _call(client, "POST", "users/create", body)
     else:
-        _call(url, passwords, "PATCH", "users/update-password", body)
+        _call(client, "PATCH", "users/update-password", body)
 
 
-def _call(url: str, passwords: Passwords, method: str, path: str, body: dict[str, str] | None = None) -> int:
-    login = base64.b64encode(f"{MLFLOW_ADMIN}:{passwords.mlflow}".encode()).decode()
-    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}/api/2.0/mlflow/{path}", data=data, headers=headers, method=method)
+def _call(client: httpx.Client, method: str, path: str, body: dict[str, str] | None = None) -> int:
+    """The status of the answer: of success, or 404."""
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        if error.code == NOT_FOUND:
-            return NOT_FOUND
-        if error.code == UNAUTHORIZED:
-            advice = f"Drop database {MLFLOW_AUTH}, and MLflow makes it anew; experiments and models are elsewhere."
-            message = "MLflow knows its administrator by another password than the one of this installation."
-            raise ClusterError(f"{message} {advice}") from error
-        said = error.read().decode(errors="replace")[:300]
-        raise ClusterError(f"MLflow answered {error.code} to {method} {path.partition('?')[0]}: {said}") from error
-    except OSError as error:
+        response = client.request(method, path, json=body)
+    except httpx.HTTPError as error:
+        where = f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
         raise ClusterError(
-            f"MLflow at {url} did not answer: {error}. See forward-mlflow.log among the logs."
+            f"MLflow at {where} did not answer: {error}. See forward-mlflow.log among the logs."
         ) from error
+    if response.status_code == UNAUTHORIZED:
+        advice = f"Drop database {MLFLOW_AUTH}, and MLflow makes it anew; experiments and models are elsewhere."
+        message = "MLflow knows its administrator by another password than the one of this installation."
+        raise ClusterError(f"{message} {advice}")
+    if response.is_error and response.status_code != NOT_FOUND:
+        what = f"MLflow answered {response.status_code} to {method} {path.partition('?')[0]}"
+        raise ClusterError(f"{what}: {loopback.excerpt(response)}")
+    return response.status_code

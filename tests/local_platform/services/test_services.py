@@ -1,54 +1,17 @@
-import json
 import socket
-import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from local_platform.locations import State
-from local_platform.services import credentials, ports, services
+from local_platform.services import credentials, services
 from local_platform.services.ports import Ports
 from local_platform.services.services import Settings
-
-
-class Health(BaseHTTPRequestHandler):
-    """Says that every component sent its last sign of life at noon."""
-
-    def do_GET(self) -> None:
-        beat = "2026-01-01T12:00:00+00:00"
-        text = json.dumps({"scheduler": {"latest_scheduler_heartbeat": beat}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    with HTTPServer((ports.LOOPBACK, 0), Health) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(State(tmp_path), Ports(airflow=9, mlflow=9, serving=9), credentials.provide(tmp_path / "secrets"))
-
-
-def test_a_sign_of_life_of_an_earlier_start_does_not_count(url: str) -> None:
-    noon = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
-    assert services._beats(url, "scheduler", noon - 1)
-    assert not services._beats(url, "scheduler", noon + 1)
-    assert not services._beats(url, "dag_processor", noon - 1)
 
 
 def test_what_does_not_answer_is_not_ready(settings: Settings) -> None:

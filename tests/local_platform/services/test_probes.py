@@ -1,0 +1,60 @@
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from local_platform.services import ports
+from local_platform.services.probes import answers, beats, listens
+
+
+class Health(BaseHTTPRequestHandler):
+    """Says that every component sent its last sign of life at noon."""
+
+    def do_GET(self) -> None:
+        beat = "2026-01-01T12:00:00+00:00"
+        text = json.dumps({"scheduler": {"latest_scheduler_heartbeat": beat}}).encode()
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer((ports.LOOPBACK, 0), Health) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_sign_of_life_of_an_earlier_start_does_not_count(url: str) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+    assert beats(url, "scheduler", noon - 1)
+    assert not beats(url, "scheduler", noon + 1)
+    assert not beats(url, "dag_processor", noon - 1)
+
+
+def test_only_a_good_answer_counts(url: str) -> None:
+    assert answers(f"{url}/health")
+    assert not answers(f"{url}/missing")
+    assert not answers("http://127.0.0.1:9/health")
+
+
+def test_a_file_is_no_socket_that_listens(tmp_path: Path) -> None:
+    path = tmp_path / "some.sock"
+    assert not listens(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert not listens(path)
+        listener.listen()
+        assert listens(path)
