@@ -6,7 +6,6 @@ being changed: whoever finds it at the next start makes the environment anew.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import json
@@ -20,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from include.processes import set_parent_death_signal
+from local_platform.command_line import CHECK, TEST, parse
 from local_platform.locations import REPOSITORY
 
 RUN_LOCKS = ("requirements.txt", "include/requirements.txt")
 DEVELOPMENT_LOCKS = ("requirements-dev.txt",)
 INSTALLER_LOCK = "local_platform/uv.txt"
-DEVELOPMENT_COMMANDS = frozenset({"test", "check"})
+DEVELOPMENT_COMMANDS = frozenset({TEST, CHECK})
 SHOWN_LINES = 12
-PR_SET_PDEATHSIG = 1
 
 
 class BootstrapError(Exception):
@@ -181,17 +181,12 @@ def _call(words: Sequence[str | Path]) -> None:
         env=environment,
         text=True,
         close_fds=False,
-        preexec_fn=_die_with_parent,
+        preexec_fn=lambda: set_parent_death_signal(signal.SIGKILL),
         stdout=None if seen else subprocess.PIPE,
         stderr=None if seen else subprocess.STDOUT,
     )
     if done.returncode:
         raise BootstrapError(_advice([str(word) for word in words], done.stdout or ""))
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _advice(words: list[str], output: str) -> str:
@@ -217,8 +212,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Set up the environment for a command and become that command; returns only if the first failed."""
-    purpose = "development" if arguments[:1] and arguments[0] in DEVELOPMENT_COMMANDS else "run"
+    """
+    Set up the environment for a command and become that command; returns only if the first failed.
+
+    Whoever asks for help, or mistypes, is answered at once.
+    """
+    command, _ = parse(arguments)
+    purpose = "development" if command in DEVELOPMENT_COMMANDS else "run"
     try:
         python = ensure(Installation(REPOSITORY, REPOSITORY / ".state"), purpose)
     except BootstrapError as error:

@@ -21,6 +21,7 @@ LOCKS = {
     "include/requirements.in": "include/requirements.txt",
     "requirements-dev.in": "requirements-dev.txt",
 }
+PASSED, FAILED = "green", "red"
 WHOLE_LOCK = "requirements-dev.txt"
 
 
@@ -32,12 +33,15 @@ def check(console: Console, repository: Path = REPOSITORY) -> int:
     """
     found: list[str] = []
     for name, words in _tools(repository).items():
-        console.draw([f"  {name} …"])
-        done = subprocess.run(words, cwd=repository, check=False, text=True, capture_output=True)
+        with console.live(f"{name} …"):
+            done = subprocess.run(words, cwd=repository, check=False, text=True, capture_output=True)
         _tell(console, name, f"{done.stdout}{done.stderr}".strip() if done.returncode else "", found)
     _tell(console, "sizes", "\n".join(sizes(repository)), found)
     _tell(console, "lock files", "\n".join(lock_files(repository)), found)
-    console.say(f"make check: {', '.join(found)} failed" if found else "make check: all is well")
+    if found:
+        console.say(f"make check: {', '.join(found)} failed", style=FAILED)
+    else:
+        console.say("make check: all is well", style=PASSED)
     return 1 if found else 0
 
 
@@ -105,7 +109,7 @@ def _tools(repository: Path) -> dict[str, Sequence[str]]:
 
 
 def _tell(console: Console, name: str, finding: str, found: list[str]) -> None:
-    console.say(f"  {name:<12} {'failed' if finding else 'ok'}")
+    console.say(f"  {name:<12} {'failed' if finding else 'ok'}", style=FAILED if finding else PASSED)
     if finding:
         console.say(finding)
         found.append(name)

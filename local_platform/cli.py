@@ -1,7 +1,5 @@
 """The commands behind ``make``, once the environment exists."""
 
-import argparse
-import ctypes
 import os
 import signal
 import sys
@@ -9,6 +7,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from include.processes import set_parent_death_signal
+from local_platform.command_line import CHECK, TEST, parse
 from local_platform.console import Console
 from local_platform.errors import LocalPlatformError
 from local_platform.locations import State
@@ -17,7 +17,6 @@ from local_platform.services.environment import bypass_proxies, step_environment
 from local_platform.services.fleet import exclusive
 from local_platform.services.services import Settings
 
-PR_SET_PDEATHSIG = 1
 INTERRUPTED = 130
 Command = Callable[[State, Console], int]
 FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
@@ -72,15 +71,14 @@ def check() -> int:
     return checks.check(Console())
 
 
-def test(paths: list[str]) -> NoReturn:
+def test(words: list[str]) -> NoReturn:
     """
     Become pytest, with nothing in the environment that names somebody's platform.
 
     Test files run on all cores and the slowest tests are named, unless the options say otherwise (``-n 0``).
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    words = [sys.executable, "-m", "pytest", *TEST_OPTIONS, *paths]
-    os.execve(sys.executable, words, kept)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", "pytest", *TEST_OPTIONS, *words], kept)  # noqa: S606
 
 
 def _introduce(settings: Settings, console: Console) -> None:
@@ -104,25 +102,21 @@ def _cluster(command: str) -> Command:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do one command; the exit code of this process."""
-    parser = argparse.ArgumentParser(prog="python3 -m local_platform", description="The platform on this machine.")
+    command, words = parse(sys.argv[1:] if arguments is None else arguments)
+    if command == TEST:
+        test(words)
+    if command == CHECK:
+        return check()
     commands: dict[str, Command] = {"run": run, "up": up, "down": down}
     commands |= {f"cluster-{name}": _cluster(name) for name in commands}
-    parser.add_argument("command", choices=[*commands, "test", "check"])
-    parser.add_argument("paths", nargs="*", help="for test: files, folders or options of pytest")
-    chosen, options = parser.parse_known_args(arguments)
-    if chosen.command == "test":
-        test([*chosen.paths, *options])
-    if chosen.command == "check":
-        return check()
     _end_with_make()
     bypass_proxies()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     console = Console()
     try:
-        return commands[chosen.command](State.from_environment(), console)
+        return commands[command](State.from_environment(), console)
     except LocalPlatformError as error:
-        console.draw([])
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -136,8 +130,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _end_with_make() -> None:
     """When make itself is killed, end in an orderly way (Linux only)."""
-    if "MAKELEVEL" in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if "MAKELEVEL" in os.environ:
+        set_parent_death_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,70 @@
-"""What a person sees: lines that stay, and on a terminal a block below them that is drawn anew."""
+"""What a person sees: lines that stay, and on a terminal a live part below them."""
 
-import shutil
+import importlib.util
+import os
 import sys
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
-CLEAR_TO_END = "\x1b[J"
-CLEAR_LINE = "\x1b[K"
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PLAIN_VARIABLES = ("NO_COLOR", "CI")
+"""With one of them set, nothing but text is written: what follows is read in a log."""
+PLAIN_TERMINALS = frozenset({"dumb", "unknown"})
+
+Show = Callable[["RenderableType"], None]
+"""Takes what the live part shows from now on; a text gets a spinner before it."""
 
 
 class Console:
-    """One stream; lines that stay go above the live block."""
+    """One stream; lines that stay go above the live part. Elsewhere than on a terminal there are only the former."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
-        self.is_live = self._stream.isatty()
-        """Whether a block can be drawn anew."""
-        self._height = 0
+        self.is_live = _is_live(self._stream)
+        """Whether there is a live part, and style."""
+        if self.is_live:
+            from rich.console import Console as RichConsole
 
-    def say(self, text: str = "") -> None:
-        """Print lines that stay."""
-        self._wipe()
-        print(text, file=self._stream, flush=True)
+            self._rich = RichConsole(file=self._stream, force_terminal=True, highlight=False)
 
-    def draw(self, lines: list[str]) -> None:
-        """Draw the live block in place of the last one; nothing where the stream is no terminal."""
+    def say(self, text: str = "", style: str = "") -> None:
+        """
+        Print lines that stay.
+
+        :param style: of rich, ``bold`` or ``red``; left out elsewhere than on a terminal.
+        """
+        if self.is_live:
+            self._rich.out(text, style=style or None)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    @contextmanager
+    def live(self, first: str = "") -> Iterator[Show]:
+        """
+        Have a live part until the block ends, however it ends.
+
+        :param first: what it shows until something else is shown.
+        """
         if not self.is_live:
+            yield lambda _content: None
             return
-        size = shutil.get_terminal_size()
-        shown = [line[: size.columns - 1] for line in lines[-(size.lines - 2) :]]
-        self._wipe(text="".join(f"{line}{CLEAR_LINE}\n" for line in shown))
-        self._height = len(shown)
+        from rich.live import Live
+        from rich.padding import Padding
+        from rich.spinner import Spinner
+        from rich.text import Text
 
-    def _wipe(self, text: str = "") -> None:
-        up = f"\x1b[{self._height}A\r" if self._height else ""
-        clear = CLEAR_TO_END if self.is_live and self._height else ""
-        print(f"{up}{text}{clear}" if text else f"{up}{clear}", end="", file=self._stream, flush=True)
-        self._height = 0
+        spinner = Spinner("dots", Text(first))
+
+        def show(content: "RenderableType") -> None:
+            if isinstance(content, str):
+                spinner.update(text=Text(content))
+            live.update(Padding(spinner if isinstance(content, str) else content, (0, 0, 0, 2)))
+
+        with Live(Padding(spinner, (0, 0, 0, 2)), console=self._rich, transient=True, refresh_per_second=8) as live:
+            yield show
 
 
 def seconds(value: float) -> str:
@@ -44,3 +73,9 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _is_live(stream: TextIO) -> bool:
+    is_plain = any(os.environ.get(name) for name in PLAIN_VARIABLES) or os.environ.get("TERM") in PLAIN_TERMINALS
+    # 'make images' runs on the system's Python, which has no libraries.
+    return stream.isatty() and not is_plain and importlib.util.find_spec("rich") is not None

@@ -1,21 +1,21 @@
 """
-Builds the images and pushes them, with whichever of docker, podman and buildah works here. Standard library only.
+Builds the images and pushes them, with whichever of docker, podman and buildah works here.
 
 ``ML_ARTIFACT_REGISTRY`` names the artifact registry and the path in it, ``registry.example.org/team``; with ``http://``
 before it the connection uses no TLS. Without it images are built and stay here. ``ML_IMAGE_BASE`` names another
-base image: Python 3.11, 3.12 or 3.13 with the ``venv`` module.
+base image: Python 3.11, 3.12 or 3.13 with the ``venv`` module. Building uses the standard library alone: a machine that
+builds images needs no environment.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,18 +88,20 @@ class Registry:
 
         :return: its reference by digest; nothing where the registry has none, or lets nobody look without a login.
         """
+        import httpx
+
         host, _, path = self.place.partition("/")
         repository = f"{path}/{name}" if path else name
         url = f"{'http' if self.is_plain else 'https'}://{host}/v2/{repository}/manifests/{tag}"
-        request = urllib.request.Request(url, headers={"Accept": ", ".join(MANIFESTS)}, method="HEAD")
+        headers = {"Accept": ", ".join(MANIFESTS)}
         try:
-            with urllib.request.urlopen(request, timeout=LOOK_SECONDS) as answer:
-                digest = answer.headers.get("Docker-Content-Digest")
-        except urllib.error.HTTPError:
-            return None
-        except OSError as error:
+            # The system's certificates, to which an organisation may have added its own.
+            context = ssl.create_default_context()
+            answer = httpx.head(url, headers=headers, timeout=LOOK_SECONDS, verify=context, follow_redirects=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             message = f"The registry {self.place} does not answer: {error}. Check its address and the network."
             raise ImageError(message) from error
+        digest = answer.headers.get("Docker-Content-Digest") if answer.is_success else None
         return f"{self.place}/{name}@{digest}" if digest else None
 
 
@@ -255,15 +257,15 @@ def build(
     made = []
     for target in targets:
         name = f"{place}{GROUP}/{target}:{tag}"
-        console.draw([f"  {target}: building with {engine.name} …"])
-        began = time.monotonic()
-        engine.build(target, name, given, told | {f"{LABEL}.image": target})
-        built = time.monotonic()
-        image = Image(target, name, engine.size_bytes(name), built - began)
-        if registry:
-            console.draw([f"  {target}: pushing to {registry.place} …"])
-            reference = f"{place}{GROUP}/{target}@{engine.push(name, registry)}"
-            image = Image(target, reference, image.size_bytes, image.build_seconds, time.monotonic() - built)
+        with console.live(f"{target}: building with {engine.name} …") as show:
+            began = time.monotonic()
+            engine.build(target, name, given, told | {f"{LABEL}.image": target})
+            built = time.monotonic()
+            image = Image(target, name, engine.size_bytes(name), built - began)
+            if registry:
+                show(f"{target}: pushing to {registry.place} …")
+                reference = f"{place}{GROUP}/{target}@{engine.push(name, registry)}"
+                image = Image(target, reference, image.size_bytes, image.build_seconds, time.monotonic() - built)
         console.say(line(image))
         made.append(image)
     return made
@@ -291,7 +293,6 @@ def main(arguments: Sequence[str]) -> int:
         with snapshot() as context:
             build(Engine.find(context), registry, arguments or TARGETS, console, os.environ.get(BASE, ""))
     except (LocalPlatformError, ConfigurationError) as error:
-        console.draw([])
         print(error, file=sys.stderr)
         return 1
     return 0

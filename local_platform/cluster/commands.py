@@ -63,12 +63,11 @@ def down(state: State, console: Console) -> int:
         ours = ownership.owned(kubectl, manifests.NAMESPACES, provide_passwords(state.secrets).installation)
         begun = time.monotonic()
         if ours:
-            console.draw([f"  deleting namespaces {', '.join(ours)} …"])
-            kubectl.call(
-                "delete", "namespace", *ours, "--ignore-not-found", "--wait", f"--timeout={DELETE_SECONDS:.0f}s",
-                timeout_seconds=DELETE_SECONDS + AIR_SECONDS,
-            )  # fmt: skip
-        console.draw([])
+            with console.live(f"deleting namespaces {', '.join(ours)} …"):
+                kubectl.call(
+                    "delete", "namespace", *ours, "--ignore-not-found", "--wait", f"--timeout={DELETE_SECONDS:.0f}s",
+                    timeout_seconds=DELETE_SECONDS + AIR_SECONDS,
+                )  # fmt: skip
     gone = f"namespaces {', '.join(ours)} are gone after {seconds(time.monotonic() - begun)}"
     console.say(gone if ours else "nothing of ours was in the cluster")
     console.say(

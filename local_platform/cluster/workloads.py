@@ -24,18 +24,19 @@ def wait(kubectl: Kubectl, namespace: str, names: Sequence[str], console: Consol
     """
     began = time.monotonic()
     waiting = [_Workload(kubectl, namespace, name) for name in names]
-    while waiting:
-        passed = time.monotonic() - began
-        for one in waiting:
-            one.look()
-            if one.is_ready:
-                console.say(f"  {one.name:<22} ready after {seconds(passed)}")
-            elif one.keeps_ending or passed > WAIT_SECONDS:
-                what = "keeps ending" if one.keeps_ending else f"was not ready after {seconds(passed)}"
-                raise ClusterError(one.why(what))
-        waiting = [one for one in waiting if not one.is_ready]
-        console.draw([f"  waiting for {one.name} … {seconds(passed)}   {'; '.join(one.reasons)}" for one in waiting])
-        time.sleep(POLL_SECONDS if waiting else 0)
+    with console.live() as show:
+        while waiting:
+            passed = time.monotonic() - began
+            for one in waiting:
+                one.look()
+                if one.is_ready:
+                    console.say(f"  {one.name:<22} ready after {seconds(passed)}")
+                elif one.keeps_ending or passed > WAIT_SECONDS:
+                    what = "keeps ending" if one.keeps_ending else f"was not ready after {seconds(passed)}"
+                    raise ClusterError(one.why(what))
+            waiting = [one for one in waiting if not one.is_ready]
+            show("\n".join(f"waiting for {one.name} … {seconds(passed)}   {'; '.join(one.reasons)}" for one in waiting))
+            time.sleep(POLL_SECONDS if waiting else 0)
 
 
 class _Workload:

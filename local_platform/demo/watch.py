@@ -4,6 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from local_platform.console import Console, seconds
 from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
 
@@ -12,6 +16,7 @@ SIGNS = {
     "success": "✓", "failed": "✗", "upstream_failed": "·", "skipped": "-", "running": "▶", "up_for_retry": "↻",
     "queued": "…", "scheduled": "…", "restarting": "↻",
 }  # fmt: skip
+STYLES = {"success": "green", "failed": "red", "running": "yellow", "up_for_retry": "yellow", "restarting": "yellow"}
 FINISHED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
 
@@ -35,10 +40,25 @@ class Cell:
     finished: int
     state: str
     seconds: float
+    """From the start of the first copy to the end of the last one that has ended."""
 
     def __str__(self) -> str:
-        count = f" {self.finished}/{self.total}" if self.total > 1 else ""
-        return f"{SIGNS.get(self.state, ' ')} {self.task}{count}"
+        return f"{self.sign} {self.task}{self.count}"
+
+    @property
+    def sign(self) -> str:
+        """One character for the state."""
+        return SIGNS.get(self.state, " ")
+
+    @property
+    def count(self) -> str:
+        """How many of its copies are finished; empty if there is but one."""
+        return f" {self.finished}/{self.total}" if self.total > 1 else ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether none of its copies has anything left to do."""
+        return self.finished == self.total
 
 
 class Watch:
@@ -59,30 +79,25 @@ class Watch:
         :raises JobFailedError: if a service fell over in the meantime.
         """
         looks = [_Look(group) for group in watched]
-        while True:
-            self._is_well()
-            block = [line for look in looks for line in self._draw(look)]
-            if all(look.is_over for look in looks):
-                self._console.draw([])
-                return [run for look in looks for run in look.runs.values()]
-            self._console.draw([*block, f"  {seconds(time.monotonic() - self._began)}"])
-            time.sleep(POLL_SECONDS)
-
-    def _draw(self, look: "_Look") -> list[str]:
-        look.refresh(self._api)
-        block: list[str] = []
-        for run, label in sorted(look.group.labels.items(), key=lambda item: item[1]):
-            cells = look.cells.get(run, [])
-            block.append(f"  {look.group.dag} {label:<8} {'  '.join(map(str, cells))}")
-            self._say_changes(f"{look.group.dag} {label}", run, cells)
-        return block
+        with self._console.live() as show:
+            while True:
+                self._is_well()
+                for look in looks:
+                    look.refresh(self._api)
+                    for label, run in look.rows:
+                        self._say_changes(f"{look.group.dag} {label}", run, look.cells.get(run, []))
+                if all(look.is_over for look in looks):
+                    return [run for look in looks for run in look.runs.values()]
+                passed = Text(seconds(time.monotonic() - self._began), style="dim")
+                show(Group(*(table_of(look.group.dag, look.shown) for look in looks), passed))
+                time.sleep(POLL_SECONDS)
 
     def _say_changes(self, name: str, run: str, cells: Sequence[Cell]) -> None:
         if self._console.is_live:
             return
         for cell in cells:
             key = (run, cell.task, cell.state)
-            if cell.finished == cell.total and key not in self._said:
+            if cell.is_finished and key not in self._said:
                 self._said.add(key)
                 passed = seconds(time.monotonic() - self._began)
                 self._console.say(f"  {passed:>8}  {name:<26} {cell!s:<18} {cell.state} in {seconds(cell.seconds)}")
@@ -100,6 +115,16 @@ class _Look:
     def is_over(self) -> bool:
         return set(self.runs) == set(self.group.labels) and all(run.has_ended for run in self.runs.values())
 
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and id of each run, in the order of the labels."""
+        return sorted((label, run) for run, label in self.group.labels.items())
+
+    @property
+    def shown(self) -> list[tuple[str, list[Cell]]]:
+        """Label and cells of each run, in the order of the labels."""
+        return [(label, self.cells.get(run, [])) for label, run in self.rows]
+
     def refresh(self, api: AirflowApi) -> None:
         for run in api.runs(self.group.dag, **self.group.filters):
             before = self.runs.get(run.run)
@@ -108,6 +133,31 @@ class _Look:
             self.runs[run.run] = run
             if run.state != "queued":
                 self.cells[run.run] = cells_of(api.tasks(run.dag, [run.run]))
+
+
+def table_of(dag: str, rows: Sequence[tuple[str, Sequence[Cell]]]) -> Table:
+    """
+    What a person sees of some runs of one DAG: a line for each run, a column for each task.
+
+    :param rows: the word that a person knows a run by, and its cells.
+    """
+    table = Table(dag, box=None, padding=(0, 2, 0, 0), header_style="dim")
+    # The run that came furthest shows in which order tasks follow each other.
+    by_progress = sorted((cells for _, cells in rows), key=lambda cells: -sum(cell.is_finished for cell in cells))
+    tasks = list(dict.fromkeys(cell.task for cells in by_progress for cell in cells))
+    for task in tasks:
+        table.add_column(task, no_wrap=True)
+    for label, cells in rows:
+        by_task = {cell.task: cell for cell in cells}
+        table.add_row(label, *(_shown(by_task.get(task)) for task in tasks))
+    return table
+
+
+def _shown(cell: Cell | None) -> RenderableType:
+    if cell is None:
+        return ""
+    took = f" {seconds(cell.seconds)}" if cell.is_finished and cell.seconds else ""
+    return Text(f"{cell.sign}{cell.count}{took}", style=STYLES.get(cell.state, "dim"))
 
 
 def cells_of(tasks: Sequence[TaskInstance]) -> list[Cell]:
@@ -130,8 +180,16 @@ def _cell(name: str, group: Sequence[TaskInstance]) -> Cell:
         total=len(group),
         finished=sum(task.state in FINISHED for task in group),
         state=state,
-        seconds=sum(task.seconds or 0.0 for task in group),
+        seconds=_span(group),
     )
+
+
+def _span(group: Sequence[TaskInstance]) -> float:
+    """Seconds from the first start to the last end, of the copies that have ended; copies run side by side."""
+    ended = [(task.started_at.timestamp(), task.seconds) for task in group if task.started_at and task.seconds]
+    if not ended:
+        return 0.0
+    return max(began + took for began, took in ended) - min(began for began, _ in ended)
 
 
 def first_failure(api: AirflowApi, runs: Sequence[DagRun]) -> TaskInstance | None:

@@ -69,7 +69,7 @@ class YearJob:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        self._console.say(f"{name}:")
+        self._console.say(f"{name}:", style="bold")
         began = time.monotonic()
         yield
         self.done.stages[name] = time.monotonic() - began
@@ -153,11 +153,10 @@ class YearJob:
         To cancel it would be quicker, but would keep its runs from ever running again.
         """
         deadline = time.monotonic() + COMPLETION_SECONDS
-        while self._api.has_active_backfill(dag) and time.monotonic() < deadline:
-            self._is_well()
-            self._console.draw(["  waiting for Airflow to call the last backfill complete …"])
-            time.sleep(POLL_SECONDS)
-        self._console.draw([])
+        with self._console.live("waiting for Airflow to call the last backfill complete …"):
+            while self._api.has_active_backfill(dag) and time.monotonic() < deadline:
+                self._is_well()
+                time.sleep(POLL_SECONDS)
 
     def _by_hand(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
         """Run a DAG once, for no data interval."""

@@ -67,7 +67,7 @@ class Fleet:
             log.replace(log.with_suffix(".previous.log"))
         record = self._state.services / f"{service.name}.json"
         words = [
-            sys.executable, "-S", "-m", guard.__name__, "--name", service.name, "--record", str(record),
+            sys.executable, "-m", guard.__name__, "--name", service.name, "--record", str(record),
             "--grace-seconds", str(service.grace_seconds), "--stop-signal", str(int(service.stop_signal)),
             "--", *service.words,
         ]  # fmt: skip
@@ -97,21 +97,28 @@ class Fleet:
         """
         begun = time.monotonic()
         waiting = list(services)
-        while waiting:
-            for service in waiting:
-                code = self._guards[service.name].poll()
-                if code is not None:
-                    raise PlatformStartError(self._why(service.name, f"ended with code {code} before it was ready"))
-            ready = [service for service in waiting if service.is_ready()]
-            passed = time.monotonic() - begun
-            for service in ready:
+        with self._console.live() as show:
+            while waiting:
+                passed = time.monotonic() - begun
+                names = ", ".join(service.name for service in waiting)
+                show(f"waiting for {names} … {seconds(passed)}")
+                waiting = self._not_ready(waiting, passed)
+                if waiting and passed > timeout_seconds:
+                    raise PlatformStartError(self._why(waiting[0].name, f"was not ready after {seconds(passed)}"))
+                time.sleep(POLL_SECONDS if waiting else 0)
+
+    def _not_ready(self, services: Sequence[Service], passed: float) -> list[Service]:
+        """Those of some services that are not ready yet; says of the others that they are."""
+        waiting = []
+        for service in services:
+            code = self._guards[service.name].poll()
+            if code is not None:
+                raise PlatformStartError(self._why(service.name, f"ended with code {code} before it was ready"))
+            if service.is_ready():
                 self._console.say(f"  {service.name:<22} ready after {seconds(passed)}")
-            waiting = [service for service in waiting if service not in ready]
-            if waiting and passed > timeout_seconds:
-                raise PlatformStartError(self._why(waiting[0].name, f"was not ready after {seconds(passed)}"))
-            names = ", ".join(service.name for service in waiting)
-            self._console.draw([f"  waiting for {names} … {seconds(passed)}"] if waiting else [])
-            time.sleep(POLL_SECONDS if waiting else 0)
+            else:
+                waiting.append(service)
+        return waiting
 
     def detach(self) -> list[subprocess.Popen[bytes]]:
         """

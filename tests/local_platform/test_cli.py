@@ -27,6 +27,7 @@ from local_platform.errors import AirflowApiError
 from local_platform.locations import REPOSITORY, STATE_VARIABLE, State
 from local_platform.services import processes
 from local_platform.services.fleet import exclusive
+from tests.support.processes import listening
 from tests.support.whole_tables import faults_of
 
 CLEANUP_SECONDS = 45.0
@@ -208,12 +209,8 @@ class TestUp:
     def test_everything_listens_on_loopback_alone(self, platform: tuple[Path, str]) -> None:
         root, _ = platform
         ports = json.loads((root / "ports.json").read_text())
-        listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         for port in ports.values():
-            places = {
-                row[1].partition(":")[0] for row in listening if row[3] == "0A" and row[1].endswith(f":{port:04X}")
-            }
-            assert places == {"0100007F"}
+            assert listening(port) == {f"127.0.0.1:{port}"}
 
     def test_up_again_changes_nothing(self, platform: tuple[Path, str]) -> None:
         root, said = platform

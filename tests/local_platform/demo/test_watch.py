@@ -1,9 +1,11 @@
 import io
 from datetime import UTC, datetime
 
+import rich.console
+
 from local_platform.console import Console
 from local_platform.demo.airflow_api import AirflowApi, DagRun, TaskInstance
-from local_platform.demo.watch import Watch, Watched, cells_of, first_failure
+from local_platform.demo.watch import Watch, Watched, cells_of, first_failure, table_of
 
 
 def task(name: str, state: str, *, minute: int | None = 0, map_index: int = -1) -> TaskInstance:
@@ -42,7 +44,30 @@ def test_mapped_copies_are_one_cell() -> None:
 def test_a_failed_copy_shows_in_its_cell() -> None:
     (cell,) = cells_of([task("ingest", "success", map_index=0), task("ingest", "failed", map_index=1)])
     assert str(cell) == "✗ ingest 2/2"
-    assert cell.seconds == 3.0
+
+
+def test_copies_that_run_side_by_side_take_from_the_first_start_to_the_last_end() -> None:
+    at_once = [task("ingest", "success", map_index=number) for number in range(5)]
+    (cell,) = cells_of(at_once)
+    assert cell.seconds == 1.5
+    (cell,) = cells_of([*at_once, task("ingest", "success", minute=1, map_index=5)])
+    assert cell.seconds == 61.5
+    (cell,) = cells_of([task("ingest", "skipped", minute=None)])
+    assert cell.seconds == 0.0
+
+
+def test_a_table_has_a_line_for_each_run_and_a_column_for_each_task() -> None:
+    ahead = cells_of([task("ingest", "success"), task("validate", "running", minute=1)])
+    behind = cells_of([task("validate", "none", minute=None), task("ingest", "failed", minute=None, map_index=0)])
+    stream = io.StringIO()
+    shown = rich.console.Console(file=stream, width=60)
+    shown.print(table_of("flights_data", [("2013-03", ahead), ("2013-04", behind), ("2013-05", [])]))
+    assert [line.split() for line in stream.getvalue().splitlines()] == [
+        ["flights_data", "ingest", "validate"],
+        ["2013-03", "✓", "1.5", "s", "▶"],
+        ["2013-04", "✗"],
+        ["2013-05"],
+    ]
 
 
 def test_cells_come_in_the_order_in_which_tasks_started() -> None:

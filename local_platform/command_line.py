@@ -1,0 +1,40 @@
+"""The command line: what there is to do, in words. Standard library only: it answers before anything is installed."""
+
+import argparse
+from collections.abc import Sequence
+
+TEST, CHECK = "test", "check"
+COMMANDS = {
+    "run": "do the whole job once: a year of flights, from the files to the served model",
+    "up": "start Airflow, MLflow and the model server, and leave them running",
+    "down": "stop what 'up' started",
+    "cluster-run": "do the whole job with every step a pod, on the cluster of KUBECONFIG and CLUSTER_...",
+    "cluster-up": "bring the platform up on that cluster, and leave it running",
+    "cluster-down": "remove it from the cluster, and stop what runs here",
+    TEST: "run all tests, or those that follow; files, folders and options are pytest's",
+    CHECK: "check format, style, types, import directions, sizes and lock files",
+}
+"""What each command does."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands, each with its help."""
+    found = argparse.ArgumentParser(
+        prog="python3 -m local_platform",
+        description="The platform on this machine. The first command sets up what it needs, which takes minutes.",
+    )
+    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, words in COMMANDS.items():
+        commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+    return found
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """
+    Read a command; asked for help, or of a command that does not exist, it says so and ends the process.
+
+    :return: the command and, for ``test``, what it hands on to pytest.
+    """
+    if arguments[:1] == [TEST]:
+        return TEST, list(arguments[1:])
+    return str(parser().parse_args(arguments).command), []
