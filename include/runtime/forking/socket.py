@@ -26,13 +26,17 @@ def listen(path: Path) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
         _refuse_twin(path)
         path.unlink()
+    # Renamed only once it listens: whoever sees the socket can connect.
+    early = path.with_suffix(".new")
+    early.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        listener.bind(str(early))
     finally:
         os.umask(before)
     listener.listen(BACKLOG)
+    early.rename(path)
     return listener
 
 
