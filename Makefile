@@ -3,9 +3,10 @@ fits = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(fits)' 2>/dev/null && echo $$python && break; done),python3)
 REQUIRE ?=
-export REQUIRE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT POSTGRES_PORT
+comma := ,
+export REQUIRE COVERAGE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT POSTGRES_PORT
 
-.PHONY: help run up down cluster-run cluster-up cluster-down test check images
+.PHONY: help run up down cluster-run cluster-up cluster-down test coverage check docs images
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -29,11 +30,17 @@ cluster-up: ## Bring the platform up on that cluster, and leave it running
 cluster-down: ## Remove it from the cluster, and stop what runs here
 	@$(PYTHON) -m local_platform cluster-down
 
-test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure
+test: ## Run all tests; TESTS=path chooses some, REQUIRE=browser,... makes a missing tool a failure, COVERAGE=1 measures
 	@$(PYTHON) -m local_platform test $(TESTS)
 
 images: ## Build the images of Airflow, the steps, serving and MLflow, and push them to ML_ARTIFACT_REGISTRY
 	@$(PYTHON) -m local_platform.images $(IMAGES)
 
-check: ## Check format, style, types, import directions, sizes and lock files
-	@$(PYTHON) -m local_platform check
+check: ## Check format, style, types, import directions, docs, sizes and lock files; CHECKS=types,... chooses
+	@$(PYTHON) -m local_platform check $(subst $(comma), ,$(CHECKS))
+
+coverage: ## Compare what the tests ran since COVERAGE=1 with the floor in pyproject.toml
+	@$(PYTHON) -m local_platform coverage
+
+docs: ## Build the documentation site to .state/docs/html
+	@$(PYTHON) -m local_platform docs

@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from include.processes import set_parent_death_signal
-from local_platform.command_line import CHECK, TEST, parse
+from local_platform.command_line import DEVELOPMENT, parse
 from local_platform.locations import REPOSITORY
 
 RUN_LOCKS = ("requirements.txt", "include/requirements.txt")
 DEVELOPMENT_LOCKS = ("requirements-dev.txt",)
 INSTALLER_LOCK = "local_platform/uv.txt"
-DEVELOPMENT_COMMANDS = frozenset({TEST, CHECK})
 SHOWN_LINES = 12
 
 
@@ -218,7 +217,7 @@ def main(arguments: list[str]) -> int:
     Whoever asks for help, or mistypes, is answered at once.
     """
     command, _ = parse(arguments)
-    purpose = "development" if command in DEVELOPMENT_COMMANDS else "run"
+    purpose = "development" if command in DEVELOPMENT else "run"
     try:
         python = ensure(Installation(REPOSITORY, REPOSITORY / ".state"), purpose)
     except BootstrapError as error:

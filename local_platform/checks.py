@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -12,7 +13,7 @@ from packaging.utils import canonicalize_name
 from local_platform.console import Console
 from local_platform.locations import REPOSITORY
 
-CODE = ("benchmarks", "dags", "include", "local_platform", "plugins", "tests")
+CODE = ("benchmarks", "dags", "docs", "include", "local_platform", "plugins", "tests")
 MODULE_LINES = 400
 FUNCTION_LINES = 40
 """Without the docstring, which is the contract and may be as long as it has to."""
@@ -23,26 +24,43 @@ LOCKS = {
 }
 PASSED, FAILED = "green", "red"
 WHOLE_LOCK = "requirements-dev.txt"
+Part = Callable[[], str]
+"""One part of the check: what it found, as text; empty if nothing."""
 
 
-def check(console: Console, repository: Path = REPOSITORY) -> int:
+def check(console: Console, repository: Path = REPOSITORY, parts: Sequence[str] = ()) -> int:
     """
     Check everything, also when something failed before.
 
+    :param parts: names of the parts to check; all where none is named.
     :return: exit code: 0 if nothing was found.
     """
+    known = parts_of(repository)
+    unknown = [part for part in parts if part not in known]
+    if unknown:
+        console.say(f"make check: there is no part {', '.join(unknown)}; known: {', '.join(known)}.")
+        return 1
     found: list[str] = []
-    for name, words in _tools(repository).items():
+    for name in parts or known:
         with console.live(f"{name} …"):
-            done = subprocess.run(words, cwd=repository, check=False, text=True, capture_output=True)
-        _tell(console, name, f"{done.stdout}{done.stderr}".strip() if done.returncode else "", found)
-    _tell(console, "sizes", "\n".join(sizes(repository)), found)
-    _tell(console, "lock files", "\n".join(lock_files(repository)), found)
+            finding = known[name]()
+        _tell(console, name, finding, found)
     if found:
         console.say(f"make check: {', '.join(found)} failed", style=FAILED)
     else:
         console.say("make check: all is well", style=PASSED)
     return 1 if found else 0
+
+
+def site_words(repository: Path) -> list[str]:
+    """
+    The command that builds the documentation site; a warning fails it.
+
+    Every page is read anew: Sphinx repeats no warning about a page that it finds unchanged.
+    """
+    target = repository / ".state" / "docs"
+    words = ["-W", "--keep-going", "-n", "-q", "-E", "-d", str(target / "doctrees"), "-b", "html"]
+    return [sys.executable, "-m", "sphinx", *words, str(repository / "docs"), str(target / "html")]
 
 
 def sizes(repository: Path) -> Iterator[str]:
@@ -97,14 +115,30 @@ def _wanted(source: Path) -> Iterator[Requirement]:
             yield Requirement(words)
 
 
+def parts_of(repository: Path) -> dict[str, Part]:
+    """The parts of the check, by name."""
+    tools = {name: partial(_finding_of, words, repository) for name, words in _tools(repository).items()}
+    return tools | {
+        "sizes": lambda: "\n".join(sizes(repository)),
+        "locks": lambda: "\n".join(lock_files(repository)),
+    }
+
+
+def _finding_of(words: Sequence[str], repository: Path) -> str:
+    done = subprocess.run(words, cwd=repository, check=False, text=True, capture_output=True)
+    return f"{done.stdout}{done.stderr}".strip() if done.returncode else ""
+
+
 def _tools(repository: Path) -> dict[str, Sequence[str]]:
     tools = Path(sys.executable).parent
     folders = [name for name in CODE if any((repository / name).rglob("*.py"))]
+    site = {"docs": site_words(repository)} if (repository / "docs" / "conf.py").exists() else {}
     return {
         "format": (str(tools / "ruff"), "format", "--check", "."),
         "style": (str(tools / "ruff"), "check", "."),
         "types": (sys.executable, "-m", "mypy", *folders),
         "imports": (str(tools / "lint-imports"),),
+        **site,
     }
 
 

@@ -2,16 +2,17 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
 from include.processes import set_parent_death_signal
-from local_platform.command_line import CHECK, TEST, parse
+from local_platform.command_line import CHECK, DEVELOPMENT, DOCS, TEST, parse
 from local_platform.console import Console
 from local_platform.errors import LocalPlatformError
-from local_platform.locations import State
+from local_platform.locations import REPOSITORY, State
 from local_platform.services import lifecycle
 from local_platform.services.environment import bypass_proxies, step_environment
 from local_platform.services.fleet import exclusive
@@ -64,11 +65,18 @@ def down(state: State, console: Console) -> int:
     return 0
 
 
-def check() -> int:
-    """Look for everything that must not reach the main branch."""
+def check(parts: list[str]) -> int:
+    """Look for everything that must not reach the main branch; all of it, or only the parts that are named."""
     from local_platform import checks
 
-    return checks.check(Console())
+    return checks.check(Console(), parts=parts)
+
+
+def docs() -> int:
+    """Build the documentation site; its words are those that ``make check`` uses."""
+    from local_platform import checks
+
+    return subprocess.run(checks.site_words(REPOSITORY), cwd=REPOSITORY, check=False).returncode
 
 
 def test(words: list[str]) -> NoReturn:
@@ -78,7 +86,13 @@ def test(words: list[str]) -> NoReturn:
     Test files run on all cores and the slowest tests are named, unless the options say otherwise (``-n 0``).
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    os.execve(sys.executable, [sys.executable, "-m", "pytest", *TEST_OPTIONS, *words], kept)  # noqa: S606
+
+
+def measure() -> int:
+    """Compare what the tests have run since the data was begun with the floor in ``pyproject.toml``."""
+    from local_platform import coverage_floor
+
+    return coverage_floor.report(REPOSITORY)
 
 
 def _introduce(settings: Settings, console: Console) -> None:
@@ -103,10 +117,8 @@ def _cluster(command: str) -> Command:
 def main(arguments: list[str] | None = None) -> int:
     """Do one command; the exit code of this process."""
     command, words = parse(sys.argv[1:] if arguments is None else arguments)
-    if command == TEST:
-        test(words)
-    if command == CHECK:
-        return check()
+    if command in DEVELOPMENT:
+        return _develop(command, words)
     commands: dict[str, Command] = {"run": run, "up": up, "down": down}
     commands |= {f"cluster-{name}": _cluster(name) for name in commands}
     _end_with_make()
@@ -122,6 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.say("Interrupted.")
         return INTERRUPTED
+
+
+def _develop(command: str, words: list[str]) -> int:
+    if command == TEST:
+        test(words)
+    if command == CHECK:
+        return check(words)
+    return docs() if command == DOCS else measure()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

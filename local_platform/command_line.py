@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-TEST, CHECK = "test", "check"
+TEST, CHECK, DOCS, COVERAGE = "test", "check", "docs", "coverage"
+DEVELOPMENT = (TEST, CHECK, DOCS, COVERAGE)
+"""Commands that need what the tests need."""
 COMMANDS = {
     "run": "do the whole job once: a year of flights, from the files to the served model",
     "up": "start Airflow, MLflow and the model server, and leave them running",
@@ -12,7 +14,9 @@ COMMANDS = {
     "cluster-up": "bring the platform up on that cluster, and leave it running",
     "cluster-down": "remove it from the cluster, and stop what runs here",
     TEST: "run all tests, or those that follow; files, folders and options are pytest's",
-    CHECK: "check format, style, types, import directions, sizes and lock files",
+    CHECK: "check format, style, types, import directions, docs, sizes and lock files, or the parts that follow",
+    DOCS: "build the documentation site",
+    COVERAGE: "compare what the tests have run since COVERAGE=1 with the floor in pyproject.toml",
 }
 """What each command does."""
 
@@ -25,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in COMMANDS.items():
-        commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        command = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        if name == CHECK:
+            command.add_argument("parts", nargs="*", metavar="PART")
     return found
 
 
@@ -33,8 +39,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """
     Read a command; asked for help, or of a command that does not exist, it says so and ends the process.
 
-    :return: the command and, for ``test``, what it hands on to pytest.
+    :return: the command and what follows it: for ``test`` what goes to pytest, for ``check`` the parts.
     """
     if arguments[:1] == [TEST]:
         return TEST, list(arguments[1:])
-    return str(parser().parse_args(arguments).command), []
+    chosen = parser().parse_args(arguments)
+    return str(chosen.command), list(getattr(chosen, "parts", []))

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dags", "include", "local_platform", "plugins")
+PACKAGES = ("dags", "docs", "include", "local_platform", "plugins")
 ELSEWHERE = {
+    "docs/conf.py": "tests/docs/test_site.py",
     "include/stores/artifacts/memory.py": "tests/include/stores/artifacts/test_protocol.py",
     "include/stores/registry/memory.py": "tests/include/stores/registry/test_open.py",
     "include/stores/registry/mlflow.py": "tests/include/stores/registry/test_open.py",

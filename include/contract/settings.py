@@ -45,6 +45,7 @@ it for no TLS.
 ARTIFACT_REGISTRY_USERNAME = "ML_ARTIFACT_REGISTRY_USERNAME"
 """The user under whose name models are pushed to the artifact registry; a secret, like the password."""
 ARTIFACT_REGISTRY_PASSWORD = "ML_ARTIFACT_REGISTRY_PASSWORD"  # noqa: S105 (a name, not a password)
+"""That user's password."""
 
 LOCAL_DEFAULTS = {
     TABLES_URI: "file://{state}/data/tables",

@@ -2,6 +2,7 @@ import io
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local_platform import checks
 from local_platform.console import Console
@@ -71,3 +72,23 @@ def test_everything_is_looked_at_also_after_a_finding(tree: Path) -> None:
     for name in ("format", "style", "types", "imports"):
         assert any(line.split() == [name, "failed"] for line in said), said
     assert said[-1] == "make check: format, style, types, imports failed"
+
+
+def test_parts_may_be_chosen(tree: Path) -> None:
+    stream = io.StringIO()
+    (tree / "include" / "wrong.py").write_text("import os,sys\n")
+    assert checks.check(Console(stream), tree, ["sizes", "locks"]) == 0
+    assert [line.split() for line in stream.getvalue().splitlines()[:2]] == [["sizes", "ok"], ["locks", "ok"]]
+
+
+def test_a_part_that_nobody_knows_is_refused(tree: Path) -> None:
+    stream = io.StringIO()
+    assert checks.check(Console(stream), tree, ["typos"]) == 1
+    assert "there is no part typos; known: format, style, types, imports, sizes, locks." in stream.getvalue()
+
+
+def test_hooks_before_a_commit_are_the_parts_of_the_check() -> None:
+    (local,) = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    assert local["repo"] == "local"
+    hooks = {hook["id"]: hook["entry"] for hook in local["hooks"]}
+    assert hooks == {part: f"make check CHECKS={part}" for part in checks.parts_of(REPOSITORY)}

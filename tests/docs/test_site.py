@@ -1,0 +1,57 @@
+import re
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docs._ext.generated import SOURCES
+from local_platform.checks import site_words
+from local_platform.locations import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A repository whose site has one page."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "conf.py").write_text("extensions = ['myst_parser']\nproject = 'one page'\n")
+    return tmp_path
+
+
+def build(site: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    (site / "docs" / "index.md").write_text(text)
+    return subprocess.run(site_words(site), cwd=site, check=False, capture_output=True, text=True)
+
+
+def test_a_page_becomes_html(site: Path) -> None:
+    done = build(site, "# A page\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "A page" in (site / ".state" / "docs" / "html" / "index.html").read_text()
+
+
+def test_a_warning_fails_the_build_also_the_second_time(site: Path) -> None:
+    for _ in range(2):
+        done = build(site, "# A page\n\n[lost](nowhere.md)\n")
+        assert done.returncode == 1
+        assert "nowhere.md" in done.stderr
+
+
+def test_every_generated_part_stands_on_one_page() -> None:
+    text = "\n".join(path.read_text() for path in DOCS.rglob("*.md"))
+    assert sorted(re.findall(r"^```\{generated\} (\S+)$", text, re.MULTILINE)) == sorted(SOURCES)
+
+
+def test_the_site_asks_nothing_of_the_network() -> None:
+    settings = runpy.run_path(str(DOCS / "conf.py"))
+    assert "intersphinx" not in " ".join(settings["extensions"])
+    assert not {"html_js_files", "html_css_files"} & settings.keys()
+
+
+def test_readme_and_pages_link_to_files_that_exist() -> None:
+    pages = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    for page in [*pages, *DOCS.rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
+            if "://" not in target and not target.startswith("/"):
+                assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
