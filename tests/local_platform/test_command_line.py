@@ -41,6 +41,11 @@ def test_what_follows_test_is_pytests_in_its_order() -> None:
     assert parse(["up"]) == ("up", [])
 
 
+def test_what_follows_check_are_its_parts() -> None:
+    assert parse(["check", "types", "docs"]) == ("check", ["types", "docs"])
+    assert parse(["docs"]) == ("docs", [])
+
+
 def test_make_has_all_commands() -> None:
     targets = {line.partition(":")[0] for line in MAKEFILE.read_text().splitlines() if ": ## " in line}
     assert targets - {"help", "images"} == command_line.COMMANDS.keys()
