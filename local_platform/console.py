@@ -56,11 +56,14 @@ class Console:
         from rich.spinner import Spinner
         from rich.text import Text
 
-        spinner = Spinner("dots", Text(first))
+        def line(text: str) -> Text:
+            return Text(text, no_wrap=True, overflow="ellipsis")
+
+        spinner = Spinner("dots", line(first))
 
         def show(content: "RenderableType") -> None:
             if isinstance(content, str):
-                spinner.update(text=Text(content))
+                spinner.update(text=line(content))
             live.update(Padding(spinner if isinstance(content, str) else content, (0, 0, 0, 2)))
 
         with Live(Padding(spinner, (0, 0, 0, 2)), console=self._rich, transient=True, refresh_per_second=8) as live:

@@ -35,7 +35,9 @@ def wait(kubectl: Kubectl, namespace: str, names: Sequence[str], console: Consol
                     what = "keeps ending" if one.keeps_ending else f"was not ready after {seconds(passed)}"
                     raise ClusterError(one.why(what))
             waiting = [one for one in waiting if not one.is_ready]
-            show("\n".join(f"waiting for {one.name} … {seconds(passed)}   {'; '.join(one.reasons)}" for one in waiting))
+            show(
+                "\n".join(f"{seconds(passed)}, waiting for {one.name} …   {'; '.join(one.reasons)}" for one in waiting)
+            )
             time.sleep(POLL_SECONDS if waiting else 0)
 
 

@@ -84,7 +84,7 @@ class Fleet:
         :raises PlatformStartError: if it fails.
         """
         self.start(service)
-        with self._guards.pop(service.name) as process:
+        with self._guards.pop(service.name) as process, self._console.live(f"waiting for {service.name} …"):
             code = process.wait()
         if code:
             raise PlatformStartError(self._why(service.name, f"ended with code {code}"))
@@ -101,7 +101,7 @@ class Fleet:
             while waiting:
                 passed = time.monotonic() - begun
                 names = ", ".join(service.name for service in waiting)
-                show(f"waiting for {names} … {seconds(passed)}")
+                show(f"{seconds(passed)}, waiting for {names} …")
                 waiting = self._not_ready(waiting, passed)
                 if waiting and passed > timeout_seconds:
                     raise PlatformStartError(self._why(waiting[0].name, f"was not ready after {seconds(passed)}"))
@@ -142,11 +142,12 @@ class Fleet:
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
-        for process in self._guards.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GUARD_SECONDS)
-        self._guards.clear()
-        clear(self._state)
+        with self._console.live(f"ending {', '.join(self._guards)} …"):
+            for process in self._guards.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(GUARD_SECONDS)
+            self._guards.clear()
+            clear(self._state)
 
     def _why(self, name: str, what: str) -> str:
         log = log_of(self._state, name)

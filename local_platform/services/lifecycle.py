@@ -106,7 +106,7 @@ def require_running(state: State, names: Sequence[str]) -> None:
 
 def down(state: State, console: Console) -> None:
     """End whatever runs on this state."""
-    with _undisturbed():
+    with _undisturbed(), console.live("ending the services …"):
         ended = fleet.clear(state)
     _mark(state).unlink(missing_ok=True)
     console.say(f"ended {', '.join(ended)}" if ended else "nothing was running")

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -272,25 +271,11 @@ def _start(
         dataclasses.replace(one, variables={**one.variables, **more, **own.get(one.name, {})})
         for one in services.airflow(settings)
     ]
-    triggerer = services.Service(
-        name="airflow-triggerer",
-        words=(str(services.BIN / "airflow"), "triggerer", "--skip-serve-logs"),
-        variables=variables,
-        is_ready=lambda: _triggerer_beats(settings.ports.airflow_url),
-    )
-    needed.append(triggerer)
+    needed.append(services.triggerer(settings.ports.airflow_url, variables))
     for service in needed:
         fleet.start(service)
     fleet.wait(needed)
     return {one.name: one for one in needed}
-
-
-def _triggerer_beats(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=30) as answer:
-            return bool(json.load(answer)["triggerer"]["status"] == "healthy")
-    except OSError:
-        return False
 
 
 @contextmanager
