@@ -62,7 +62,7 @@ class Closure:
         return [_absolute(name, path) for name in names]
 
     def _files_of(self, name: str) -> Iterator[str]:
-        """Files of a dotted name, with the packages on the way; its end may be no module but a name in one."""
+        """Files of a dotted name, with those of packages on the way; its end may be no module but a name in one."""
         place = ""
         for part in name.split("."):
             place = f"{place}/{part}" if place else part
@@ -73,10 +73,12 @@ class Closure:
                 return
 
     def _add_folder(self, folder: str) -> None:
-        """All modules of a folder and of the folders in it, with the packages on the way."""
-        found = Path(self._root, folder).rglob("*.py")
-        paths = [path.relative_to(self._root).with_suffix("").as_posix() for path in found]
-        self._add_names(path.removesuffix("/__init__").replace("/", ".") for path in paths)
+        """All Python files of a folder and of the folders in it, with the packages on the way."""
+        self._add_names([folder.replace("/", ".")])
+        for found in Path(self._root, folder).rglob("*.py"):
+            path = found.relative_to(self._root).as_posix()
+            if "/." not in path and path not in self.files:
+                self._add_names(self._add_file(path))
 
     def _add_function(self, project: str) -> None:
         section = FUNCTIONS.get(self._step)

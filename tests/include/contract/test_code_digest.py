@@ -100,6 +100,7 @@ def test_what_ingest_can_reach_does_not(root: Path, name: str) -> None:
         ("include/projects/flights/model.py", {StepName.TRAIN}),
         ("include/stores/serving/kubernetes.py", {StepName.DEPLOY}),
         ("include/stores/artifacts/oci.py", {StepName.PACKAGE}),
+        ("include/serving/model/replay.py", {StepName.PACKAGE}),
         ("include/runtime/runner.py", set(StepName)),
         ("include/serving/web/app.py", set()),
         ("include/runtime/forking/server.py", set()),

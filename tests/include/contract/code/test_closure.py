@@ -106,21 +106,25 @@ def test_a_step_reaches_all_of_the_project_where_the_functions_module_is_not_cle
 
 def test_what_lies_beside_modules_counts_and_caches_and_hidden_files_do_not(root: Path) -> None:
     before = files(root)
-    for name in ("stores/objects/page.css", "steps/ingest/templates/deep/more.html"):
+    more = {"stores/objects/page.css", "steps/ingest/templates/deep/more.html", "steps/ingest/no_package/some.py"}
+    for name in more:
         (root / "include" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "include" / name).write_text("")
     for name in (
         "stores/objects/__pycache__/s3.pyc",
         "steps/ingest/.step.py.swp",
+        "steps/ingest/.old/step.py",
         "steps/features/page.css",
         "note.md",
     ):
         (root / "include" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "include" / name).write_text("")
-    assert files(root) - before == {
-        "include/stores/objects/page.css",
-        "include/steps/ingest/templates/deep/more.html",
-    }
+    assert files(root) - before == {f"include/{name}" for name in more}
+
+
+def test_modules_that_import_each_other_end(root: Path) -> None:
+    (root / "include/errors.py").write_text("import include.runtime.runner\nimport include.errors\n")
+    assert {"include/steps/ingest/a.py", "include/steps/ingest/b.py", "include/errors.py"} <= files(root)
 
 
 def test_a_file_that_python_would_refuse_counts_with_its_bytes(root: Path) -> None:
@@ -130,7 +134,8 @@ def test_a_file_that_python_would_refuse_counts_with_its_bytes(root: Path) -> No
 
 
 def test_a_project_without_code_has_none(root: Path) -> None:
-    assert not any("projects" in name for name in Closure(root, StepName.FEATURES, "unknown").files)
+    found = {name for name in Closure(root, StepName.FEATURES, "unknown").files if "projects" in name}
+    assert found == {"include/projects/__init__.py"}
 
 
 @pytest.mark.parametrize(
