@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from local_platform.locations import REPOSITORY
 
 CODE = ("benchmarks", "dags", "docs", "include", "local_platform", "plugins", "tests")
 MODULE_LINES = 400
+FOLDER_MODULES = 15
+"""Beside ``__init__.py``: more than a reader can keep in mind after one look."""
 FUNCTION_LINES = 40
 """Without the docstring, which is the contract and may be as long as it has to."""
 LOCKS = {
@@ -64,7 +67,8 @@ def site_words(repository: Path) -> list[str]:
 
 
 def sizes(repository: Path) -> Iterator[str]:
-    """Modules and functions that are too long to be read in one go."""
+    """Folders, modules and functions that are too long to be read in one go."""
+    yield from _crowded(repository)
     for path in _modules(repository):
         text = path.read_text()
         where = path.relative_to(repository)
@@ -77,6 +81,14 @@ def sizes(repository: Path) -> Iterator[str]:
                 if length > FUNCTION_LINES:
                     what = f"{function.name}() has {length} lines without its docstring"
                     yield f"{where}:{function.lineno}: {what}; {FUNCTION_LINES} is the limit."
+
+
+def _crowded(repository: Path) -> Iterator[str]:
+    modules = Counter(path.parent for path in _modules(repository) if path.name != "__init__.py")
+    for folder, count in modules.items():
+        if count > FOLDER_MODULES:
+            where = folder.relative_to(repository)
+            yield f"{where} holds {count} modules; {FOLDER_MODULES} is the limit: give what belongs together a folder."
 
 
 def lock_files(repository: Path) -> Iterator[str]:

@@ -58,6 +58,18 @@ def test_long_modules_and_functions_are_found(tree: Path) -> None:
     assert function.startswith("include/long.py:1: f() has 41 lines without its docstring; 40 is the limit")
 
 
+def test_a_folder_with_too_many_modules_is_found(tree: Path) -> None:
+    folder = tree / "include" / "crowded"
+    folder.mkdir()
+    for number in range(checks.FOLDER_MODULES):
+        (folder / f"module_{number}.py").touch()
+    (folder / "__init__.py").touch()
+    assert list(checks.sizes(tree)) == []
+    (folder / "one_more.py").touch()
+    (line,) = checks.sizes(tree)
+    assert line.startswith("include/crowded holds 16 modules; 15 is the limit")
+
+
 def test_a_docstring_does_not_make_a_function_long(tree: Path) -> None:
     told = "\n".join("    word" for _ in range(checks.FUNCTION_LINES))
     (tree / "include" / "told.py").write_text(f'def f() -> None:\n    """\n{told}\n    """\n    return\n')
