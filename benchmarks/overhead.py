@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -107,8 +109,7 @@ def processes() -> None:
 
 def memory(pid: int) -> float:
     """Proportional memory of a process, in MiB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return float(psutil.Process(pid).memory_full_info().pss) / 2**20
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ in a temporary folder, because it wants other versions than the platform's.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,10 +287,10 @@ def free_port() -> int:
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
     """End a server and all that it started."""
+    from include.processes import signal_group
+
     for number, seconds in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
+        if not signal_group(process.pid, number):
             break
         deadline = time.monotonic() + seconds
         while group_of(process) and time.monotonic() < deadline:
@@ -346,25 +349,19 @@ def ask_together(port: int, body: bytes, count: int) -> list[float]:
 def group_of(process: "subprocess.Popen[bytes]") -> list[int]:
     """Process ids of a server and all that it started."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if os.getpgid(int(entry.name)) == process.pid:
-                    found.append(int(entry.name))
-            except ProcessLookupError:
-                continue
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == process.pid:
+                found.append(pid)
     return found
 
 
 def memory_of(pid: int) -> float:
-    """Proportional set size in bytes."""
+    """Proportional set size in bytes; nothing of a process that has ended."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return float(line.split()[1]) * 1024
-    except OSError:
+        return float(psutil.Process(pid).memory_full_info().pss)
+    except psutil.Error:
         return 0.0
-    return 0.0
 
 
 def show(results: Sequence[Result]) -> None:
