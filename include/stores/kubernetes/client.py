@@ -2,7 +2,7 @@
 Kubernetes as far as the stores need it: read, list, apply, patch and delete objects of one namespace, as plain JSON.
 
 Everything that the API server or the network refuses becomes an error of the tree here. Nothing is kept: what is asked
-for is what the API server has now.
+for is what the API server has now. Why not ``kubernetes.dynamic`` stands in ADR 0019.
 """
 
 import http.client
@@ -70,6 +70,7 @@ class Cluster:
     def version(self) -> tuple[int, int]:
         """Major and minor version of the API server."""
         found = self._asked("GET", "/version", "the version")
+        # Providers write "35+".
         digits = "".join(character for character in str(found["minor"]) if character.isdigit())
         return int(found["major"]), int(digits)
 
@@ -105,6 +106,7 @@ class Cluster:
 
         :raises ConflictError: if the manifest names a resource version, and the object has another by now.
         """
+        # Without force, a field that somebody edited by hand would make every later deployment fail.
         name, query = manifest["metadata"]["name"], {"fieldManager": FIELD_MANAGER, "force": "true"}
         body, place = self._completed(kind, manifest), self._place(kind, name)
         path = kind.path(self.namespace, name)
@@ -184,6 +186,7 @@ class Cluster:
                 query_params=list(query.items()),
                 header_params={"Accept": "application/json", "Content-Type": content_type},
                 body=body,
+                # As JSON: the client's models drop fields that are newer than they are.
                 response_types_map={200: "object", 201: "object", 202: "object"},
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
@@ -229,6 +232,7 @@ def selector_of(labels: Mapping[str, str]) -> str:
 def _translated(error: "ApiException", method: str, what: str, namespace: str) -> PlatformError:
     status, verb = int(error.status or 0), _VERBS[method]
     text = f"The API server does not {verb} {what} in namespace '{namespace}': {_reason(error)}"
+    # For an object that is to be made, 404 means its namespace.
     if status == http.client.NOT_FOUND:
         return _GoneError(f"{text} Is the namespace there?")
     if status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
