@@ -1,9 +1,7 @@
 """Engines are stand-ins on PATH that write down how they were called: what matters here is what they are asked."""
 
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from local_platform.images import (
     snapshot,
 )
 from local_platform.locations import REPOSITORY
+from tests.support.servers.oci_registry import running_registry
 
 DIGEST = f"sha256:{'d' * 64}"
 BUILDAH = f"""#!/bin/sh
@@ -134,26 +133,13 @@ def test_another_scheme_is_refused() -> None:
         Registry.parse("docker://host")
 
 
-class Shelf(BaseHTTPRequestHandler):
-    """A registry that has the step image under every tag, and wants a login for the serving image."""
-
-    def do_HEAD(self) -> None:
-        self.send_response(401 if "/serving/" in self.path else 200 if "/step/" in self.path else 404)
-        self.send_header("Docker-Content-Digest", DIGEST)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def shelf() -> Iterator[Registry]:
-    with HTTPServer(("127.0.0.1", 0), Shelf) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Registry(f"127.0.0.1:{server.server_port}/team", is_plain=True)
-        server.shutdown()
-        thread.join()
+    """A registry that has the step image under every tag, and wants a login for the serving image."""
+    with running_registry() as registry:
+        registry.tags["team/ml-platform/step"] = DIGEST
+        registry.private = frozenset({"team/ml-platform/serving"})
+        yield Registry(f"{registry.host}/team", is_plain=True)
 
 
 def test_an_image_that_is_there_is_found_by_its_tag(shelf: Registry) -> None:

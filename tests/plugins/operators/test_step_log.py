@@ -2,16 +2,7 @@ import json
 import logging
 
 from plugins.operators.step_log import LINE_BYTES_AT_MOST, StepLog
-
-
-class Lines:
-    """A log that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, str]] = []
-
-    def log(self, level: int, event: str) -> None:
-        self.lines.append((level, event))
+from tests.support.task_log import TaskLog
 
 
 def event(level: str, name: str, **fields: object) -> bytes:
@@ -20,7 +11,7 @@ def event(level: str, name: str, **fields: object) -> bytes:
 
 
 def test_events_are_told_at_their_level_without_what_the_task_says_already() -> None:
-    log = Lines()
+    log = TaskLog()
     output = StepLog(log)
     output.take(event("info", "rows read", rows=3, seconds=0.123456, names=["a", "b"]))
     output.take(event("warning", "half are new"))
@@ -34,7 +25,7 @@ def test_events_are_told_at_their_level_without_what_the_task_says_already() -> 
 
 
 def test_lines_come_as_soon_as_they_are_whole_and_in_order() -> None:
-    log = Lines()
+    log = TaskLog()
     output = StepLog(log)
     output.take(b"one\ntw")
     assert [line for _, line in log.lines] == ["one"]
@@ -44,13 +35,13 @@ def test_lines_come_as_soon_as_they_are_whole_and_in_order() -> None:
 
 
 def test_what_is_no_event_stays_as_it_is() -> None:
-    log = Lines()
+    log = TaskLog()
     output = StepLog(log)
     output.take(b'{"a": 1}\n{broken\n\n\xff\n[1]\n')
     assert [line for _, line in log.lines] == ['{"a": 1}', "{broken", "�", "[1]"]
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    log = Lines()
+    log = TaskLog()
     StepLog(log).take(b"x" * (LINE_BYTES_AT_MOST + 1))
     assert len(log.lines) == 1

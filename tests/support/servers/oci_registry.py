@@ -20,6 +20,10 @@ class Registry:
     port: int = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    """Digest of the image that a repository has, under whatever tag it is asked for."""
+    private: frozenset[str] = frozenset()
+    """Repositories that nobody may read."""
     asked: list[str] = field(default_factory=list)
     """``METHOD /path`` of each request, in order."""
     wants: str = ""
@@ -66,6 +70,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def is_signed(self) -> bool:
         wanted = {"": None, "basic": f"Basic {_basic()}", "bearer": "Bearer t0ken"}[self.registry.wants]
+        if any(self.path.startswith(f"/v2/{repository}/") for repository in self.registry.private):
+            return False
         return wanted is None or self.headers.get("Authorization") == wanted
 
     def challenge(self) -> str:
@@ -76,7 +82,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def work(self, body: bytes) -> None:
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         repository, _, rest = path.removeprefix("/v2/").rpartition("/manifests/")
-        if repository:
+        if repository in self.registry.tags:
+            self.say(200, b"", {"Docker-Content-Digest": self.registry.tags[repository]})
+        elif repository:
             self.manifest(rest, body)
         elif path.endswith("/blobs/uploads/") and self.command == "POST":
             self.say(202, b"", {"Location": f"{path}7?state=abc"})

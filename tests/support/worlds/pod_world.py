@@ -1,6 +1,10 @@
-"""Pods, a cluster that remembers them, and a task that makes them: for tests of the operators without Kubernetes."""
+"""
+Pods, a namespace that remembers them, and a task that makes them: for tests of the operators without Kubernetes.
 
-import json
+The namespace stands behind ``CoreV1Api``, which the operators have from Airflow. The objects of model servers have
+another client, and their cluster in memory is in ``tests/support/servers/fake_cluster.py``.
+"""
+
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +12,6 @@ from unittest.mock import create_autospec
 
 from kubernetes.client import CoreV1Api
 from kubernetes.client import models as k8s
-from kubernetes.client.exceptions import ApiException
 
 from include.contract.command import StepCommand
 from include.contract.layout import outcome_key, receipt_key
@@ -18,6 +21,7 @@ from include.spec.resources import ResourceSpec
 from include.stores.objects.memory import MemoryObjects
 from plugins.operators.pod.names import PodIdentity
 from plugins.operators.pod.spec import step_pod
+from tests.support.servers.api_errors import refused
 
 NAMESPACE = "steps"
 IMAGE = "registry.example.org/step@sha256:0"
@@ -45,13 +49,6 @@ def made(there: k8s.V1PodStatus, **task: Any) -> k8s.V1Pod:
     pod.metadata.creation_timestamp = datetime.now(UTC)
     pod.status = there
     return pod
-
-
-def refused(status: int, reason: str, message: str) -> ApiException:
-    """What the API server answers when it does not do what it was asked to."""
-    error = ApiException(status=status, reason=reason)
-    error.body = json.dumps({"kind": "Status", "reason": reason, "message": message, "code": status})
-    return error
 
 
 def status(
@@ -96,7 +93,7 @@ def unschedulable(message: str = "0/1 nodes are available: 1 Insufficient memory
     return status(conditions=[condition])
 
 
-class FakeCluster:
+class FakePods:
     """A namespace's pods, behind the real client's methods."""
 
     def __init__(self) -> None:
@@ -208,30 +205,6 @@ def context(try_number: int = 1, resources: dict[str, Any] | None = None, **more
         dag_id="flights_training", task_id="train", map_index=-1, try_number=try_number, id=f"id-{try_number}"
     )
     return {"run_id": "manual__1", "ti": instance, "params": {"resources": resources or {}}, "outlet_events": {}} | more
-
-
-class Lines:
-    """Stands for the task's log."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, str]] = []
-
-    def log(self, level: int, event: str) -> None:
-        self.lines.append((level, event))
-
-    def info(self, event: str, *values: object) -> None:
-        self.lines.append((20, event % values))
-
-    def warning(self, event: str, *values: object) -> None:
-        if "outside of the Task Runner" not in event:
-            self.lines.append((30, event % values))
-
-    def debug(self, event: str, *values: object) -> None:
-        """Nobody reads it."""
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for _, text in self.lines]
 
 
 class Clock:

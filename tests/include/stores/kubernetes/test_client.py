@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, create_autospec
@@ -19,6 +18,7 @@ from include.stores.kubernetes.client import (
     open_cluster,
     selector_of,
 )
+from tests.support.servers.api_errors import refused
 
 MANIFEST = {"metadata": {"name": "delay"}, "spec": {}}
 
@@ -33,12 +33,6 @@ def client() -> Any:
 @pytest.fixture
 def cluster(client: Any) -> Cluster:
     return Cluster(client, "models", is_inside=False)
-
-
-def refusal(status: int, message: str = "because", reason: str = "") -> ApiException:
-    error = ApiException(status=status, reason="Reason")
-    error.body = json.dumps({"kind": "Status", "message": message, "reason": reason})
-    return error
 
 
 def asked(client: Any) -> tuple[Any, ...]:
@@ -72,7 +66,7 @@ def test_every_call_is_bounded_and_signed(client: Any, cluster: Cluster) -> None
 
 
 def test_what_is_gone_or_going_is_none(client: Any, cluster: Cluster) -> None:
-    client.call_api.side_effect = refusal(404)
+    client.call_api.side_effect = refused(404)
     assert cluster.read(SERVICE, "delay") is None
     cluster.delete(SERVICE, "delay")
     cluster.change(SERVICE, "delay", {})
@@ -94,18 +88,18 @@ def test_delete_takes_only_what_it_means(client: Any, cluster: Cluster) -> None:
     ("error", "expected", "message"),
     [
         (
-            refusal(403, "denied"),
+            refused(403, message="denied"),
             ConfigurationError,
             r"does not patch services 'delay' in namespace 'models': denied\.",
         ),
-        (refusal(403, "denied"), ConfigurationError, "needs verb 'patch'"),
-        (refusal(403, "x is forbidden: exceeded quota: q"), TemporaryError, "raise the quota"),
-        (refusal(401), ConfigurationError, "does not patch services"),
-        (refusal(404, "no namespace"), ConfigurationError, "Is the namespace there"),
-        (refusal(409), ConflictError, "Somebody else changed it"),
-        (refusal(422, "spec.x: Required"), ConfigurationError, "spec.x: Required"),
-        (refusal(429), TemporaryError, "because"),
-        (refusal(500), TemporaryError, "because"),
+        (refused(403, message="denied"), ConfigurationError, "needs verb 'patch'"),
+        (refused(403, message="x is forbidden: exceeded quota: q"), TemporaryError, "raise the quota"),
+        (refused(401), ConfigurationError, "does not patch services"),
+        (refused(404, message="no namespace"), ConfigurationError, "Is the namespace there"),
+        (refused(409), ConflictError, "Somebody else changed it"),
+        (refused(422, message="spec.x: Required"), ConfigurationError, "spec.x: Required"),
+        (refused(429), TemporaryError, "because"),
+        (refused(500), TemporaryError, "because"),
         (ApiException(status=0, reason="SSLError"), TemporaryError, "SSLError"),
         (urllib3.exceptions.MaxRetryError(None, "/x", "refused"), TemporaryError, "https://cluster.example does not"),  # type: ignore[arg-type]
         (OSError("broken"), TemporaryError, "does not answer: broken"),
@@ -120,7 +114,7 @@ def test_every_refusal_is_an_error_of_the_tree(
 
 
 def test_twin_of_an_object_is_a_conflict(client: Any, cluster: Cluster) -> None:
-    client.call_api.side_effect = refusal(409, "already exists")
+    client.call_api.side_effect = refused(409, message="already exists")
     with pytest.raises(ConflictError, match="does not create services 'delay'"):
         cluster.create(SERVICE, MANIFEST)
 
@@ -141,14 +135,14 @@ def test_answer_of_a_service_comes_through_the_api_server(client: Any, cluster: 
 
 
 def test_refusal_of_the_service_is_an_answer_and_that_of_the_api_server_is_not(client: Any, cluster: Cluster) -> None:
-    refused = ApiException(status=400, reason="Bad Request")
-    refused.body = '{"message": "unknown column"}'
-    client.call_api.side_effect = refused
+    own = ApiException(status=400, reason="Bad Request")
+    own.body = '{"message": "unknown column"}'
+    client.call_api.side_effect = own
     assert cluster.proxied("POST", "delay:8080", "invocations", b"{}").status == 400
-    client.call_api.side_effect = refusal(503, "no endpoints available")
+    client.call_api.side_effect = refused(503, message="no endpoints available")
     with pytest.raises(TemporaryError, match=r"does not answer at delay:8080.*no endpoints available"):
         cluster.proxied("GET", "delay:8080", "health")
-    client.call_api.side_effect = refusal(403, "no")
+    client.call_api.side_effect = refused(403, message="no")
     with pytest.raises(ConfigurationError, match="services/proxy"):
         cluster.proxied("GET", "delay:8080", "health")
 

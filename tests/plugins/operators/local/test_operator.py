@@ -2,7 +2,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,32 +17,13 @@ from plugins.operators.local import operator as local_step
 from plugins.operators.local.operator import LocalStepOperator
 from tests.support.processes import all_gone, is_running
 from tests.support.step_bundle import BEHAVIOUR, Bundle, fork_server, make_bundle, wait_until
-
-
-class Lines:
-    """Stands for the task's log."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, float]] = []
-
-    def log(self, level: int, event: str) -> None:
-        self.lines.append((logging.getLevelName(level), event, time.monotonic()))
-
-    def info(self, event: str, *values: object) -> None:
-        self.log(logging.INFO, event % values)
-
-    def warning(self, event: str, *values: object) -> None:
-        if "outside of the Task Runner" not in event:
-            self.log(logging.WARNING, event % values)
-
-    def texts(self, level: str) -> list[str]:
-        return [text for name, text, _ in self.lines if name == level]
+from tests.support.task_log import TaskLog
 
 
 class Task(LocalStepOperator):
     """The operator, with a log that the test reads."""
 
-    lines = Lines()
+    lines = TaskLog()
     grace_seconds = 0.3
 
     @property
@@ -78,9 +58,9 @@ def bundle(
     return fresh
 
 
-def task(**more: Any) -> tuple[LocalStepOperator, Lines]:
+def task(**more: Any) -> tuple[LocalStepOperator, TaskLog]:
     given: dict[str, Any] = {"task_id": "ingest", "step": "ingest", "project": "flights", "partition": "2013-03"}
-    Task.lines = Lines()
+    Task.lines = TaskLog()
     return Task(**given | {"source": "flights"} | more), Task.lines
 
 
@@ -92,8 +72,8 @@ def execute(operator: LocalStepOperator, attempt: int = 1, resources: dict[str, 
     return operator.execute(context)
 
 
-def not_forked(lines: Lines) -> list[str]:
-    return [text for text in lines.texts("WARNING") if text.startswith("Not forked")]
+def not_forked(lines: TaskLog) -> list[str]:
+    return [text for text in lines.texts_at(logging.WARNING) if text.startswith("Not forked")]
 
 
 def test_a_step_that_is_done_returns_a_small_reference(bundle: Bundle) -> None:
@@ -102,7 +82,7 @@ def test_a_step_that_is_done_returns_a_small_reference(bundle: Bundle) -> None:
     assert reference["status"] == "done"
     assert reference["row_counts"] == {"rows": 3}
     assert (bundle.folder / "objects" / reference["receipt"]).is_file()
-    assert any(text.startswith("done: seconds=") for text in lines.texts("INFO"))
+    assert any(text.startswith("done: seconds=") for text in lines.texts_at(logging.INFO))
     assert execute(operator, attempt=2)["status"] == "already_done"
 
 
@@ -122,7 +102,7 @@ def test_one_warning_says_why_a_step_is_not_forked(bundle: Bundle, monkeypatch: 
 def test_one_warning_names_what_a_machine_without_a_cluster_does_not_enforce(bundle: Bundle) -> None:
     operator, lines = task()
     execute(operator, resources={"ingest": {"gpu": 1, "memory": "2Gi"}})
-    told = [text for text in lines.texts("WARNING") if text.startswith("Without effect on this machine")]
+    told = [text for text in lines.texts_at(logging.WARNING) if text.startswith("Without effect on this machine")]
     assert len(told) == 1
     assert "gpu=1" in told[0]
     assert "memory=2Gi" in told[0]
@@ -194,12 +174,12 @@ def test_lines_come_in_order_while_the_step_works(bundle: Bundle, monkeypatch: p
     monkeypatch.setenv(BEHAVIOUR, "lines")
     operator, lines = task()
     execute(operator)
-    texts = [text for _, text, _ in lines.lines]
+    texts = lines.texts
     mixed = [text for text in texts if text.startswith(("out", "err"))]
     assert mixed == ["out 0", "err 0", "out 1", "err 1", "out 2", "err 2"]
-    moments = [moment for _, text, moment in lines.lines if text.startswith("out")]
+    moments = [moment for text, moment in zip(texts, lines.moments, strict=True) if text.startswith("out")]
     assert moments == sorted(set(moments))
-    assert "half of the rows are new: row_count=3" in lines.texts("WARNING")
+    assert "half of the rows are new: row_count=3" in lines.texts_at(logging.WARNING)
 
 
 def test_a_task_that_is_killed_leaves_nothing_running(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +216,7 @@ def test_a_task_that_runs_out_of_time_leaves_nothing_running(bundle: Bundle, mon
             execute(operator)
     alarm.join()
     assert all_gone(bundle.pids("ingest"))
-    assert "hanging" in lines.texts("INFO")
+    assert "hanging" in lines.texts_at(logging.INFO)
     operator.on_kill()
 
 

@@ -15,18 +15,19 @@ from plugins.operators.pod.api import (
     translated,
 )
 from plugins.operators.pod.spec import step_pod
-from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, ended, pod_task, refused, running
+from tests.support.servers.api_errors import refused
+from tests.support.worlds.pod_world import NAMESPACE, FakePods, ended, pod_task, running
 
 QUOTA = 'pods "a" is forbidden: exceeded quota: ml-quota, requested: pods=1, used: pods=40, limited: pods=40'
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
+def cluster() -> FakePods:
+    return FakePods()
 
 
 @pytest.fixture
-def api(cluster: FakeCluster) -> PodApi:
+def api(cluster: FakePods) -> PodApi:
     return PodApi(cluster.client, NAMESPACE)
 
 
@@ -35,27 +36,27 @@ def pod(memory: str = "1Gi", **task: object) -> k8s.V1Pod:
     return step_pod(pod_task(**task), ["train"], [], image="i", namespace=NAMESPACE, resources=resources)
 
 
-def test_a_second_launch_of_the_same_try_takes_the_pod_that_is_there(api: PodApi, cluster: FakeCluster) -> None:
+def test_a_second_launch_of_the_same_try_takes_the_pod_that_is_there(api: PodApi, cluster: FakePods) -> None:
     first = api.launch(pod())
     assert api.launch(pod()) is first
     assert cluster.created == 1
     assert cluster.deleted == []
 
 
-def test_a_pod_of_the_same_try_that_ended_is_taken_too(api: PodApi, cluster: FakeCluster) -> None:
+def test_a_pod_of_the_same_try_that_ended_is_taken_too(api: PodApi, cluster: FakePods) -> None:
     first = cluster.put(pod(), ended(1))
     assert api.launch(pod()) is first
 
 
 @pytest.mark.parametrize("other", [{"task_instance": "of a run that was deleted"}, {"memory": "2Gi"}])
-def test_any_other_pod_of_the_name_makes_room(api: PodApi, cluster: FakeCluster, other: dict[str, str]) -> None:
+def test_any_other_pod_of_the_name_makes_room(api: PodApi, cluster: FakePods, other: dict[str, str]) -> None:
     cluster.put(pod(**other), running())
     launched = api.launch(pod())
     assert cluster.deleted == [launched.metadata.name]
     assert cluster.created == 1
 
 
-def test_a_reply_that_was_lost_does_no_harm(api: PodApi, cluster: FakeCluster) -> None:
+def test_a_reply_that_was_lost_does_no_harm(api: PodApi, cluster: FakePods) -> None:
     cluster.refusals = [ProtocolError("connection broken")]
     with pytest.raises(UnreachableError, match="Creating pod steps/flights-train"):
         api.launch(pod())
@@ -71,7 +72,7 @@ def test_a_reply_that_was_lost_does_no_harm(api: PodApi, cluster: FakeCluster) -
     ],
 )
 def test_what_the_server_refuses_is_told(
-    api: PodApi, cluster: FakeCluster, refusal: Exception, error: type[Exception]
+    api: PodApi, cluster: FakePods, refusal: Exception, error: type[Exception]
 ) -> None:
     cluster.refusals = [refusal]
     with pytest.raises(error):
@@ -83,7 +84,7 @@ def test_a_pod_that_is_gone_is_none_and_deleting_it_does_no_harm(api: PodApi) ->
     api.delete(pod())
 
 
-def test_a_later_pod_of_the_name_is_not_deleted(api: PodApi, cluster: FakeCluster) -> None:
+def test_a_later_pod_of_the_name_is_not_deleted(api: PodApi, cluster: FakePods) -> None:
     earlier = pod()
     earlier.metadata.uid = "earlier"
     cluster.put(pod())
@@ -91,7 +92,7 @@ def test_a_later_pod_of_the_name_is_not_deleted(api: PodApi, cluster: FakeCluste
     assert cluster.deleted == []
 
 
-def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: FakeCluster) -> None:
+def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: FakePods) -> None:
     cluster.put(pod(try_number=1), ended(1))
     cluster.put(pod(try_number=2), running())
     cluster.put(pod(try_number=2, map_index=7), running())
@@ -100,34 +101,34 @@ def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: Fak
     assert len(cluster.pods) == 3
 
 
-def test_a_launcher_that_comes_late_does_not_end_its_successors_pod(api: PodApi, cluster: FakeCluster) -> None:
+def test_a_launcher_that_comes_late_does_not_end_its_successors_pod(api: PodApi, cluster: FakePods) -> None:
     cluster.put(pod(try_number=2, task_instance="id-2"), running())
     assert api.delete_older_attempts(pod(try_number=1, task_instance="id-1")) == []
 
 
-def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_try(api: PodApi, cluster: FakeCluster) -> None:
+def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_try(api: PodApi, cluster: FakePods) -> None:
     left = cluster.put(pod(try_number=3, task_instance="id-1"), running())
     assert api.delete_older_attempts(pod(try_number=1, task_instance="id-2")) == [left.metadata.name]
 
 
-def test_the_log_of_a_pod_that_has_none_is_empty(api: PodApi, cluster: FakeCluster) -> None:
+def test_the_log_of_a_pod_that_has_none_is_empty(api: PodApi, cluster: FakePods) -> None:
     cluster.client.read_namespaced_pod_log.side_effect = refused(400, "BadRequest", "container is waiting to start")
     assert api.log("p", None) == b""
 
 
-def test_the_log_is_asked_for_with_times_and_as_far_back_as_needed(api: PodApi, cluster: FakeCluster) -> None:
+def test_the_log_is_asked_for_with_times_and_as_far_back_as_needed(api: PodApi, cluster: FakePods) -> None:
     cluster.logs = b"2026-01-01T00:00:00Z a\n"
     assert api.log("p", 17) == cluster.logs
     asked = cluster.client.read_namespaced_pod_log.call_args.kwargs
     assert (asked["since_seconds"], asked["timestamps"], asked["container"]) == (17, True, "step")
 
 
-def test_warnings_are_the_clusters_events(api: PodApi, cluster: FakeCluster) -> None:
+def test_warnings_are_the_clusters_events(api: PodApi, cluster: FakePods) -> None:
     cluster.events = [("Failed", "secret not found")]
     assert api.warnings("p") == ["Failed: secret not found"]
 
 
-def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakePods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugins.operators.pod.api.GONE_WITHIN_SECONDS", 0.0)
     cluster.put(pod(task_instance="other"), running())
     cluster.client.delete_namespaced_pod.side_effect = None

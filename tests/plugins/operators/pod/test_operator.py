@@ -19,18 +19,18 @@ from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.pod import operator as pod_operator
 from plugins.operators.pod.attempt import Progress
 from plugins.operators.pod.operator import PodStepOperator
+from tests.support.servers.api_errors import refused
+from tests.support.task_log import TaskLog
 from tests.support.worlds.pod_world import (
     COMMAND,
     NAMESPACE,
     SETTINGS,
     Clock,
-    FakeCluster,
-    Lines,
+    FakePods,
     context,
     ended,
     keep_outcome,
     keep_receipt,
-    refused,
     running,
     status,
     unschedulable,
@@ -43,8 +43,8 @@ AWAY = MaxRetryError(None, "/api", ConnectionRefusedError("refused"))  # type: i
 class Task(PodStepOperator):
     """The operator, with a cluster and a log of the test's own."""
 
-    lines = Lines()
-    cluster = FakeCluster()
+    lines = TaskLog()
+    cluster = FakePods()
 
     @property
     def log(self) -> Any:
@@ -56,14 +56,14 @@ class Task(PodStepOperator):
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    Task.cluster = FakeCluster()
+def cluster() -> FakePods:
+    Task.cluster = FakePods()
     return Task.cluster
 
 
 @pytest.fixture
-def lines() -> Lines:
-    Task.lines = Lines()
+def lines() -> TaskLog:
+    Task.lines = TaskLog()
     return Task.lines
 
 
@@ -103,7 +103,7 @@ def resumed(asleep: TaskDeferred, event: Any = None, **more: Any) -> Any:
     return task().resume_execution(asleep.method_name, told, context(**more))
 
 
-def test_a_short_step_ends_while_the_task_watches(cluster: FakeCluster, objects: MemoryObjects, lines: Lines) -> None:
+def test_a_short_step_ends_while_the_task_watches(cluster: FakePods, objects: MemoryObjects, lines: TaskLog) -> None:
     cluster.next_status = [status(), running(), running(), ended(0)]
     cluster.logs = b'2026-01-01T00:00:00Z {"level": "warning", "event": "rows lost", "row_count": 3}\n'
     key = keep_receipt(objects)
@@ -118,7 +118,7 @@ def test_what_is_rendered_into_the_database_holds_no_environment() -> None:
     assert "env_vars" not in PodStepOperator.template_fields_renderers
 
 
-def test_the_return_value_goes_to_xcom_and_no_sidecar_is_built(cluster: FakeCluster, objects: MemoryObjects) -> None:
+def test_the_return_value_goes_to_xcom_and_no_sidecar_is_built(cluster: FakePods, objects: MemoryObjects) -> None:
     operator = task()
     assert operator.do_xcom_push is True
     cluster.next_status = [ended(0)]
@@ -129,7 +129,7 @@ def test_the_return_value_goes_to_xcom_and_no_sidecar_is_built(cluster: FakeClus
     cluster.client.connect_get_namespaced_pod_exec.assert_not_called()
 
 
-def test_assets_learn_partition_and_receipt(cluster: FakeCluster, objects: MemoryObjects) -> None:
+def test_assets_learn_partition_and_receipt(cluster: FakePods, objects: MemoryObjects) -> None:
     asset = Asset(name="a", uri="ml://a/b")
     event = SimpleNamespace(extra={})
     cluster.next_status = [ended(0)]
@@ -139,7 +139,7 @@ def test_assets_learn_partition_and_receipt(cluster: FakeCluster, objects: Memor
 
 
 def test_a_long_step_lets_the_task_sleep_and_its_end_wakes_it(
-    cluster: FakeCluster, objects: MemoryObjects, clock: Clock, lines: Lines
+    cluster: FakePods, objects: MemoryObjects, clock: Clock, lines: TaskLog
 ) -> None:
     cluster.next_status = [running()]
     cluster.logs = b"2026-01-01T00:00:00Z first\n"
@@ -155,7 +155,7 @@ def test_a_long_step_lets_the_task_sleep_and_its_end_wakes_it(
     assert [text for text in lines.texts if text in {"first", "second"}] == ["first", "second"]
 
 
-def test_a_task_that_wakes_for_the_log_sleeps_again_and_longer(cluster: FakeCluster, clock: Clock) -> None:
+def test_a_task_that_wakes_for_the_log_sleeps_again_and_longer(cluster: FakePods, clock: Clock) -> None:
     cluster.next_status = [running()]
     asleep = deferred(lambda: task().execute(context()))
     slept = []
@@ -167,7 +167,7 @@ def test_a_task_that_wakes_for_the_log_sleeps_again_and_longer(cluster: FakeClus
     assert slept[-1] <= 30
 
 
-def test_a_trigger_that_failed_is_no_verdict(cluster: FakeCluster, objects: MemoryObjects) -> None:
+def test_a_trigger_that_failed_is_no_verdict(cluster: FakePods, objects: MemoryObjects) -> None:
     cluster.next_status = [running()]
     asleep = deferred(lambda: task().execute(context()))
     asleep = deferred(lambda: resumed(asleep, {"status": "error", "message": "API away"}))
@@ -177,9 +177,7 @@ def test_a_trigger_that_failed_is_no_verdict(cluster: FakeCluster, objects: Memo
     assert resumed(asleep)["status"] == "done"
 
 
-def test_a_trigger_that_crashed_is_no_verdict_either(
-    cluster: FakeCluster, objects: MemoryObjects, lines: Lines
-) -> None:
+def test_a_trigger_that_crashed_is_no_verdict_either(cluster: FakePods, objects: MemoryObjects, lines: TaskLog) -> None:
     cluster.next_status = [running()]
     deferred(lambda: task().execute(context()))
     cluster.next_status = [ended(0)]
@@ -189,7 +187,7 @@ def test_a_trigger_that_crashed_is_no_verdict_either(
     assert any("The trigger that watched the pod failed (gone)" in text for text in lines.texts)
 
 
-def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakeCluster, objects: MemoryObjects) -> None:
+def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakePods, objects: MemoryObjects) -> None:
     cluster.next_status = [running()]
     asleep = deferred(lambda: task().execute(context()))
     cluster.next_status = [None]
@@ -208,7 +206,7 @@ def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakeCluster, objec
     ],
 )
 def test_how_a_step_ends_decides_how_the_task_does(
-    cluster: FakeCluster, objects: MemoryObjects, exit_code: int, error: type[Exception], told: str
+    cluster: FakePods, objects: MemoryObjects, exit_code: int, error: type[Exception], told: str
 ) -> None:
     how = OutcomeStatus.SKIPPED if exit_code == 99 else OutcomeStatus.FAILED
     keep_outcome(objects, how, exit_code, message="Column a is missing.")
@@ -218,13 +216,13 @@ def test_how_a_step_ends_decides_how_the_task_does(
     assert len(cluster.pods) == (0 if exit_code == 99 else 1), "a pod that failed stays for people to look at"
 
 
-def test_the_termination_message_is_the_reason_of_an_end_without_an_outcome(cluster: FakeCluster) -> None:
+def test_the_termination_message_is_the_reason_of_an_end_without_an_outcome(cluster: FakePods) -> None:
     cluster.next_status = [ended(78, said="There is no project 'flight'.")]
     with pytest.raises(AirflowFailException, match=r"^There is no project 'flight'\.$"):
         task().execute(context())
 
 
-def test_a_pod_that_cannot_start_fails_at_once_with_the_events_text_and_is_deleted(cluster: FakeCluster) -> None:
+def test_a_pod_that_cannot_start_fails_at_once_with_the_events_text_and_is_deleted(cluster: FakePods) -> None:
     cluster.next_status = [status(), waiting("ErrImagePull", "manifest unknown")]
     cluster.events = [("Failed", 'Failed to pull image "i": not found')]
     with pytest.raises(AirflowFailException, match=r"ErrImagePull: manifest unknown\. Event: Failed: Failed to pull"):
@@ -232,7 +230,7 @@ def test_a_pod_that_cannot_start_fails_at_once_with_the_events_text_and_is_delet
     assert cluster.pods == {}
 
 
-def test_a_registry_that_is_away_is_waited_for(cluster: FakeCluster) -> None:
+def test_a_registry_that_is_away_is_waited_for(cluster: FakePods) -> None:
     cluster.next_status = [waiting("ErrImagePull", "dial tcp: connection refused")]
     asleep = deferred(lambda: task().execute(context()))
     assert asleep.kwargs is not None
@@ -240,14 +238,14 @@ def test_a_registry_that_is_away_is_waited_for(cluster: FakeCluster) -> None:
 
 
 @pytest.mark.parametrize("refusal", [refused(403, "Forbidden", "violates PodSecurity"), refused(422, "Invalid", "bad")])
-def test_a_pod_that_is_refused_fails_at_once(cluster: FakeCluster, refusal: Exception) -> None:
+def test_a_pod_that_is_refused_fails_at_once(cluster: FakePods, refusal: Exception) -> None:
     cluster.refusals = [refusal]
     with pytest.raises(AirflowFailException, match=r"Creating pod steps/flights-train-\w+-1 was refused"):
         task().execute(context())
 
 
 def test_a_pod_without_a_node_lets_the_task_sleep_at_once_with_the_reason(
-    cluster: FakeCluster, lines: Lines, clock: Clock
+    cluster: FakePods, lines: TaskLog, clock: Clock
 ) -> None:
     before = clock.now
     cluster.next_status = [unschedulable()]
@@ -258,7 +256,7 @@ def test_a_pod_without_a_node_lets_the_task_sleep_at_once_with_the_reason(
     assert len(told) == 1
 
 
-def test_nobody_waits_for_room_for_ever(cluster: FakeCluster, clock: Clock) -> None:
+def test_nobody_waits_for_room_for_ever(cluster: FakePods, clock: Clock) -> None:
     cluster.next_status = [unschedulable()]
     asleep = deferred(lambda: task().execute(context()))
     clock.now += timedelta(hours=1, seconds=1).total_seconds()
@@ -267,7 +265,7 @@ def test_nobody_waits_for_room_for_ever(cluster: FakeCluster, clock: Clock) -> N
     assert cluster.pods == {}
 
 
-def test_time_that_a_step_works_is_no_wait_for_room(cluster: FakeCluster, clock: Clock) -> None:
+def test_time_that_a_step_works_is_no_wait_for_room(cluster: FakePods, clock: Clock) -> None:
     cluster.next_status = [running()]
     asleep = deferred(lambda: task().execute(context()))
     clock.now += timedelta(hours=5).total_seconds()
@@ -275,7 +273,7 @@ def test_time_that_a_step_works_is_no_wait_for_room(cluster: FakeCluster, clock:
 
 
 def test_a_used_up_quota_is_waited_for_without_a_pod(
-    cluster: FakeCluster, objects: MemoryObjects, lines: Lines, clock: Clock
+    cluster: FakePods, objects: MemoryObjects, lines: TaskLog, clock: Clock
 ) -> None:
     quota = refused(403, "Forbidden", "exceeded quota: ml-quota, requested: pods=1, used: pods=40")
     cluster.refusals = [quota, quota]
@@ -290,7 +288,7 @@ def test_a_used_up_quota_is_waited_for_without_a_pod(
     assert resumed(asleep)["status"] == "done"
 
 
-def test_a_quota_that_stays_used_up_fails_with_the_reason(cluster: FakeCluster, clock: Clock) -> None:
+def test_a_quota_that_stays_used_up_fails_with_the_reason(cluster: FakePods, clock: Clock) -> None:
     quota = refused(403, "Forbidden", "exceeded quota: ml-quota")
     cluster.refusals = [quota, quota]
     asleep = deferred(lambda: task().execute(context()))
@@ -299,7 +297,7 @@ def test_a_quota_that_stays_used_up_fails_with_the_reason(cluster: FakeCluster, 
         resumed(asleep)
 
 
-def test_an_api_server_that_is_away_is_waited_for(cluster: FakeCluster, objects: MemoryObjects, clock: Clock) -> None:
+def test_an_api_server_that_is_away_is_waited_for(cluster: FakePods, objects: MemoryObjects, clock: Clock) -> None:
     cluster.refusals = [AWAY]
     asleep = deferred(lambda: task().execute(context()))
     cluster.next_status = [AWAY]
@@ -310,7 +308,7 @@ def test_an_api_server_that_is_away_is_waited_for(cluster: FakeCluster, objects:
     assert resumed(asleep)["status"] == "done"
 
 
-def test_an_api_server_that_stays_away_is_given_up(cluster: FakeCluster, clock: Clock) -> None:
+def test_an_api_server_that_stays_away_is_given_up(cluster: FakePods, clock: Clock) -> None:
     cluster.next_status = [AWAY]
     asleep = deferred(lambda: task().execute(context()))
     clock.now += timedelta(minutes=16).total_seconds()
@@ -318,7 +316,7 @@ def test_an_api_server_that_stays_away_is_given_up(cluster: FakeCluster, clock: 
         resumed(asleep)
 
 
-def test_an_api_server_that_came_back_starts_the_patience_anew(cluster: FakeCluster, clock: Clock) -> None:
+def test_an_api_server_that_came_back_starts_the_patience_anew(cluster: FakePods, clock: Clock) -> None:
     cluster.next_status = [AWAY]
     asleep = deferred(lambda: task().execute(context()))
     clock.now += timedelta(minutes=10).total_seconds()
@@ -330,7 +328,7 @@ def test_an_api_server_that_came_back_starts_the_patience_anew(cluster: FakeClus
 
 
 def test_an_object_store_that_is_away_is_waited_for_and_the_log_comes_once(
-    cluster: FakeCluster, objects: MemoryObjects, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    cluster: FakePods, objects: MemoryObjects, lines: TaskLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away(MemoryObjects):
         def list(self, prefix: str) -> list[str]:
@@ -347,7 +345,7 @@ def test_an_object_store_that_is_away_is_waited_for_and_the_log_comes_once(
     assert lines.texts.count("last words") == 1
 
 
-def test_what_still_works_for_an_earlier_try_makes_room(cluster: FakeCluster, objects: MemoryObjects) -> None:
+def test_what_still_works_for_an_earlier_try_makes_room(cluster: FakePods, objects: MemoryObjects) -> None:
     cluster.next_status = [running()]
     deferred(lambda: task().execute(context()))
     [first] = cluster.pods
@@ -359,7 +357,7 @@ def test_what_still_works_for_an_earlier_try_makes_room(cluster: FakeCluster, ob
 
 
 def test_a_task_that_is_killed_deletes_its_pod_and_calls_the_step_off(
-    cluster: FakeCluster, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    cluster: FakePods, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     operator = task()
     cluster.next_status = [running()]
@@ -371,7 +369,7 @@ def test_a_task_that_is_killed_deletes_its_pod_and_calls_the_step_off(
 
 
 def test_a_task_that_fails_while_its_pod_works_deletes_it(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    cluster: FakePods, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a bug")
@@ -383,7 +381,7 @@ def test_a_task_that_fails_while_its_pod_works_deletes_it(
     assert cluster.pods == {}
 
 
-def test_a_mistake_in_the_form_fails_before_anything_is_made(cluster: FakeCluster) -> None:
+def test_a_mistake_in_the_form_fails_before_anything_is_made(cluster: FakePods) -> None:
     with pytest.raises(AirflowFailException, match="'memry' is no key"):
         task().execute(context(resources={"train": {"memry": "1Gi"}}))
     assert cluster.created == 0

@@ -19,7 +19,8 @@ from include.errors import TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.pod.orphans import LIVE, PodReaperOperator, TaskNow, doomed_of, end_orphans, sweep
-from tests.support.worlds.pod_world import NAMESPACE, FakeCluster, Lines, ended, made, running
+from tests.support.task_log import TaskLog
+from tests.support.worlds.pod_world import NAMESPACE, FakePods, ended, made, running
 
 BEFORE, PRESENT = (uuid.UUID(int=number) for number in (1, 2))
 NOW = datetime.now(UTC)
@@ -103,8 +104,8 @@ def test_states_are_asked_for_once_a_dag_and_after_the_pods_were_listed() -> Non
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
-    found = FakeCluster()
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePods]:
+    found = FakePods()
     monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
     monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: MemoryObjects())
     with patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=found.client):
@@ -112,9 +113,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
 
 
 def test_only_pods_of_steps_are_looked_at_and_what_worked_is_called_off(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: FakePods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects, log = MemoryObjects(), Lines()
+    objects, log = MemoryObjects(), TaskLog()
     monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: objects)
     orphan = cluster.put(made(running(), step="ingest", subject="2013-09/weather", try_number=3))
     alive = cluster.put(made(running(), map_index=0))
@@ -131,11 +132,11 @@ def test_only_pods_of_steps_are_looked_at_and_what_worked_is_called_off(
     ]
 
 
-def test_a_store_that_is_away_saves_no_orphan(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_saves_no_orphan(cluster: FakePods, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise TemporaryError("S3 does not answer.")
 
-    log = Lines()
+    log = TaskLog()
     monkeypatch.setattr(ObjectStoreHook, "call_off", away)
     orphan = cluster.put(made(running()))
     end_orphans(lambda *_: {}, "kubernetes_default", log)
@@ -144,7 +145,7 @@ def test_a_store_that_is_away_saves_no_orphan(cluster: FakeCluster, monkeypatch:
 
 
 def test_a_task_asks_airflow_which_tasks_live_and_says_what_it_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = FakeCluster()
+    cluster = FakePods()
     monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
     monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: MemoryObjects())
     orphan, cleared = cluster.put(made(running())), cluster.put(made(running(), task_id="cleared"))
@@ -182,7 +183,7 @@ def put_task(database: Engine, key: uuid.UUID, state: str | None, index: int = -
         connection.execute(TaskInstance.__table__.insert(), row)
 
 
-def test_who_lives_is_read_from_the_database(database: Engine, cluster: FakeCluster) -> None:
+def test_who_lives_is_read_from_the_database(database: Engine, cluster: FakePods) -> None:
     put_task(database, uuid.UUID(int=11), "failed")
     put_task(database, uuid.UUID(int=12), "deferred", index=0)
     put_task(database, uuid.UUID(int=13), None, index=1)
@@ -198,7 +199,7 @@ def test_who_lives_is_read_from_the_database(database: Engine, cluster: FakeClus
     assert list(cluster.pods) == [pods[12], pods[14]]
 
 
-def test_a_pod_of_an_earlier_try_goes_and_one_of_the_present_try_stays(database: Engine, cluster: FakeCluster) -> None:
+def test_a_pod_of_an_earlier_try_goes_and_one_of_the_present_try_stays(database: Engine, cluster: FakePods) -> None:
     put_task(database, PRESENT, "scheduled")
     put_task(database, uuid.uuid4(), "running", index=0)
     earlier = cluster.put(made(running(), task_instance=str(BEFORE)))
@@ -207,7 +208,7 @@ def test_a_pod_of_an_earlier_try_goes_and_one_of_the_present_try_stays(database:
     assert sweep() == []
 
 
-def test_a_database_that_is_away_is_temporary_and_ends_no_pod(database: Engine, cluster: FakeCluster) -> None:
+def test_a_database_that_is_away_is_temporary_and_ends_no_pod(database: Engine, cluster: FakePods) -> None:
     TaskInstance.__table__.drop(database)
     cluster.put(made(running()))
     with pytest.raises(TemporaryError, match=r"Airflow's database does not answer now: .*no such table"):
