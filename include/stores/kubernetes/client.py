@@ -2,7 +2,7 @@
 Kubernetes as far as the stores need it: read, list, apply, patch and delete objects of one namespace, as plain JSON.
 
 Everything that the API server or the network refuses becomes an error of the tree here. Nothing is kept: what is asked
-for is what the API server has now. Why not ``kubernetes.dynamic`` stands in ADR 0020.
+for is what the API server has now. Why not ``kubernetes.dynamic`` stands in ADR 0021.
 """
 
 import http.client
