@@ -1,4 +1,4 @@
-"""The types of the spec's columns in Arrow, and the turning of what a source holds into them."""
+"""The types of the spec's columns in Arrow, and the conversion of a source's values to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from include.spec.sources import ColumnSpec, ColumnType
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TOLD = {
+MEANINGS = {
     ColumnType.STRING: "text",
     ColumnType.INT64: "a whole number",
     ColumnType.FLOAT64: "a number",
@@ -125,7 +125,7 @@ def _all_present(column: "pa.ChunkedArray") -> "pa.ChunkedArray | Misfit":
 
 
 def _misfit(column: "pa.ChunkedArray", kind: ColumnType) -> Misfit:
-    """Count what does not fit by halving: conversion itself is the only judge of what fits."""
+    """Count what does not fit by halving: only the conversion itself knows what fits."""
     import pyarrow as pa
 
     count, first = 0, -1

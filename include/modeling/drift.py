@@ -1,4 +1,9 @@
-"""How far the values of a column moved between two sets of rows."""
+"""
+Drift: how far the values of a column moved between two sets of rows.
+
+The population stability index with its thresholds of 0.1 and 0.25 is that of Siddiqi, "Credit Risk Scorecards" (2006);
+for numbers the two-sample Kolmogorov-Smirnov test is measured beside it (``scipy.stats.ks_2samp``).
+"""
 
 import itertools
 import math
@@ -28,7 +33,7 @@ _SHARE_AT_LEAST = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """One bin of a distribution: what it holds of the reference, and of the partition."""
+    """One bin of a distribution: its share of the reference and of the partition, each from 0 to 1."""
 
     label: str
     reference: float
@@ -43,13 +48,15 @@ class ColumnDrift:
     kind: Kind
     """``moments`` move by themselves and ``constant`` columns are the partition's own mark: neither is compared."""
     nulls_before: float
+    """Share of nulls in the reference, from 0 to 1."""
     nulls_now: float
+    """Share of nulls in the partition, from 0 to 1."""
     psi: float | None = None
-    """Population stability index, over quantile bins of the reference or over categories."""
+    """Population stability index, at least 0, over quantile bins of the reference or over categories."""
     ks: float | None = None
-    """Greatest distance between the two distribution functions of numbers, from 0 to 1."""
+    """Kolmogorov-Smirnov statistic: greatest distance between the two distribution functions, from 0 to 1."""
     ks_p: float | None = None
-    """Probability of such a distance by chance; with many rows even a small shift is not chance."""
+    """Asymptotic p-value of that distance; with many rows even a small shift has a small one."""
     new_values: int | None = None
     """Categories that the reference does not have."""
     vanished_values: int | None = None
@@ -58,7 +65,7 @@ class ColumnDrift:
 
     @property
     def level(self) -> Level:
-        """How much the column moved."""
+        """How much the column moved, by its :attr:`psi`; ``none`` where it was not compared."""
         if self.psi is None or self.psi < MODERATE:
             return "none"
         return "strong" if self.psi >= STRONG else "moderate"

@@ -1,9 +1,9 @@
 """
-Which features carry nothing, on the evidence of each partition.
+Feature selection: which features are constant, mostly null or irrelevant, on the evidence of each partition.
 
 The features table keeps every declared feature, so that its columns are the same in all partitions. The features step
-writes down what it saw of each feature; training drops what the evidence of its partitions, taken together, speaks
-against.
+writes the evidence of each feature into its receipt; training drops the features against which the evidence of its
+partitions, taken together, speaks.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ BINS = 20
 
 
 class Verdict(StrEnum):
-    """What the evidence says of a feature."""
+    """Why a feature is dropped, or that it is kept."""
 
     KEPT = "kept"
     CONSTANT = "constant"
@@ -39,12 +39,12 @@ class FeatureEvidence(BaseModel):
     distinct: int
     """Distinct values; nulls are none."""
     only_value: str | None = None
-    """Where all rows hold one value (or null): half of its SHA-256, to compare partitions without telling it."""
+    """Where all rows hold one value (or null): half of its SHA-256, to compare partitions without the value itself."""
     relevance: float
-    """Mutual information with the target in nats, on the sample, less what chance alone would give; at least 0."""
+    """Mutual information with the target in nats, on the sample, bias-corrected; at least 0."""
     verdict: Verdict
     why: str
-    """In plain words, with the numbers."""
+    """A sentence with the numbers."""
 
 
 class Dropped(BaseModel):
@@ -61,10 +61,10 @@ def evidence(
     features: pd.DataFrame, target: NDArray[np.int64], selection: SelectionSpec, seed: int
 ) -> dict[str, FeatureEvidence]:
     """
-    What one partition shows of each feature.
+    The evidence of one partition on each feature.
 
     :param features: one row per row of the partition.
-    :param target: 0 or 1 for each of them.
+    :param target: shape (rows,), 0 or 1.
     :param seed: of the sample on which relevance is measured.
     """
     rows = len(features)
@@ -99,7 +99,7 @@ def dropped_features(
     A feature that is constant in every partition but not with the same value is not constant in the window.
 
     :param partitions: evidence of each partition that the model is fitted on, as the features step wrote it; at least
-        one. Partitions that the model is judged on have no say.
+        one. Partitions of the holdout must not be among them.
     """
     dropped = []
     for name in partitions[0]:
@@ -107,7 +107,7 @@ def dropped_features(
         rows = sum(one.rows for one in seen)
         nulls = sum(one.nulls for one in seen)
         constant = len({one.only_value for one in seen}) == 1 and seen[0].only_value is not None
-        # Constants of several values may tell partitions apart: their relevance within each, 0, says nothing of that.
+        # Constants of several values may tell partitions apart: their relevance within each is 0 all the same.
         varies = not constant and all(one.only_value is not None for one in seen)
         relevance = float("inf") if varies else sum(one.relevance * one.rows for one in seen) / max(rows, 1)
         verdict, why = _verdict(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
@@ -118,10 +118,14 @@ def dropped_features(
 
 def mutual_information(column: pd.Series, target: NDArray[np.int64]) -> float:
     """
-    Mutual information of a feature with a yes or no, in nats.
+    Mutual information of a feature with a binary target, in nats, at least 0.
 
     Numbers are cut at their vigintiles, and those that are one make a bin of their own; texts count as they are, nulls
-    are one bin. What independent columns would show by chance (Miller and Madow's correction) is taken off.
+    are one bin. The bias of the plug-in estimate is subtracted: Miller, "Note on the bias of information estimates"
+    (1955), known as the Miller-Madow correction.
+
+    :param column: one value per row; may hold nulls.
+    :param target: shape (rows,), 0 or 1.
     """
     if len(column) == 0:
         return 0.0
@@ -163,10 +167,10 @@ def _verdict(
             Verdict.MOSTLY_NULL,
             f"null in {share:.1%} of {rows} rows; nulls_at_most is {selection.nulls_at_most:.1%}",
         )
-    told = f"mutual information with the target {relevance:.5f} nats, of {selection.relevance_at_least:g} at least"
+    reason = f"mutual information with the target {relevance:.5f} nats, of {selection.relevance_at_least:g} at least"
     if relevance < selection.relevance_at_least:
-        return Verdict.IRRELEVANT, told
-    return Verdict.KEPT, told
+        return Verdict.IRRELEVANT, reason
+    return Verdict.KEPT, reason
 
 
 def _fingerprint(column: pd.Series) -> str:

@@ -3,7 +3,8 @@ Metrics with confidence intervals, and differences between models, by resampling
 
 Rows of one day are alike: they share their weather and their delays. Drawing rows one by one would take them for
 independent and give intervals that are too narrow, so days are drawn. Where there are too few days, blocks of rows are
-drawn instead.
+drawn instead. This is the cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997) with
+percentile intervals.
 """
 
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ class Resampling:
     """The same seeded resamples for every model, so that differences are differences on the same rows."""
 
     unit: Counts
-    """Number of each row's unit, from 0."""
+    """Shape (rows,): number of each row's unit, from 0."""
     unit_name: str
     """``day`` or ``block of rows``."""
     resamples: int
@@ -61,7 +62,10 @@ class Resampling:
         """
         Draw days, or blocks of rows where there are fewer than ten days.
 
-        :param days: the local day of each row.
+        :param days: shape (rows,), the local day of each row.
+        :param resamples: how many to draw.
+        :param confidence: of the intervals, from 0 to 1.
+        :param seed: of the draws; the same for all models that are compared.
         """
         names, unit = np.unique(days, return_inverse=True)
         if len(names) >= FEWEST_DAYS:
@@ -76,13 +80,18 @@ class Resampling:
 
     @cached_property
     def counts(self) -> Counts:
-        """(resamples, units): how often each unit is drawn."""
+        """Shape (resamples, units): how often each unit is drawn."""
         count = self.unit_count
         generator = np.random.default_rng(self.seed)
         return generator.multinomial(count, np.full(count, 1 / count), size=self.resamples)
 
     def draws(self, target: Counts, probability: Numbers, where: NDArray[np.bool_] | None = None) -> dict[str, Numbers]:
-        """All metrics in each resample, of all rows or of some."""
+        """
+        All metrics in each resample, of all rows or of some.
+
+        :param where: shape (rows,), true for the rows that count; all if not given.
+        :return: by metric an array of shape (resamples,).
+        """
         chosen = slice(None) if where is None else where
         scores = Scores(
             target[chosen],
@@ -94,7 +103,12 @@ class Resampling:
         return scores.measure(self.counts)
 
     def interval(self, value: float, draws: Numbers) -> Interval:
-        """The interval that holds the middle of the draws."""
+        """
+        The percentile interval: the middle share :attr:`confidence` of the draws.
+
+        :param value: on the rows as they are; NaN makes the interval undefined.
+        :param draws: shape (resamples,); those that are not finite are left out.
+        """
         if not np.isfinite(value):
             return Interval(None, None, None)
         known = draws[np.isfinite(draws)]
@@ -116,26 +130,32 @@ class Resampling:
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """One model's metrics on the unseen rows."""
+    """One model's metrics on some rows, and the same metrics in each resample of them."""
 
     measured: Measured
     points: Mapping[str, float]
+    """By metric the value on the rows as they are."""
     draws: Mapping[str, Numbers]
+    """By metric an array of shape (resamples,)."""
 
     @classmethod
     def of(cls, target: Counts, probability: Numbers, resampling: Resampling) -> "ModelMetrics":
         """
         Measure a model.
 
-        :param target: 0 or 1 for each row.
-        :param probability: of a 1.
+        :param target: shape (rows,), 0 or 1.
+        :param probability: shape (rows,), of a 1.
         """
         points, draws = point_metrics(target, probability), resampling.draws(target, probability)
         measured = {name: resampling.interval(points[name], draws[name]) for name in METRICS}
         return cls(measured, points, draws)
 
     def better_by(self, other: "ModelMetrics", resampling: Resampling) -> dict[str, Interval]:
-        """How much greater each metric is than another model's, on the same rows and in the same resamples."""
+        """
+        By metric this model's value minus another's, on the same rows and in the same resamples.
+
+        Paired: what both models have in common cancels out, so the interval is narrower than that of either.
+        """
         return {
             name: resampling.interval(self.points[name] - other.points[name], self.draws[name] - other.draws[name])
             for name in METRICS

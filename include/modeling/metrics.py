@@ -4,6 +4,10 @@ Metrics of probabilities, for many resamples of the rows at once.
 Rows are resampled in units (days, as flights of one day share its weather), so a resample is a count for each unit. A
 metric is then made of sums by unit, computed once, and of products of small matrices: 200 resamples of 85,000 rows take
 some hundredths of a second, where calling a metric 200 times takes a minute.
+
+The definitions are scikit-learn's (``roc_auc_score`` by the Mann-Whitney statistic, ``average_precision_score``,
+``log_loss``, ``brier_score_loss``); a test compares them. The expected calibration error is that of Naeini et al.,
+"Obtaining Well Calibrated Probabilities Using Bayesian Binning" (2015), over bins of like size.
 """
 
 from typing import get_args
@@ -17,12 +21,14 @@ METRICS: tuple[str, ...] = get_args(Metric)
 CALIBRATION_BINS = 10
 RANKS_OF_RESAMPLES = 2_000
 """
-Ranks that resamples tell apart: of more distinct probabilities neighbours count as equal, which moves a metric by a few
-ten-thousandths. The metrics of the rows themselves tell all of them apart.
+Distinct ranks in resamples: of more distinct probabilities neighbours count as equal, which moves a metric by a few
+ten-thousandths. The metrics of the rows themselves use all ranks.
 """
 
 Numbers = NDArray[np.float64]
+"""Float64 of any shape; where it holds probabilities, from 0 to 1."""
 Counts = NDArray[np.int64]
+"""Int64 of any shape; where it holds a target, 0 or 1."""
 _SMALLEST = float(np.finfo(np.float64).eps)
 
 
@@ -30,10 +36,11 @@ class Scores:
     """
     Probabilities of one model on some rows, summed up by unit.
 
-    :param target: 0 or 1 for each row.
-    :param probability: of a 1, for each row.
-    :param unit: number of each row's unit, from 0.
-    :param ranks: how many ranks to tell apart; all if not given.
+    :param target: shape (rows,), 0 or 1.
+    :param probability: shape (rows,), of a 1.
+    :param unit: shape (rows,), number of each row's unit, from 0 to ``unit_count - 1``.
+    :param unit_count: how many units there are; some may have no row.
+    :param ranks: most distinct ranks of probabilities; all if not given.
     """
 
     def __init__(
@@ -55,8 +62,8 @@ class Scores:
         """
         All metrics, for each resample.
 
-        :param counts: (resamples, units): how often each unit was drawn.
-        :return: by metric one number a resample; NaN where a resample holds one class only, or nothing.
+        :param counts: shape (resamples, units): how often each unit was drawn.
+        :return: by metric an array of shape (resamples,); NaN where a resample holds one class only, or nothing.
         """
         drawn = counts.astype(np.float64)
         positives, negatives = drawn @ self._positives, drawn @ self._negatives
@@ -91,7 +98,7 @@ def _ranks(ordered: Numbers, most: int | None) -> Counts:
 
 
 def _ranked(positives: Numbers, negatives: Numbers) -> tuple[Numbers, Numbers]:
-    """Area under the ROC curve and average precision, from weights by resample and rank."""
+    """ROC AUC and average precision, each of shape (resamples,), from weights of shape (resamples, ranks)."""
     below = np.cumsum(negatives, axis=1)
     all_positives, all_negatives = positives.sum(axis=1), below[:, -1]
     pairs = (positives * (below - negatives / 2)).sum(axis=1)
@@ -102,20 +109,38 @@ def _ranked(positives: Numbers, negatives: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def bin_starts(ordered: Numbers) -> Counts:
-    """Where each of at most ten bins of like size begins in sorted probabilities; equal ones share a bin."""
+    """
+    Where each of at most ten bins of like size begins; equal probabilities share a bin.
+
+    :param ordered: probabilities in ascending order.
+    :return: positions in ``ordered``, ascending, the first of them 0.
+    """
     places = np.linspace(0, len(ordered), CALIBRATION_BINS, endpoint=False).astype(np.int64)
     return np.unique(np.searchsorted(ordered, ordered[places], side="left"))
 
 
 def point_metrics(target: Counts, probability: Numbers) -> dict[str, float]:
-    """All metrics of the rows as they are."""
+    """
+    All metrics of the rows as they are.
+
+    :param target: shape (rows,), 0 or 1.
+    :param probability: shape (rows,), of a 1.
+    :return: by the names in :data:`METRICS`; NaN where a metric is not defined for one class.
+    """
     scores = Scores(target, probability, np.zeros(len(target), dtype=np.int64), unit_count=1)
     found = scores.measure(np.ones((1, 1), dtype=np.int64))
     return {name: float(values[0]) for name, values in found.items()}
 
 
 def roc_curve(target: Counts, probability: Numbers, points: int = 120) -> list[tuple[float, float]]:
-    """Points of the ROC curve, from (0, 0) to (1, 1): share of zeros, share of ones above a threshold."""
+    """
+    The ROC curve: false positive rate and true positive rate at falling thresholds.
+
+    :param target: shape (rows,), 0 or 1.
+    :param probability: shape (rows,), of a 1.
+    :param points: about how many of the thresholds to keep.
+    :return: from (0, 0) to (1, 1), both rates ascending.
+    """
     order = np.argsort(-probability, kind="stable")
     last_of_group = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
     ones = np.cumsum(target[order])[last_of_group] / max(int(target.sum()), 1)
@@ -125,7 +150,14 @@ def roc_curve(target: Counts, probability: Numbers, points: int = 120) -> list[t
 
 
 def calibration(target: Counts, probability: Numbers) -> list[dict[str, float]]:
-    """For each bin of like size: rows, mean probability, and the share of ones that came true."""
+    """
+    The reliability of probabilities by bins of like size, lowest first.
+
+    :param target: shape (rows,), 0 or 1.
+    :param probability: shape (rows,), of a 1.
+    :return: for each bin ``from`` and ``to`` (its lowest and highest probability), ``rows``, ``predicted`` (mean
+        predicted probability) and ``observed`` (share of ones).
+    """
     order = np.argsort(probability, kind="stable")
     ordered, truth = probability[order], target[order]
     starts = bin_starts(ordered)

@@ -1,4 +1,4 @@
-"""The project's model: an unfitted Pipeline, fitted and asked with care."""
+"""The project's model: an unfitted Pipeline, fitted, and its predictions checked."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,10 @@ class ModelFunction:
         """
         Build a model and fit it.
 
-        :param target: 0 or 1 for each row.
+        :param parameters: of one trial.
+        :param features: one row per row of the train partitions; the features that were kept, in the order of the spec.
+        :param target: shape (rows,), 0 or 1.
+        :return: the fitted estimator, with ``predict_proba``.
         :raises PermanentError: if the function, or what it built, raises; the message holds no value of a row.
         :raises ConfigurationError: if what it returns is no classifier with probabilities.
         """
@@ -49,15 +52,18 @@ class ModelFunction:
 
     def probabilities(self, model: Any, features: "DataFrame") -> NDArray[np.float64]:
         """
-        What a fitted model says of rows.
+        The probabilities that a fitted model predicts.
 
-        :return: for each row the probabilities of 0 and 1.
-        :raises PermanentError: if the model raises, or says something else.
+        :param model: what :meth:`fitted` returned.
+        :param features: one row per row, the same columns as in the fit.
+        :return: float64 of shape (rows, 2): of 0 and of 1.
+        :raises PermanentError: if the model raises.
+        :raises ConfigurationError: if the shape is another one, or a number is not finite.
         """
-        said = self._function.call("built a model whose predict_proba raised", model.predict_proba, features)
-        found = np.asarray(said, dtype=np.float64)
+        predicted = self._function.call("built a model whose predict_proba raised", model.predict_proba, features)
+        found = np.asarray(predicted, dtype=np.float64)
         if found.shape != (len(features), 2) or not np.isfinite(found).all():
-            message = f"{self._function.label} built a model whose predict_proba answers {found.shape} with "
+            message = f"{self._function.label} built a model whose predict_proba returns shape {found.shape} with "
             message += "finite numbers" if np.isfinite(found).all() else "numbers that are not finite"
             raise ConfigurationError(f"{message}; two probabilities a row are expected.")
         return found

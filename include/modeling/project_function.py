@@ -1,4 +1,4 @@
-"""A project's function: found by its name in the spec, and blamed with a place but without a value when it raises."""
+"""A project's function: found by its name in the spec; what it raises is reported with file and line, never with a value."""
 
 import traceback
 from collections.abc import Callable

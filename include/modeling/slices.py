@@ -40,9 +40,12 @@ class Slice:
 
 def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resampling: Resampling) -> list[Slice]:
     """
-    Measure a model on each value of each column; parts of fewer than twenty rows are left out.
+    Measure a model on each value of each column; slices of fewer than twenty rows are left out.
 
-    :param groups: one row per row; the columns by which to slice.
+    :param groups: one row per row of the holdout; the columns by which to slice. A null is a value of its own.
+    :param target: shape (rows,), 0 or 1.
+    :param probability: shape (rows,), of a 1.
+    :param resampling: of the same rows.
     """
     found = []
     for column in groups.columns:
@@ -80,5 +83,11 @@ def months(moments: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[str]
 
 
 def days(moments: "pd.Series[pd.Timestamp]", timezone: str) -> "NDArray[np.datetime64]":
-    """The local day of each moment."""
+    """
+    The local day of each moment.
+
+    :param moments: aware timestamps.
+    :param timezone: IANA name, such as ``America/New_York``.
+    :return: datetime64[D] of shape (rows,).
+    """
     return moments.dt.tz_convert(timezone).dt.tz_localize(None).to_numpy().astype("datetime64[D]")

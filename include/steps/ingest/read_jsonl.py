@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataRejectedError
-from include.modeling.arrow_types import TOLD
+from include.modeling.arrow_types import MEANINGS
 from include.spec.sources import ColumnType, SourceSpec
 from include.steps.ingest.rows import FoundRows, check_columns
 from include.steps.ingest.source_file import SourceFile
@@ -101,7 +101,7 @@ def _fault(file: SourceFile, source: SourceSpec) -> str:
                 bad.setdefault(name, []).append(number)
     for name, numbers in bad.items():
         kind = source.columns[name].type
-        told = f"column '{name}' is {kind.value} ({TOLD[kind]}), but {len(numbers)} values are not; "
+        told = f"column '{name}' is {kind.value} ({MEANINGS[kind]}), but {len(numbers)} values are not; "
         return f"{told}the first is in line {numbers[0]}."
     return "a line cannot be read as JSON: a key may stand twice, or the line be longer than 4 MiB."
 

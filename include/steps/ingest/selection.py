@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.errors import DataRejectedError
-from include.modeling.arrow_types import TOLD, Misfit, converted
+from include.modeling.arrow_types import MEANINGS, Misfit, converted
 from include.spec.sources import ColumnSpec, ColumnType, SourceSpec
 from include.steps.ingest.rows import FoundRows
 
@@ -151,5 +151,7 @@ def _typed(
 def _rejection(name: str, column: str, kind: ColumnType, count: int, place: str) -> DataRejectedError:
     """Says where the values are, not what they are: they may be anybody's."""
     values = "1 value is" if count == 1 else f"{count} values are"
-    message = f"{name}: column '{column}' is {kind.value} ({TOLD[kind]}), but {values} not; first in {place}. {_ADVICE}"
+    message = (
+        f"{name}: column '{column}' is {kind.value} ({MEANINGS[kind]}), but {values} not; first in {place}. {_ADVICE}"
+    )
     return DataRejectedError(message)

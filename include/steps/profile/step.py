@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REFERENCES_AT_MOST = 3
-_TOLD_AT_MOST = 10
+_REPORTED_AT_MOST = 10
 
 
 def plan(context: StepContext) -> Plan:
@@ -28,7 +28,7 @@ def plan(context: StepContext) -> Plan:
     current = _validated(context, str(context.partition))
     if current is None:
         table = table_name(context.spec.name, Layer.VALIDATED, context.spec.feature_set.base)
-        message = f"Table {table} has no partition {context.partition} that a receipt of validate vouches for. "
+        message = f"Table {table} has no partition {context.partition} that a receipt of validate names. "
         raise DataRejectedError(message + f"Run 'validate --partition {context.partition}'.")
     before = [context.partition.shift(-count) for count in range(REFERENCES_AT_MOST, 0, -1)]
     references = [state for state in (_validated(context, str(one)) for one in before) if state is not None]
@@ -80,7 +80,7 @@ def _work(context: StepContext, current: TableState, references: list[TableState
 
 
 def _results(compared: list[str], drifting: list[ColumnDrift]) -> Json:
-    top: list[Json] = [drift.document() for drift in drifting[:_TOLD_AT_MOST]]
+    top: list[Json] = [drift.document() for drift in drifting[:_REPORTED_AT_MOST]]
     return {"compared_with": list(compared), "columns_drifting": len(drifting), "drifting": list(top)}
 
 

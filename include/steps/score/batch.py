@@ -1,4 +1,4 @@
-"""What a sealed model says of the rows of one partition."""
+"""Batch predictions of one partition's rows by a sealed model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,36 +24,37 @@ class BatchModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it asks for, in its order."""
+        """The columns that it requires, in its order."""
         return tuple(column.name for column in self.bundle.manifest.inputs)
 
     def check(self, table: str, has: Sequence[str]) -> None:
         """
-        Refuse a table that lacks a column that the model asks for.
+        Refuse a table that lacks a column of the model.
 
         :raises DataRejectedError: naming the columns.
         """
         missing = [name for name in self.columns if name not in has]
         if missing:
             message = (
-                f"The champion, bundle {self.bundle.digest}, asks for columns {listed(missing)}, which table '{table}' "
+                f"The champion, bundle {self.bundle.digest}, requires columns {listed(missing)}, which table '{table}' "
                 "does not have. Train and promote a model on this feature set, or score with the code of that time."
             )
             raise DataRejectedError(message)
 
     def scores(self, rows: "pa.Table") -> Numbers:
         """
-        One number for each row: the probability of the positive class, or what the model predicts.
+        The probability of the positive class for each row; the prediction itself where the model has no probabilities.
 
-        :param rows: at least the model's columns.
-        :raises DataRejectedError: if the model refuses the rows or says something that is no number.
+        :param rows: one row per row, at least the model's columns.
+        :return: float64 of shape (rows,), all finite.
+        :raises DataRejectedError: if the model refuses the rows, or a prediction is no finite number.
         """
         if rows.num_rows == 0:
             return np.empty(0, dtype=np.float64)
         manifest = self.bundle.manifest
         try:
-            said = getattr(self._model, manifest.predict)(to_frame(rows.select(list(self.columns))))
-            found = np.asarray(said, dtype=np.float64)
+            predicted = getattr(self._model, manifest.predict)(to_frame(rows.select(list(self.columns))))
+            found = np.asarray(predicted, dtype=np.float64)
         except (TypeError, ValueError, KeyError) as error:
             message = f"The champion, bundle {self.bundle.digest}, refuses the rows: {type(error).__name__}."
             raise DataRejectedError(f"{message} Their types may have changed since it was trained.") from error

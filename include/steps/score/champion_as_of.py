@@ -1,4 +1,4 @@
-"""Which model was champion as of a partition's beginning, told by the ledger and the evidence alone."""
+"""Which model was champion as of a partition's beginning, from the ledger and the evidence alone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DOCUMENT = "document"
 
 
 class _Part(BaseModel):
-    """What is read of a version's evidence; the rest of it is not asked for here."""
+    """What is read of a version's evidence; the rest of it is ignored here."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,7 +31,7 @@ class _Evidence(_Part):
 
 
 @dataclass(frozen=True)
-class ChampionThen:
+class ChampionAsOf:
     """A promoted version, and the data that it learned from."""
 
     model: str
@@ -54,11 +54,11 @@ class ChampionThen:
         }
 
 
-def champion_then(context: StepContext) -> ChampionThen:
+def champion_as_of(context: StepContext) -> ChampionAsOf:
     """
     The last promoted version whose training window had ended when the partition began.
 
-    A later one has seen rows of the partition, or of what came after it, and its predictions would be worth nothing.
+    A later one was fitted on rows of the partition, or of later ones, and its predictions would leak the target.
 
     :raises NothingToDoError: if there is none, with the reason.
     :raises DataRejectedError: if the ledger or the evidence of a promoted version is damaged.
@@ -66,29 +66,29 @@ def champion_then(context: StepContext) -> ChampionThen:
     project, model, partition = context.spec.name, context.spec.model.name, context.partition
     entries = Ledger(context.stores.objects, project, model).entries()
     promotions = [entry for entry in entries if entry.note.event is LedgerEvent.PROMOTED]
-    later: list[ChampionThen] = []
+    later: list[ChampionAsOf] = []
     for entry in reversed(promotions):
         found = _promoted(context.stores.objects, entry, context.spec.grain)
         if found.learned_up_to < partition:
             return found
         later.append(found)
-    raise NothingToDoError(_nobody(model, partition, later))
+    raise NothingToDoError(_no_champion(model, partition, later))
 
 
-def _nobody(model: str, partition: Partition, later: list[ChampionThen]) -> str:
+def _no_champion(model: str, partition: Partition, later: list[ChampionAsOf]) -> str:
     needed = f"Train with a window that ends with {partition.shift(-1)} or earlier, and promote the model."
     if not later:
         return f"Model '{model}' has no champion yet, so partition {partition} is not scored. {needed}"
     first = min(champion.learned_up_to for champion in later)
     return (
-        f"No champion of model '{model}' may score partition {partition}: the one that learned least far learned up to "
-        f"{first}, and a model never scores what it may have seen. {needed}"
+        f"No champion of model '{model}' may score partition {partition}: the earliest one was fitted up to "
+        f"{first}, and a model never scores what it may have been fitted on. {needed}"
     )
 
 
-def _promoted(objects: ObjectStore, entry: LedgerEntry, grain: Grain) -> ChampionThen:
+def _promoted(objects: ObjectStore, entry: LedgerEntry, grain: Grain) -> ChampionAsOf:
     evidence = _evidence(objects, entry, entry.note.after)
-    return ChampionThen(
+    return ChampionAsOf(
         model=entry.model,
         version=entry.note.after.version,
         digest=entry.note.after.digest,
@@ -100,7 +100,7 @@ def _promoted(objects: ObjectStore, entry: LedgerEntry, grain: Grain) -> Champio
 def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) -> _Evidence:
     """The evidence of a version, compared with the digest in its name and with the version's bundle."""
     where = f"The evidence of version {after.version} of model '{entry.model}'"
-    cure = "Restore it; without it nobody knows what the model has seen."
+    cure = "Restore it; without it the model's training window is unknown."
     key = entry.note.evidence.get(_DOCUMENT)
     if not isinstance(key, str):
         raise DataRejectedError(f"{where} is not named by ledger entry {entry.number}. {cure}")

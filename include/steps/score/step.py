@@ -1,8 +1,8 @@
 """
 The score step: batch predictions of one partition by the model that was champion when the partition began.
 
-The model is the last promoted one whose training window had ended by then, so that what is said of a partition is what
-could have been said at its time. Where the features table knows what came of each row, the quality is measured as well;
+The model is the last promoted one whose training window had ended by then, so that a prediction is what could have been
+predicted at that time. Where the features table knows what came of each row, the quality is measured as well;
 it is observed afterwards and moves nothing.
 
 **The receipt**: ``inputs`` the partition of the features table and the champion's ``ModelState``; ``outputs`` the
@@ -30,7 +30,7 @@ from include.modeling.slices import days
 from include.runtime.context import Plan, StepContext, Work
 from include.runtime.threads import capped_threads, thread_count
 from include.steps.score.batch import BatchModel
-from include.steps.score.champion_as_of import ChampionThen, champion_then
+from include.steps.score.champion_as_of import ChampionAsOf, champion_as_of
 from include.stores.metrics.names import MetricLabels, MetricName
 from include.stores.objects.bundles import sealed_bundle
 
@@ -45,10 +45,10 @@ def plan(context: StepContext) -> Plan:
     """
     The scoring of one partition, named by its features and by the champion as of its beginning.
 
-    :raises NothingToDoError: if there was no champion that had not seen the partition.
+    :raises NothingToDoError: if every champion was fitted on the partition or later ones, or there is none.
     :raises DataRejectedError: if the partition has no features, or the champion's bundle or ledger is damaged.
     """
-    champion = champion_then(context)
+    champion = champion_as_of(context)
     features = _features(context)
     model = BatchModel(sealed_bundle(context.stores.objects, context.spec.name, champion.digest))
     state = ModelState(
@@ -82,12 +82,12 @@ def _features(context: StepContext) -> TableState:
     if state is None:
         raise DataRejectedError(f"Table '{name}' has no partition {partition}. {cure}")
     if context.receipts.sealed(StepName.FEATURES, state) is None:
-        message = f"Partition {partition} of '{name}' holds rows ({state.digest}) that no features receipt vouches for."
+        message = f"Partition {partition} of '{name}' holds rows ({state.digest}) that no features receipt names."
         raise DataRejectedError(f"{message} {cure}")
     return state
 
 
-def _work(context: StepContext, champion: ChampionThen, features: TableState, model: BatchModel, identity: str) -> Work:
+def _work(context: StepContext, champion: ChampionAsOf, features: TableState, model: BatchModel, identity: str) -> Work:
     rows = context.stores.tables.read(features.name, features.partition, version=features.version)
     model.check(features.name, rows.column_names)
     with capped_threads(thread_count(context)):
@@ -118,8 +118,8 @@ def _work(context: StepContext, champion: ChampionThen, features: TableState, mo
     return Work(outputs=(sealed,), row_counts=counts, results=results)
 
 
-def _predictions(spec: "ProjectSpec", rows: pa.Table, scores: Numbers, champion: ChampionThen) -> pa.Table:
-    """Key, prediction time, score, and which model said so; one row per row of the features table, in its order."""
+def _predictions(spec: "ProjectSpec", rows: pa.Table, scores: Numbers, champion: ChampionAsOf) -> pa.Table:
+    """Key, prediction time, score, and which model predicted; one row per row of the features table, in its order."""
     names = dict.fromkeys([*spec.base.key, spec.feature_set.prediction_time])
     columns = {name: rows.column(name) for name in names}
     columns[SCORE] = pa.array(scores)
@@ -129,7 +129,7 @@ def _predictions(spec: "ProjectSpec", rows: pa.Table, scores: Numbers, champion:
 
 
 def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> Json | None:
-    """How good the scores turned out to be; None where the target is not known of every row."""
+    """Metrics of the scores against the known target; None where the target is not known of every row."""
     name = spec.target.name
     if rows.num_rows == 0 or name not in rows.column_names or rows.column(name).null_count:
         return None

@@ -1,4 +1,4 @@
-"""Golden rows: real rows of the test partitions and what the model said of them, replayed wherever it is loaded."""
+"""Golden rows: rows of the holdout with the model's predictions, replayed wherever the model is loaded."""
 
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ def golden_sample(features: "pd.DataFrame", types: "Mapping[str, str]", *, count
     """
     A seeded sample of rows that the model's signature allows, in their order.
 
+    :param features: one row per row of the holdout, the model's features.
     :param types: the type of each column in the signature; whole numbers and booleans take no null.
     """
     strict = [name for name, kind in types.items() if kind in {"long", "boolean"}]
@@ -32,7 +33,8 @@ def golden_bytes(sample: "pd.DataFrame", predictions: "NDArray[np.float64]") -> 
     """
     The bytes of ``golden.json``.
 
-    :param predictions: (rows, classes).
+    :param sample: one row per golden row.
+    :param predictions: float64 of shape (rows, classes), each from 0 to 1.
     """
     rows = GoldenTable(columns=[str(name) for name in sample.columns], data=json_rows(sample))
     return canonical_json(_document(rows, predictions))

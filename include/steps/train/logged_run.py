@@ -1,9 +1,9 @@
 """
-The run of a training in the model registry: one finished run for one doing of the work, whatever was killed in between.
+The MLflow run of a training: one finished run for one identity of the work, whatever was killed in between.
 
-A run carries the name of the work in a tag. A try that finds a finished run of that name takes what that run says of
-itself as its own result; runs that an earlier try left behind are marked as killed. What a run says of itself is a
-document among its artifacts, written before the run is finished, so a finished run is always whole.
+A run carries the identity in a tag. An attempt that finds a finished run of that identity takes its result as its own;
+runs that an earlier attempt left behind are marked as killed. The result is a document among the run's artifacts,
+written before the run is finished, so a finished run is always whole.
 """
 
 import json
@@ -29,11 +29,11 @@ _STATES: TypeAdapter[tuple[State, ...]] = TypeAdapter(tuple[State, ...])
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """Finds, begins and finishes the run of one doing of the work."""
+    """Finds, begins and finishes the run of one identity of the work."""
 
     context: StepContext
     key: str
-    """Name of this doing of the work."""
+    """Identity of the work."""
 
     @property
     def registry(self) -> RegistryStore:
@@ -47,9 +47,9 @@ class LoggedRun:
 
     def finished(self) -> Work | None:
         """
-        What an earlier try did, if it finished its run and the model is still there.
+        The result of an earlier attempt, if it finished its run and the model is still there.
 
-        Runs that nobody works on any more are marked: killed if never finished, failed if their model is gone.
+        Abandoned runs are marked: killed if never finished, failed if their model is gone.
         """
         for run in self._runs():
             if run.status is RunStatus.FINISHED:
@@ -59,7 +59,7 @@ class LoggedRun:
                 self.registry.end_run(run.run_id, RunStatus.FAILED)
             elif run.status is RunStatus.RUNNING:
                 self.context.events.warn(
-                    "a run that an earlier try left behind was marked as killed", run_id=run.run_id
+                    "a run that an earlier attempt left behind was marked as killed", run_id=run.run_id
                 )
                 self.registry.end_run(run.run_id, RunStatus.KILLED)
         return None
@@ -90,17 +90,17 @@ class LoggedRun:
 
     def finish(self, run_id: str, work: Work) -> Work:
         """
-        Write down what was done and finish the run, unless a twin of this try did so first.
+        Record the result and finish the run, unless a concurrent attempt did so first.
 
-        :return: the work that counts: this one, or the twin's.
-        :raises TemporaryError: if another try took this one for dead.
+        :return: the result that counts: this one, or that of the other attempt.
+        :raises TemporaryError: if another attempt took this one for dead.
         """
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / RECORD_FILE).write_bytes(_record(work))
             self.registry.log_files(run_id, Path(folder), RECORD_FOLDER)
         mine = next((run for run in self._runs() if run.run_id == run_id), None)
         if mine is None or mine.status is not RunStatus.RUNNING:
-            message = f"Run {run_id} was ended by another try of the same training. Run the step again."
+            message = f"Run {run_id} was ended by another attempt at the same training. Run the step again."
             raise TemporaryError(message)
         self.registry.end_run(run_id, RunStatus.FINISHED)
         first = next((run for run in self._runs() if run.status is RunStatus.FINISHED), mine)
@@ -126,7 +126,7 @@ class LoggedRun:
             if any(run.run_id == run_id and run.status is RunStatus.RUNNING for run in self._runs()):
                 self.registry.end_run(run_id, RunStatus.FAILED)
         except PlatformError as error:
-            # The error that is on its way says more; the next try marks the run.
+            # The error that is being raised is the cause; the next attempt marks the run.
             self.context.events.warn("the run could not be marked as failed", run_id=run_id, reason=str(error))
 
 

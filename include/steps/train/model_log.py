@@ -1,4 +1,4 @@
-"""What a training leaves in its run: the model in MLflow's format, golden rows, and where all of it came from."""
+"""What a training logs to its MLflow run: the model in MLflow's format, golden rows, and provenance."""
 
 import hashlib
 import tempfile
@@ -59,13 +59,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training found."""
+    """The result of a training."""
 
     search: Search
     model: Any
     types: Mapping[str, str]
+    """MLflow's type of each feature."""
     golden: "pd.DataFrame"
     predictions: "NDArray[np.float64]"
+    """Shape (golden rows, classes)."""
 
 
 def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, watch: Stopwatch) -> Work:
@@ -95,7 +97,7 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
 
 
 def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Stopwatch) -> dict[str, bytes]:
-    """Model and golden rows; the bytes of the files that others will ask for."""
+    """Model and golden rows; the bytes of the files that later steps read."""
     registry, spec = context.stores.registry, context.spec
     description = ModelDescription(
         inputs=fitted.types,

@@ -1,9 +1,9 @@
 """
-Proof that rows may be trained on: receipts by content, from the features table back to the validation.
+Provenance of the rows that are trained on: receipts by content, from the features table back to the validation.
 
 A training reads the features table at one version. For each partition it wants the receipt by which the features step
-sealed exactly these rows, and behind it, for each table that step read, the receipt of the validation that sealed
-exactly that. The newest receipt is never good enough: it may speak of other rows.
+wrote exactly these rows, and behind it, for each table that step read, the receipt of the validation that wrote exactly
+that. The newest receipt is never good enough: it may name other rows.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from include.runtime.context import StepContext
 
 @dataclass(frozen=True)
 class ValidatedPartition:
-    """One partition of the features table, and who vouches for it."""
+    """One partition of the features table, and the receipts behind it."""
 
     state: TableState
     features: Receipt
@@ -40,10 +40,10 @@ def features_table(context: StepContext) -> str:
 
 def validated_partitions(context: StepContext, partitions: Sequence[str]) -> tuple[ValidatedPartition, ...]:
     """
-    The partitions of the features table with their proof, all in one version of the table.
+    The partitions of the features table with their provenance, all in one version of the table.
 
     :param partitions: oldest first.
-    :raises DataRejectedError: if a partition does not exist, or its rows are not vouched for.
+    :raises DataRejectedError: if a partition does not exist, or no receipt names its rows.
     """
     table, tables = features_table(context), context.stores.tables
     version = tables.version(table)
@@ -66,7 +66,7 @@ def _validated(context: StepContext, table: str, partition: str, version: int) -
     if receipt is None:
         message = (
             f"Partition {partition} of {table} holds rows ({state.digest}, version {version}) that no features receipt "
-            f"vouches for: nothing is trained on them. {_cure(context, partition)}"
+            f"names: nothing is trained on them. {_cure(context, partition)}"
         )
         raise DataRejectedError(message)
     return ValidatedPartition(state, receipt, tuple(_validations(context, receipt)))
@@ -78,7 +78,7 @@ def _validations(context: StepContext, features: Receipt) -> list[Receipt]:
     unproved = [f"{state.name} ({state.digest})" for state, receipt in found if receipt is None]
     if unproved or not read:
         message = (
-            f"Features of partition {features.partition} come from rows that no validation receipt vouches for: "
+            f"Features of partition {features.partition} come from rows that no validation receipt names: "
             f"{listed(unproved) or 'their receipt names no input'}. {_cure(context, features.partition)}"
         )
         raise DataRejectedError(message)

@@ -2,8 +2,8 @@
 The train step: one window of partitions, one fitted Pipeline, one finished run in the model registry.
 
 The window is split by time into train, validation and test. The search fits on train and compares on validation; the
-best parameters are then fitted on both, and neither fit nor search ever sees the test, of which only the golden rows
-are taken. Nothing starts without the receipts that vouch for exactly the rows that are read.
+best parameters are then fitted on both. The test is the holdout: neither fit nor search ever reads it; only the golden
+rows are taken from it. Nothing starts without the receipts that name exactly the rows that are read.
 
 **The MLflow run**, in the experiment of the project's name, has the artifacts ``model`` (MLflow's format:
 ``model.skops``, ``MLmodel``, …), ``golden/golden.json`` and ``training/training.json``.
@@ -49,7 +49,7 @@ def plan(context: StepContext) -> Plan:
     The training of one window, named by the rows of its partitions and by all of the spec that it depends on.
 
     :raises ConfigurationError: if the window is none.
-    :raises DataRejectedError: if a partition does not exist, or is not vouched for by features and validation.
+    :raises DataRejectedError: if a partition does not exist, or no receipt of features and validation names its rows.
     """
     window = training_window(context.spec, context.partition, context.options.get(OPTION))
     partitions = validated_partitions(context, window.partitions)
@@ -65,7 +65,7 @@ def _work(context: StepContext, window: Window, partitions: tuple[ValidatedParti
     run = LoggedRun(context, identity)
     done = run.finished()
     if done is not None:
-        context.events.emit("an earlier try had finished the run", run_id=str(done.results["run_id"]))
+        context.events.emit("an earlier attempt had finished the run", run_id=str(done.results["run_id"]))
         return done
     watch = Stopwatch()
     task = _task(context, window, partitions)
@@ -89,8 +89,8 @@ def _task(context: StepContext, window: Window, partitions: tuple[ValidatedParti
     )
     _refuse_one_class(context, train, "train", window.train)
     _refuse_one_class(context, validation, "validation", window.validation)
-    seen = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
-    dropped = dropped_features(seen, spec.feature_set.selection)
+    fitted = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
+    dropped = dropped_features(fitted, spec.feature_set.selection)
     lost = {one.feature: one.why for one in dropped}
     kept = tuple(name for name in spec.feature_names if name not in lost)
     if not kept:
@@ -106,7 +106,7 @@ def _evidence(partition: ValidatedPartition) -> dict[str, FeatureEvidence]:
     found = partition.features.results.get("selection")
     if not isinstance(found, dict):
         message = (
-            f"The features receipt of partition {partition.state.partition} says nothing of its features. Run "
+            f"The features receipt of partition {partition.state.partition} has no evidence of its features. Run "
             "'features' for it again."
         )
         raise DataRejectedError(message)
@@ -120,7 +120,7 @@ def _refuse_one_class(context: StepContext, rows: Rows, role: str, partitions: t
     name, places = context.spec.target.name, f"{partitions[0]} to {partitions[-1]}"
     what = f"is {'yes' if ones else 'no'} in all {len(rows)} rows" if len(rows) else "has no rows"
     message = f"Target '{name}' {what} of the {role} partitions {places}: nothing can be learned from one class."
-    raise DataRejectedError(f"{message} Check the source and target.at_least, or ask for another window.")
+    raise DataRejectedError(f"{message} Check the source and target.at_least, or choose another window.")
 
 
 def _fit(context: StepContext, task: Task, watch: Stopwatch) -> Fitted:

@@ -20,7 +20,7 @@ class Window:
 
     @property
     def fit(self) -> tuple[str, ...]:
-        """Partitions on which the final model is fitted: all that come before the test."""
+        """Partitions on which the final model is fitted: all that come before the holdout."""
         return self.train + self.validation
 
     @property
@@ -49,10 +49,10 @@ def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Wi
             f"The training window of {count} partitions up to {last} begins with {partitions[0]}, but project "
             f"{spec.name} begins with {first}."
         )
-        cure = f" Ask for --{OPTION} {longest} or less, or for a later partition." if last >= first else ""
+        cure = f" Give --{OPTION} {longest} or less, or a later partition." if last >= first else ""
         raise ConfigurationError(message + cure)
     if spec.end is not None and last.start >= spec.end:
-        message = f"Partition {last} lies after the end of project {spec.name} ({spec.end}). Ask for an earlier one."
+        message = f"Partition {last} lies after the end of project {spec.name} ({spec.end}). Choose an earlier one."
         raise ConfigurationError(message)
     names = tuple(str(partition) for partition in partitions)
     test, validation = spec.split.test, spec.split.validation
@@ -63,7 +63,7 @@ def _count(spec: ProjectSpec, given: str | None) -> int:
     if given is None:
         return spec.split.window
     least = spec.split.validation + spec.split.test + 1
-    # isdecimal alone would take digits of other scripts, which int() reads as well; nobody means them.
+    # isdecimal alone would take digits of other scripts, which int() reads as well.
     if not (given.isascii() and given.isdecimal()) or int(given) < least:
         message = (
             f"--{OPTION} is '{given}'; a whole number of partitions is expected, at least {least}: "

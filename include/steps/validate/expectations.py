@@ -1,7 +1,7 @@
 """
 The checks of a source, carried out by Great Expectations: which rules hold, and which rows break them.
 
-It is asked for positions of bad rows and for counts, never for their values.
+Of its results only positions of bad rows and counts are read, never values.
 """
 
 import math
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from include.steps.validate.findings import Mask
 
 _MEAN_OF_AT_LEAST = 20
-"""A mean of fewer values says too much of each of them to be written down."""
+"""A mean of fewer values would reveal too much of each of them."""
 
 
 def check_findings(source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
     """
-    What the checks of one source find, in the order of the spec.
+    The results of one source's checks, in the order of the spec.
 
     :param source: its name.
     :param frame: one row per row, numbered from 0; the columns that the checks use.
@@ -33,8 +33,10 @@ def check_findings(source: str, frame: "pd.DataFrame", checks: Sequence[Check]) 
     try:
         verdicts = _verdicts(Bench(frame), dict(enumerate(checks)))
     except CannotBeCarriedOutError as error:
-        told = f"sources.{source}.checks[{error.number}]: {_rule(checks[error.number])} cannot be carried out. "
-        raise ConfigurationError(told + "Look whether the rule fits the column's type, and at its bounds.") from error
+        message = f"sources.{source}.checks[{error.number}]: {_rule(checks[error.number])} cannot be carried out. "
+        raise ConfigurationError(
+            message + "Look whether the rule fits the column's type, and at its bounds."
+        ) from error
     present = {name: int(frame[name].count()) for name in frame.columns}
     return [_finding(check, verdicts[number], frame, present) for number, check in enumerate(checks)]
 
@@ -80,7 +82,7 @@ def _present_pairs(frame: "pd.DataFrame", check: PairCheck) -> int:
 
 
 def _shown(check: Check, observed: float | None, value_count: int) -> float | None:
-    """The observed number where it says nothing of a single value."""
+    """The observed number where it does not reveal a single value."""
     if observed is None or (isinstance(check, MeanCheck) and value_count < _MEAN_OF_AT_LEAST):
         return None
     return float(observed) if math.isfinite(observed) else None

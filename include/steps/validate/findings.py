@@ -1,4 +1,4 @@
-"""What judging found: rules and counts, never a row's values."""
+"""Results of a validation: rules and counts, never a row's values."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 Kind = Literal["rows", "partition"]
-"""Whether a rule points at bad rows, or judges the partition as a whole."""
+"""Whether a rule is about single rows, or about the partition as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule found in one source's partition."""
+    """The result of one rule on one source's partition."""
 
     rule: str
     """``unique_key``, ``expect_column_values_to_be_between(hour)``: as it stands in reasons and messages."""
@@ -29,13 +29,13 @@ class Finding:
     failed: int = 0
     """Rows that break the rule; for a rule of the partition 1 if it is broken."""
     observed: float | None = None
-    """A count, a share or a mean of many values."""
+    """A count, a share or a mean of many values; None where it would reveal a single one."""
     allowed: str = ""
-    """What the spec allows, in words."""
+    """What the spec allows, for messages."""
     meaning: str = ""
     """Why the rule holds, from the spec."""
     bad: "Mask | None" = field(default=None, repr=False, compare=False)
-    """Which rows break it, where a rule of rows is broken."""
+    """Shape (rows,): true for the rows that break it; None where none does, or the rule is one of the partition."""
 
     @property
     def passed(self) -> bool:
@@ -46,8 +46,8 @@ class Finding:
         """The finding in a few words, for a message."""
         if self.kind == "rows":
             return f"{self.rule}: {self.failed} of {self.checked} rows"
-        seen = "" if self.observed is None else f" found {self.observed:.6g},"
-        return f"{self.rule}:{seen} allowed {self.allowed}" if self.allowed else f"{self.rule}:{seen} broken"
+        value = "" if self.observed is None else f" found {self.observed:.6g},"
+        return f"{self.rule}:{value} allowed {self.allowed}" if self.allowed else f"{self.rule}:{value} broken"
 
     def document(self) -> Json:
         """The finding as JSON."""
@@ -66,14 +66,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceValidation:
-    """What all rules together say of one source's partition."""
+    """The result of all rules on one source's partition."""
 
     source: str
     rows: "pa.Table" = field(repr=False)
     """The rows as they were ingested, in their order."""
     findings: tuple[Finding, ...]
     bad: "Mask" = field(repr=False)
-    """Which rows go to quarantine."""
+    """Shape (rows,): true for the rows that go to quarantine."""
     quarantine_at_most: float
 
     @property
@@ -83,23 +83,23 @@ class SourceValidation:
 
     @property
     def share(self) -> float:
-        """The part of the rows that goes to quarantine."""
+        """The share of the rows that goes to quarantine, from 0 to 1."""
         return self.quarantined / self.rows.num_rows if self.rows.num_rows else 0.0
 
     @property
     def faults(self) -> list[str]:
         """Why the partition may not pass; empty if it may."""
         broken = [finding for finding in self.findings if not finding.passed and finding.level == "error"]
-        told = [finding.summary() for finding in broken if finding.kind == "partition"]
+        faults = [finding.summary() for finding in broken if finding.kind == "partition"]
         if self.rows.num_rows and self.quarantined == self.rows.num_rows:
-            told.append(f"none of the {self.rows.num_rows} rows is good")
+            faults.append(f"none of the {self.rows.num_rows} rows is good")
         if self.share > self.quarantine_at_most:
             rules = ", ".join(finding.summary() for finding in broken if finding.kind == "rows")
-            told.append(
+            faults.append(
                 f"{self.quarantined} of {self.rows.num_rows} rows ({self.share:.2%}) are bad, quarantine_at_most is "
                 f"{self.quarantine_at_most:.2%} ({rules})"
             )
-        return told
+        return faults
 
     def document(self) -> Json:
         """The validation as JSON."""

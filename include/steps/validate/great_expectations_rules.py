@@ -1,9 +1,9 @@
 """
-What Great Expectations says of rows: its metrics, all computed at once, and the verdict of each of its expectations.
+Great Expectations on the rows of one source: its metrics, all computed at once, and the result of each expectation.
 
-Its own way through a data context, a suite and a validator works out again and again what every expectation needs, and
-writes its configuration down for every source: for a month of flights it takes two and a half times as long. Here its
-pandas engine computes the metrics, and its expectations judge them.
+The library's data context, suite and validator work out again and again what every expectation needs, and write their
+configuration down for every source: for a month of flights that takes two and a half times as long. Here its pandas
+engine computes the metrics, and its expectations evaluate them.
 """
 
 import warnings
@@ -34,7 +34,7 @@ _WHICH_ROWS = {
 
 
 class CannotBeCarriedOutError(Exception):
-    """A rule does not fit its column; ``number`` says which one."""
+    """A rule does not fit its column; ``number`` is that of the check."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"check {number} cannot be carried out")
@@ -43,18 +43,18 @@ class CannotBeCarriedOutError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What an expectation says of its rows."""
+    """The result of an expectation on its rows."""
 
     success: bool
     observed: float | None = None
-    """The aggregate that was judged; None for a rule of rows."""
+    """The aggregate that was evaluated; None for a rule of rows."""
     positions: tuple[int, ...] = ()
-    """Positions of the rows that break a rule of rows, where they were asked for."""
+    """Positions of the rows that break a rule of rows, where they were requested."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The rows of one source before the judges."""
+    """The rows of one source, and the engine that computes metrics of them."""
 
     frame: "pd.DataFrame"
     """One row per row, numbered from 0."""
@@ -70,9 +70,9 @@ class Bench:
 
     def verdicts(self, checks: Mapping[int, Check], *, which_rows: bool = False) -> dict[int, Verdict]:
         """
-        The verdict on each check, by its number.
+        The result of each check, by its number.
 
-        :param which_rows: whether to say which rows break a rule; that takes more than twice the time.
+        :param which_rows: whether to list the rows that break a rule; that takes more than twice the time.
         :raises CannotBeCarriedOutError: if a rule does not fit its column.
         """
         if not checks:
@@ -86,7 +86,7 @@ class Bench:
         return {number: self._verdict(number, one, metrics[number], running) for number, one in expectations.items()}
 
     def _known(self, number: int, check: Check) -> dict[str, Any]:
-        """What need not be asked for: Great Expectations walks over every value in Python before it takes a mean."""
+        """Metrics computed here: Great Expectations walks over every value in Python before it takes a mean."""
         if not isinstance(check, MeanCheck):
             return {}
         try:
@@ -118,14 +118,14 @@ class Bench:
     def _verdict(
         self, number: int, expectation: "Expectation", metrics: dict[str, Any], running: dict[str, Any]
     ) -> Verdict:
-        # The judging alone, as one's own expectations define it: `metrics_validate` works out the needs once more.
+        # The evaluation alone, as one's own expectations define it: `metrics_validate` works out the needs once more.
         try:
-            said = expectation._validate(metrics, running, self._engine)  # noqa: SLF001
+            outcome = expectation._validate(metrics, running, self._engine)  # noqa: SLF001
         except (TypeError, ValueError) as error:
             raise CannotBeCarriedOutError(number) from error
-        result = said.get("result", {})
+        result = outcome.get("result", {})
         return Verdict(
-            success=bool(said["success"]),
+            success=bool(outcome["success"]),
             observed=result.get("observed_value"),
             positions=tuple(result.get("unexpected_index_list") or ()),
         )

@@ -24,7 +24,7 @@ _COLUMNS_ALLOWED = "none missing, new or of another type than in the spec (after
 
 
 def shape_findings(rows: "pa.Table", source: SourceSpec) -> list[Finding]:
-    """Number of rows and columns; where the columns are wrong nothing else can be judged."""
+    """Number of rows and columns; where the columns are wrong nothing else can be checked."""
     count, wanted = rows.num_rows, arrow_schema(source.columns)
     wrong = sum(1 for field in wanted if field.name not in rows.column_names or rows.schema.field(field.name) != field)
     wrong += sum(1 for name in rows.column_names if name not in wanted.names)
@@ -104,5 +104,5 @@ def _inside(rows: "pa.Table", event_time: str, bounds: tuple[datetime, datetime]
     times = rows.column(event_time)
     start, end = (pa.scalar(moment, times.type) for moment in bounds)
     outside = pc.or_(pc.less(times, start), pc.greater_equal(times, end)).fill_null(fill_value=False)
-    told = f"{event_time} from {bounds[0]} to before {bounds[1]}"
-    return _rows_finding(f"inside_partition({event_time})", outside.to_numpy(), told)
+    allowed = f"{event_time} from {bounds[0]} to before {bounds[1]}"
+    return _rows_finding(f"inside_partition({event_time})", outside.to_numpy(), allowed)

@@ -1,4 +1,4 @@
-"""Judges one source's partition by the prelude and the checks of the spec."""
+"""Validates one source's partition by the prelude and the checks of the spec."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,8 +21,9 @@ def validate_source(
     name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]
 ) -> SourceValidation:
     """
-    Judge all rules, whatever the first of them say.
+    Check all rules, even where the first of them fail.
 
+    :param name: of the source.
     :param rows: one row per ingested row of the partition.
     :param bounds: first moment of the partition, and first moment after it.
     :raises ConfigurationError: if a check cannot be carried out.
@@ -62,10 +63,10 @@ def bad_rows(validation: SourceValidation) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    told = pa.array(validation.bad)
-    rows = validation.rows.filter(told)
+    bad = pa.array(validation.bad)
+    rows = validation.rows.filter(bad)
     broken = [one for one in validation.findings if one.bad is not None and one.level == "error"]
     none = pa.scalar(None, pa.string())
-    rules = [pc.if_else(pa.array(one.bad).filter(told), one.rule, none) for one in broken]
+    rules = [pc.if_else(pa.array(one.bad).filter(bad), one.rule, none) for one in broken]
     reasons = pc.binary_join_element_wise(*rules, "; ", null_handling="skip") if rules else pa.array([], pa.string())
     return rows.append_column(REASON, reasons)

@@ -17,7 +17,7 @@ from include.stores.metrics.names import MetricLabels, MetricName
 
 def plan(context: StepContext) -> Plan:
     """
-    Find what was ingested; the work is to judge all of it and to publish the good rows.
+    Find what was ingested; the work is to validate all of it and to publish the good rows.
 
     :raises DataRejectedError: if a source of the partition was never ingested, or its table holds something else since.
     """
@@ -65,7 +65,7 @@ def _work(context: StepContext, inputs: dict[str, TableState], identity: str) ->
         state = inputs[name]
         rows = context.stores.tables.read(state.name, state.partition, version=state.version)
         validations.append(validate_source(name, rows, source, bounds))
-        _tell(context, validations[-1])
+        _report(context, validations[-1])
     reports = _seal_reports(context, validations, identity)
     _stop_if_bad(context, validations, inputs, where=context.stores.objects.url(reports[-1].name))
     outputs: list[State] = [*reports]
@@ -76,7 +76,7 @@ def _work(context: StepContext, inputs: dict[str, TableState], identity: str) ->
     return Work(outputs=tuple(outputs), row_counts=counts, results=_results(validations))
 
 
-def _tell(context: StepContext, validation: SourceValidation) -> None:
+def _report(context: StepContext, validation: SourceValidation) -> None:
     context.events.emit(
         "source validated",
         source=validation.source,
@@ -86,7 +86,7 @@ def _tell(context: StepContext, validation: SourceValidation) -> None:
     )
     for finding in validation.findings:
         if not finding.passed and finding.level == "warning":
-            context.events.warn("check failed that only warns", source=validation.source, finding=finding.summary())
+            context.events.warn("check of level warning failed", source=validation.source, finding=finding.summary())
 
 
 def _seal_reports(context: StepContext, validations: list[SourceValidation], identity: str) -> list[State]:
@@ -111,14 +111,14 @@ def _seal_reports(context: StepContext, validations: list[SourceValidation], ide
 def _stop_if_bad(
     context: StepContext, validations: list[SourceValidation], inputs: dict[str, TableState], *, where: str
 ) -> None:
-    told = []
+    rejected = []
     for validation in validations:
         state = inputs[validation.source]
         if validation.faults:
             faults = "; ".join(validation.faults)
-            told.append(f"source '{validation.source}' ({state.name} version {state.version}): {faults}")
-    if told:
-        message = f"Partition {context.partition} is rejected, nothing of it was published. {'. '.join(told)}. "
+            rejected.append(f"source '{validation.source}' ({state.name} version {state.version}): {faults}")
+    if rejected:
+        message = f"Partition {context.partition} is rejected, nothing of it was published. {'. '.join(rejected)}. "
         raise DataRejectedError(
             message + f"Report: {where}. Correct the data at its origin, or the spec, and ingest again."
         )

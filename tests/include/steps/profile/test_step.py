@@ -95,11 +95,11 @@ def test_is_done_once_and_again_when_an_earlier_partition_appears(shop: Shop) ->
 def test_a_partition_that_was_never_validated(shop: Shop) -> None:
     shop.ingest_all()
     message = rejection(shop.run(StepName.PROFILE))
-    assert "no partition 2013-03 that a receipt of validate vouches for" in message
+    assert "no partition 2013-03 that a receipt of validate names" in message
     assert "Run 'validate --partition 2013-03'." in message
 
 
-def test_rows_that_nobody_vouches_for_are_neither_described_nor_compared_with(shop: Shop) -> None:
+def test_rows_without_a_receipt_are_neither_described_nor_compared_with(shop: Shop) -> None:
     validate(shop, "2013-02", "2013-03")
     rows = shop.tables.read("shop/validated/orders", "2013-02")
     shop.tables.write("shop/validated/orders", "2013-02", rows.slice(1), stamp={"by": "hand"})

@@ -41,5 +41,5 @@ def test_rows_that_the_model_refuses_are_told_without_a_value(world: World) -> N
 
 
 def test_missing_columns_are_named(world: World) -> None:
-    with pytest.raises(DataRejectedError, match="asks for columns gap, riders, which table 'f' does not have"):
+    with pytest.raises(DataRejectedError, match="requires columns gap, riders, which table 'f' does not have"):
         BatchModel(sealed(world, "2024-04")).check("f", ["place", "size", "noise"])

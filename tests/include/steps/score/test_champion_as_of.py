@@ -4,13 +4,13 @@ from include.contract.layout import bundle_prefix, ledger_key
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError
 from include.governance.ledger import LedgerEvent
-from include.steps.score.champion_as_of import champion_then
+from include.steps.score.champion_as_of import champion_as_of
 from tests.support.worlds.scored_world import promote
 from tests.support.worlds.training_world import PROJECT, World
 
 
 def _then(world: World, partition: str) -> int:
-    return champion_then(world.context(StepName.SCORE, partition)).version
+    return champion_as_of(world.context(StepName.SCORE, partition)).version
 
 
 def test_who_was_champion_depends_on_when_the_partition_began(world: World) -> None:

@@ -111,11 +111,11 @@ def test_a_partition_without_features_is_told(world: World) -> None:
         raise world.failing(StepName.SCORE, "2024-07")
 
 
-def test_features_that_no_receipt_vouches_for_are_refused(world: World) -> None:
+def test_features_without_a_receipt_are_refused(world: World) -> None:
     promote(world, 1, "2024-04")
     changed = as_table(toy_rows(SCORED, 7))
     world.tables.write(world.table, SCORED, changed, stamp={})
-    with pytest.raises(DataRejectedError, match="that no features receipt vouches for"):
+    with pytest.raises(DataRejectedError, match="that no features receipt names"):
         raise world.failing(StepName.SCORE, SCORED)
 
 
@@ -126,7 +126,7 @@ def test_a_champion_of_other_columns_is_told(world: World) -> None:
     validated = world.validated("2024-06", rows)
     sealed = world.tables.write(world.table, "2024-06", as_table(rows), stamp={})
     world.receipt(StepName.FEATURES, "2024-06", (validated,), (sealed,))
-    with pytest.raises(DataRejectedError, match=r"asks for columns noise, which table 'toy/features/lateness_v1'"):
+    with pytest.raises(DataRejectedError, match=r"requires columns noise, which table 'toy/features/lateness_v1'"):
         raise world.failing(StepName.SCORE, "2024-06")
 
 

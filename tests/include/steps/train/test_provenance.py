@@ -1,4 +1,4 @@
-"""Receipts that vouch for rows, found by content."""
+"""Receipts behind the rows, found by content."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:
     assert described["validate"] == [found[0].validations[0].identity]
 
 
-def test_rows_that_were_written_again_are_vouched_for_by_their_own_receipt() -> None:
+def test_rows_that_were_written_again_have_their_own_receipt() -> None:
     world = World()
     world.fill(*MONTHS)
     before = validated_partitions(world.context(StepName.TRAIN), MONTHS)
@@ -37,7 +37,7 @@ def test_rows_that_were_written_again_are_vouched_for_by_their_own_receipt() -> 
     assert after[1].features.identity == before[1].features.identity
 
 
-def test_rows_put_back_as_they_were_are_vouched_for_again() -> None:
+def test_rows_put_back_as_they_were_are_validated_again() -> None:
     world = World()
     world.fill(*MONTHS)
     rows = world.tables.read(world.table, "2024-03")
@@ -62,5 +62,5 @@ def test_features_that_came_from_nowhere_are_refused() -> None:
         del world.objects.contents[key]
     world.receipt(StepName.FEATURES, "2024-01", (), (sealed,))
 
-    with pytest.raises(DataRejectedError, match=r"no validation receipt vouches for: their receipt names no input"):
+    with pytest.raises(DataRejectedError, match=r"no validation receipt names: their receipt names no input"):
         validated_partitions(world.context(StepName.TRAIN), ["2024-01"])

@@ -119,7 +119,7 @@ def test_a_project_without_any_features_is_told_what_to_run() -> None:
         World().done(TRAIN)
 
 
-def test_rows_that_no_features_receipt_vouches_for_are_not_trained_on(world: World) -> None:
+def test_rows_that_no_features_receipt_names_are_not_trained_on(world: World) -> None:
     changed = world.tables.read(world.table, "2024-02").slice(1)
     world.tables.write(world.table, "2024-02", changed, stamp={})
 
@@ -133,7 +133,7 @@ def test_rows_that_were_corrupted_after_validation_are_not_trained_on(world: Wor
     corrupted = world.validated("2024-02", rows)
     world.add_features("2024-02", rows, corrupted)
 
-    with pytest.raises(DataRejectedError, match=r"Features of partition 2024-02 .*no validation receipt vouches for"):
+    with pytest.raises(DataRejectedError, match=r"Features of partition 2024-02 .*no validation receipt names"):
         world.done(TRAIN)
     assert world.registry.runs("toy", {}) == []
 
@@ -204,7 +204,7 @@ def test_a_try_that_was_killed_before_its_run_was_finished_is_marked_and_done_ag
 
     assert left == [RunStatus.RUNNING]
     assert sorted(run.status for run in world.registry.runs("toy", {})) == [RunStatus.FINISHED, RunStatus.KILLED]
-    assert world.events("a run that an earlier try left behind was marked as killed")
+    assert world.events("a run that an earlier attempt left behind was marked as killed")
 
 
 def test_a_try_that_was_killed_between_its_run_and_its_receipt_leaves_one_run(world: World) -> None:
