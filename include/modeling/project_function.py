@@ -1,4 +1,4 @@
-"""A project's function: found by its name in the spec; what it raises is reported with file and line, never with a value."""
+"""A project's function: found by its name in the spec; an error in it is reported with its place, not a value."""
 
 import traceback
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is wrong with a request, as the client is told: MLflow's ``error_code`` and ``message``, and the field."""
+"""What is wrong with a request, as the response names it: MLflow's ``error_code`` and ``message``, and the field."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,13 @@ _SHOWN_CHARACTERS = 40
 
 
 class RequestError(Exception):
-    """A request that gets no predictions."""
+    """
+    A request that gets no predictions.
+
+    :param status: of the HTTP response: 400, 413, 415, 500 or 503.
+    :param field: name of the column, or of the part of the body, that is wrong.
+    :param row: position of the row that is wrong, from 0.
+    """
 
     def __init__(self, message: str, *, status: int = 400, field: str | None = None, row: int | None = None) -> None:
         super().__init__(message)

@@ -36,7 +36,7 @@ class ServiceMetrics:
         """Requests that are being answered."""
         self.ready = ready
         """Whether the process takes requests."""
-        # A time of creation beside each counter doubles the series and says what process_start_time says.
+        # A time of creation beside each counter would double the number of series.
         disable_created_metrics()
         self._registry = CollectorRegistry()
         info = Gauge("ml_serving_model_info", "The model that this process serves.", labels, registry=self._registry)

@@ -49,6 +49,9 @@ class Batcher:
         """
         Predict the rows of one request.
 
+        :param columns: those of the signature, each of ``row_count`` values.
+        :param row_count: at least 1.
+        :return: the predictions of these rows, in their order; shape as :meth:`Predictor.predict` returns it.
         :raises RequestError: 503 if too many requests wait already; 400 if the model refuses the rows.
         """
         if len(self._queue) >= self._waiting_at_most:

@@ -42,7 +42,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class RawTable:
-    """What a request holds before its types are checked."""
+    """The columns of a request before their types are checked: any JSON values, each column of ``row_count`` values."""
 
     columns: Mapping[str, Sequence[Any]]
     row_count: int
@@ -50,7 +50,7 @@ class RawTable:
 
 @dataclass(frozen=True)
 class Signature:
-    """The columns that a model asks for."""
+    """The columns that a model requires."""
 
     inputs: tuple[InputColumn, ...]
     ignore_unknown: bool = True
@@ -73,7 +73,7 @@ class Signature:
         return {column.name: self._column(column, table) for column in self.inputs}
 
     def _check_names(self, table: RawTable) -> None:
-        # Two versions of a model may have dropped different features: what one asks for, the next may not know.
+        # Two versions of a model may have dropped different features: what one requires, the next may not know.
         known = self.names
         unknown = [str(name) for name in table.columns if name not in known]
         left_out = [name for name in known if name not in table.columns] if unknown else []

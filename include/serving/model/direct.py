@@ -1,5 +1,5 @@
 """
-The same pipeline without its DataFrames: known column transformers written as numpy, and proved before they are used.
+The same pipeline without its DataFrames: known column transformers written as numpy, and checked before they are used.
 
 A ``ColumnTransformer`` over pandas takes 4 to 6 ms for one row, all of it bookkeeping. Here each block that is known
 for what it does (passed through, an ``OrdinalEncoder``) is done on arrays; every other transformer gets its own columns
@@ -26,16 +26,16 @@ _UNKNOWN_TEXT = "\x00 no category has this name \x00"
 
 
 class NotCoveredError(Exception):
-    """The direct way does not know what to do with this model or these rows; the pipeline itself does."""
+    """The direct prediction does not cover this model or these rows; the pipeline itself does."""
 
 
 def direct_predict(pipeline: Any, method: str, golden: Columns) -> Predict | None:
     """
-    Write a pipeline's prediction without DataFrames, if it can be done and proved.
+    Write a pipeline's prediction without DataFrames, where its results are equal in every bit.
 
     :param pipeline: the fitted pipeline; it is not changed.
     :param method: ``predict`` or ``predict_proba``.
-    :param golden: rows of real data, on which both ways must agree in every bit.
+    :param golden: rows of real data, on which both must agree in every bit.
     :return: columns in, predictions out; None where the pipeline should be used as it is.
     """
     try:
@@ -84,7 +84,7 @@ def _agree(predict: Predict, standard: Callable[[Any], "NDArray[Any]"], rows: Co
 
 
 def _is_not_covered(predict: Predict, rows: Columns) -> bool:
-    """Where the pipeline refuses rows, the direct way must leave them to it, or refuse them too."""
+    """Where the pipeline refuses rows, the direct prediction must leave them to it, or refuse them too."""
     try:
         predict(rows)
     except (NotCoveredError, ValueError, TypeError, KeyError):
@@ -209,7 +209,7 @@ class _Codes:
 
     by_value: Mapping[Any, float]
     missing: float | None
-    """Code of a missing value; None where the encoder saw none."""
+    """Code of a missing value; None where the encoder was fitted on none."""
     unknown: float | None
     """Code of any other value; None where the encoder refuses it."""
 
@@ -244,12 +244,12 @@ def _with_direct_preprocessor(model: Any) -> Any:
     if inner is None:
         return model
     replaced = copy.copy(model)
-    replaced._preprocessor = _CategoryCodes.of(inner)  # noqa: SLF001 (proved bit by bit before it is used)
+    replaced._preprocessor = _CategoryCodes.of(inner)  # noqa: SLF001 (compared bit by bit before it is used)
     return replaced
 
 
 class _CategoryCodes:
-    """Categorical columns of a matrix coded and moved to its front, as gradient boosting asks for."""
+    """Categorical columns of a matrix coded and moved to its front, as gradient boosting expects them."""
 
     def __init__(self, codes: "Sequence[NDArray[Any]]", first: "NDArray[Any]", rest: "NDArray[Any]") -> None:
         self._codes, self._first, self._rest = codes, first, rest

@@ -1,4 +1,4 @@
-"""A bundle's model, ready to predict: loaded, proved on its golden rows, and as fast as it can be without changing."""
+"""A bundle's model, ready to predict: loaded, checked on its golden rows, and as fast as it can be without a different prediction."""
 
 import json
 from dataclasses import dataclass
@@ -25,13 +25,14 @@ class Predictor:
     signature: Signature
     pipeline: Predict
     direct: Predict | None
-    """The same without DataFrames, where it was proved to agree in every bit."""
+    """The same without DataFrames; None where its predictions were not equal in every bit."""
 
     def predict(self, columns: Columns) -> "NDArray[Any]":
         """
         Predict rows.
 
-        :return: one entry per row; for ``predict_proba`` one column per class, as MLflow's pyfunc gives it.
+        :param columns: those of the signature, in its order, all of one length.
+        :return: shape (rows,) for ``predict``, (rows, classes) for ``predict_proba``, as MLflow's pyfunc gives it.
         :raises RequestError: if the model refuses the rows.
         """
         if self.direct is not None:
@@ -49,7 +50,9 @@ def load_predictor(bundle: Bundle, *, ignore_unknown: bool = True) -> Predictor:
     """
     Load a bundle's model and replay its golden rows.
 
-    :raises DataRejectedError: if the model cannot be loaded, or says something else than it did when it was trained.
+    :param ignore_unknown: whether a request may hold columns that the model does not know.
+    :raises DataRejectedError: if the model cannot be loaded, or its predictions of the golden rows differ from those in
+        training.
     """
     manifest, golden = bundle.manifest, bundle.golden()
     signature = Signature(manifest.inputs, ignore_unknown=ignore_unknown)

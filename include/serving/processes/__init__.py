@@ -1,5 +1,5 @@
 """
-The processes of a model server: supervisor, fleet, workers and their draining.
+The processes of a model server: supervisor, fleet and workers, and the response while none of them serves.
 
-Belongs here: who lives, who takes over, who ends. Does not belong here: what a request says.
+Belongs here: starting, switching and draining processes. Does not belong here: what a request holds.
 """

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.errors import DataRejectedError, PlatformError, TemporaryError, foreign
-from include.serving.processes.draining import ClosedSign
 from include.serving.processes.fleet_state import FleetState, KeptModel, read_state, write_state
+from include.serving.processes.unavailable import UnavailableServer
 from include.serving.processes.worker_process import WorkerProcess
 from include.stores.serving.control import ModelRecord, ServingStatus
 from include.stores.serving.settings import ServingSettings
@@ -22,7 +22,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
 """A worker that lived this long has its next death forgiven: it is restarted without waiting."""
 _NOTHING_DEPLOYED = "No model is deployed here yet; deploy one."
-_BROKEN = "The model's process does not start; the model server's log says why."
+_BROKEN = "The model's process does not start; see the model server's log."
 _RESTARTING = "The model's process ended and is being started again; try again in a moment."
 
 
@@ -51,12 +51,12 @@ class Fleet:
     def __init__(self, folder: Path, public: socket.socket, public_url: str) -> None:
         self._bundles, self._state_path = folder / "bundles", folder / "serving.json"
         self._public, self._public_url = public, public_url
-        self._sign = ClosedSign(public)
+        self._unavailable = UnavailableServer(public)
         self._active: _Member | None = None
         self._previous: _Member | None = None
         self._older: _Member | None = None
         self._candidate: _Member | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -71,15 +71,15 @@ class Fleet:
         self._previous = _Member(state.previous) if state.previous else None
         self._older = _Member(state.older) if state.older else None
         self._sweep()
-        await self._sign.put_up(_RESTARTING if self._active else _NOTHING_DEPLOYED)
+        await self._unavailable.open(_RESTARTING if self._active else _NOTHING_DEPLOYED)
         self._watch_active(wait_seconds=0.0)
 
     async def close(self) -> None:
         """Stop all workers; what they have begun is answered."""
         if self._watch is not None:
             self._watch.cancel()
-        self._sign.take_down()
-        async with self._turn:
+        self._unavailable.close()
+        async with self._lock:
             members = (self._active, self._previous, self._candidate)
             await asyncio.gather(*(_stop(member) for member in members))
 
@@ -96,7 +96,7 @@ class Fleet:
         :raises DataRejectedError: if its bundle is not what it should be.
         :raises TemporaryError: if its process does not come up.
         """
-        async with self._turn:
+        async with self._lock:
             outdated, self._candidate = self._candidate, None
             await self._remove(outdated)
             copy = self._bundles / f"{record.version:06d}-{uuid.uuid4().hex[:12]}"
@@ -111,7 +111,7 @@ class Fleet:
             except PlatformError:
                 shutil.rmtree(copy, ignore_errors=True)
                 raise
-            say("candidate started", kept.record)
+            log_event("candidate started", kept.record)
 
     async def activate(self, record: ModelRecord) -> None:
         """
@@ -119,7 +119,7 @@ class Fleet:
 
         :raises TemporaryError: if there is no such candidate, or it has ended.
         """
-        async with self._turn:
+        async with self._lock:
             if self._active is not None and record.is_same(self._active.record) and self._candidate is None:
                 return
             chosen, old, older, oldest = self._chosen_candidate(record), self._active, self._previous, self._older
@@ -131,11 +131,11 @@ class Fleet:
 
     async def discard(self, record: ModelRecord) -> None:
         """End the candidate, if it is this one."""
-        async with self._turn:
+        async with self._lock:
             if self._candidate is not None and record.is_same(self._candidate.record):
                 await self._remove(self._candidate)
                 self._candidate = None
-                say("candidate discarded", record)
+                log_event("candidate discarded", record)
 
     async def rollback(self, record: ModelRecord) -> None:
         """
@@ -143,7 +143,7 @@ class Fleet:
 
         :raises TemporaryError: if the version named is not the active one, or the old one does not start.
         """
-        async with self._turn:
+        async with self._lock:
             if self._active is None or not record.is_same(self._active.record):
                 message = f"Version {record.version} ({record.digest}) is not the active one; nothing was changed."
                 raise TemporaryError(message)
@@ -166,13 +166,13 @@ class Fleet:
         """Let another version accept, and remember it; the one that accepted until now still does."""
         if chosen is not None and chosen.process is not None:
             await chosen.process.activate()
-            self._sign.take_down()
+            self._unavailable.close()
         else:
-            await self._sign.put_up(_NOTHING_DEPLOYED)
+            await self._unavailable.open(_NOTHING_DEPLOYED)
         self._active, self._previous, self._older = chosen, previous, older
         write_state(self._state_path, FleetState(active=_kept(chosen), previous=_kept(previous), older=_kept(older)))
         self._watch_active(wait_seconds=0.0)
-        say("switched", chosen.kept.record if chosen else None)
+        log_event("switched", chosen.kept.record if chosen else None)
 
     def _watch_active(self, *, wait_seconds: float) -> None:
         if self._watch is not None:
@@ -184,13 +184,13 @@ class Fleet:
             began = time.monotonic()
             if member.process is not None:
                 code = await member.process.ended()
-                say("active worker ended", member.kept.record, exit_code=code)
-                await self._sign.put_up(_RESTARTING)
+                log_event("active worker ended", member.kept.record, exit_code=code)
+                await self._unavailable.open(_RESTARTING)
                 if time.monotonic() - began > _HEALTHY_SECONDS:
                     wait_seconds = 0.0
             await asyncio.sleep(wait_seconds)
             wait_seconds = min(max(2 * wait_seconds, _FIRST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
-            async with self._turn:
+            async with self._lock:
                 await self._bring_back(member)
 
     async def _bring_back(self, member: _Member) -> None:
@@ -199,11 +199,11 @@ class Fleet:
             await member.process.activate()
         except PlatformError as error:
             member.process = None
-            await self._sign.put_up(_BROKEN)
-            say("active worker does not start", member.kept.record, message=str(error))
+            await self._unavailable.open(_BROKEN)
+            log_event("active worker does not start", member.kept.record, message=str(error))
             return
-        self._sign.take_down()
-        say("active worker started", member.kept.record)
+        self._unavailable.close()
+        log_event("active worker started", member.kept.record)
 
     async def _spawn(self, kept: KeptModel) -> WorkerProcess:
         arguments = {"digest": kept.record.digest, "version": str(kept.record.version)}
@@ -241,7 +241,7 @@ async def _stop(member: _Member | None) -> None:
         member.process = None
 
 
-def say(event: str, record: ModelRecord | None = None, **fields: object) -> None:
+def log_event(event: str, record: ModelRecord | None = None, **fields: object) -> None:
     """One line of log: JSON on standard error."""
     named = {"model": record.model, "version": record.version, "digest": record.digest} if record else {}
     line = {"at": time.time(), "service": "model server", "event": event, **named, **fields}

@@ -23,7 +23,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, PlatformError, foreign
-from include.serving.processes.fleet import Fleet, say
+from include.serving.processes.fleet import Fleet, log_event
 from include.stores.serving.control import (
     REPLY_LIMIT_BYTES,
     ActivateCommand,
@@ -38,7 +38,7 @@ from include.stores.serving.control import (
 
 _BACKLOG = 2048
 _PORT_WAIT_SECONDS = 2.0
-"""A worker of a supervisor that was killed lets go of the port in this time."""
+"""A worker whose supervisor was killed releases the port in this time."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     given = parser().parse_args(arguments)
     try:
-        with _sole_owner(given.state), contextlib.closing(_public_socket(given.host, given.port)) as public:
-            _clear_the_way(given.control)
+        with _locked(given.state), contextlib.closing(_public_socket(given.host, given.port)) as public:
+            _remove_stale_socket(given.control)
             try:
                 asyncio.run(_run(given.state, given.control, public))
             finally:
@@ -76,15 +76,15 @@ async def _run(state: Path, control: Path, public: socket.socket) -> None:
     await fleet.open()
     try:
         server = await _listen(control, fleet)
-        say("listening", public_url=fleet.status().public_url, control=str(control))
+        log_event("listening", public_url=fleet.status().public_url, control=str(control))
         await ending.wait()
         server.close()
     finally:
         await fleet.close()
 
 
-def _clear_the_way(control: Path) -> None:
-    """Remove a dead supervisor's socket: whoever holds the lock on the state folder owns it."""
+def _remove_stale_socket(control: Path) -> None:
+    """Remove the socket of a supervisor that ended: the lock on the state folder shows that none is running."""
     check_socket_path(control)
     try:
         control.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -114,7 +114,7 @@ async def _answer(fleet: Fleet, reader: asyncio.StreamReader, writer: asyncio.St
 
 async def _reply(fleet: Fleet, line: bytes) -> Reply:
     try:
-        await _obey(fleet, Request.model_validate_json(line).command)
+        await _execute(fleet, Request.model_validate_json(line).command)
     except ValidationError as error:
         return Reply(kind="configuration", message=f"The model server does not understand: {foreign(error)}")
     except DataRejectedError as error:
@@ -126,7 +126,7 @@ async def _reply(fleet: Fleet, line: bytes) -> Reply:
     return Reply(status=fleet.status())
 
 
-async def _obey(fleet: Fleet, command: Command) -> None:
+async def _execute(fleet: Fleet, command: Command) -> None:
     if isinstance(command, StartCommand):
         await fleet.start(command.folder, command.record, command.settings)
     elif isinstance(command, ActivateCommand):
@@ -138,8 +138,8 @@ async def _obey(fleet: Fleet, command: Command) -> None:
 
 
 @contextlib.contextmanager
-def _sole_owner(state: Path) -> Iterator[None]:
-    """Hold the state folder's lock: the kernel lets go of it when the process ends, however that comes about."""
+def _locked(state: Path) -> Iterator[None]:
+    """Hold the state folder's lock: the kernel releases it when the process ends, however it ends."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / "supervisor.lock").open("wb") as lock:
         try:
@@ -151,7 +151,7 @@ def _sole_owner(state: Path) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    """The system's words; Python adds the address, which stands in the message already."""
+    """The system's message; Python adds the address, which stands in ours already."""
     return os.strerror(error.errno) if error.errno else foreign(error)
 
 

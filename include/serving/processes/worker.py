@@ -1,8 +1,8 @@
 """
 One model version's process: loads a bundle, serves it on a private port, and on the public one while it is active.
 
-It is told what to do by the supervisor over an inherited socket (one JSON object a line), and ends when that socket
-closes: a worker never outlives its supervisor. Without a supervisor (in a pod) it serves its one port until SIGTERM.
+The supervisor sends it commands over an inherited socket (one JSON object a line), and it ends when that socket closes:
+a worker never outlives its supervisor. Without a supervisor (in a pod) it serves its one port until SIGTERM.
 """
 
 import asyncio
@@ -53,15 +53,15 @@ class WorkerPlan:
 
 def run_worker(plan: WorkerPlan) -> None:
     """
-    Serve until told to stop; returns when everything that was begun is answered.
+    Serve until shutdown; returns when every request that was begun is answered.
 
-    :raises DataRejectedError: if the bundle is not what it should be; the supervisor has been told then.
+    :raises DataRejectedError: if the bundle is not what it should be; the supervisor has the reason then.
     """
     try:
         bundle = read_bundle(plan.folder, plan.digest)
         predictor = load_predictor(bundle, ignore_unknown=plan.settings.ignore_unknown)
     except PlatformError as error:
-        _say_last(plan, {"said": "refused", "message": str(error)})
+        _report_refusal(plan, {"event": "refused", "message": str(error)})
         raise
     gc.collect()
     gc.freeze()
@@ -102,7 +102,7 @@ def _private_socket(plan: WorkerPlan) -> socket.socket:
         raise ConfigurationError(message) from error
 
 
-def _say_last(plan: WorkerPlan, message: dict[str, Any]) -> None:
+def _report_refusal(plan: WorkerPlan, message: dict[str, Any]) -> None:
     if plan.control is not None:
         with socket.socket(fileno=os.dup(plan.control)) as control, contextlib.suppress(OSError):
             control.setblocking(True)  # noqa: FBT003 (its only argument)
@@ -110,7 +110,7 @@ def _say_last(plan: WorkerPlan, message: dict[str, Any]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but signals are the worker's and it says when it listens."""
+    """uvicorn, but signals are the worker's, and an event is set once it listens."""
 
     def __init__(self, config: uvicorn.Config, listening: asyncio.Event) -> None:
         super().__init__(config)
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn, then say so."""
+        """As uvicorn, then set the event."""
         await super().startup(sockets)
         self._listening.set()
 
@@ -142,7 +142,7 @@ class _Server(uvicorn.Server):
 
 
 class _Worker:
-    """The process's event loop: HTTP, the supervisor's words, signals."""
+    """The process's event loop: HTTP, the supervisor's commands, signals."""
 
     def __init__(self, plan: WorkerPlan, service: Service) -> None:
         self._plan, self._service = plan, service
@@ -162,12 +162,12 @@ class _Worker:
         )
         self._server = _Server(config, self._listening)
         self._public: asyncio.Server | None = None
-        self._stopping: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
 
     async def serve(self, private: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._shut_down)
         listening = asyncio.create_task(self._after_start(private))
         await self._server.serve(sockets=[private])
         listening.cancel()
@@ -177,18 +177,18 @@ class _Worker:
         await self._listening.wait()
         self._service.ready = True
         if self._plan.control is not None:
-            await self._obey(self._plan.control, private.getsockname()[1])
+            await self._handle_commands(self._plan.control, private.getsockname()[1])
 
-    async def _obey(self, control: int, port: int) -> None:
+    async def _handle_commands(self, control: int, port: int) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=control))
-        _say(writer, {"said": "ready", "port": port})
-        async for words in _lines(reader):
-            if words["do"] == "activate":
+        _send(writer, {"event": "ready", "port": port})
+        async for command in _messages(reader):
+            if command["command"] == "activate":
                 await self._activate()
-            elif words["do"] == "deactivate":
+            elif command["command"] == "deactivate":
                 self._deactivate()
-            _say(writer, {"said": words["do"]})
-        self._stop()
+            _send(writer, {"event": command["command"]})
+        self._shut_down()
 
     async def _activate(self) -> None:
         self._service.retired = False
@@ -196,19 +196,19 @@ class _Worker:
             self._public = await self._server.accept_from(socket.socket(fileno=os.dup(self._plan.public)))
 
     def _deactivate(self) -> None:
-        """Accept no more; whoever is connected gets one more answer, which closes the connection."""
+        """Accept no more; each open connection gets one more response, which closes it."""
         self._service.retired = True
         if self._public is not None:
             self._public.close()
             self._server.servers.remove(self._public)
             self._public = None
 
-    def _stop(self) -> None:
-        if self._stopping is None:
+    def _shut_down(self) -> None:
+        if self._shutdown is None:
             self._service.ready = False
-            # Whoever holds a connection is told with the next answer, while that answer is still given.
+            # The next response on each open connection closes it, while responses are still given.
             self._service.retired = True
-            self._stopping = asyncio.get_running_loop().create_task(self._drain())
+            self._shutdown = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         settings = self._plan.settings
@@ -219,11 +219,11 @@ class _Worker:
         self._server.should_exit = True
 
 
-def _say(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
     writer.write(json.dumps(message).encode() + b"\n")
 
 
-async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
     with contextlib.suppress(ConnectionError):
         while line := await reader.readline():
             yield json.loads(line)

@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: a process, its words, its end."""
+"""One worker as the supervisor sees it: a process, the commands that it is sent, and its end."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from include.stores.serving.settings import ServingSettings
 
 _ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS = 180.0
-_WORD_SECONDS = 10.0
+_REPLY_SECONDS = 10.0
 _KILL_SECONDS = 7.0
 """Beyond the worker's own time to drain."""
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
@@ -29,11 +29,11 @@ class WorkerProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        words: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         settings: ServingSettings,
     ) -> None:
         self._process, self._settings = process, settings
-        self._reader, self._writer = words
+        self._reader, self._writer = streams
         self.port = 0
 
     @classmethod
@@ -43,10 +43,10 @@ class WorkerProcess:
         """
         Start a worker and wait until it has loaded its model.
 
-        :param public: the public socket; the worker accepts from it once it is told to.
+        :param public: the public socket; the worker accepts from it once it is activated.
         :param arguments: further options of ``python -m include.serving``: digest and version.
         :raises DataRejectedError: if the worker refuses its bundle; the message says why.
-        :raises TemporaryError: if it ends or says nothing.
+        :raises TemporaryError: if it ends, or does not reply in time.
         """
         ours, theirs = socket.socketpair()
         options = {
@@ -57,10 +57,10 @@ class WorkerProcess:
             "control-socket": str(theirs.fileno()),
             **arguments,
         }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        command = [word for name, value in options.items() for word in (f"--{name}", value)]
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "include.serving", *words),
+                *(sys.executable, "-m", "include.serving", *command),
                 stdin=asyncio.subprocess.DEVNULL,
                 cwd=_ROOT,
                 env=_environment(),
@@ -91,11 +91,11 @@ class WorkerProcess:
 
     async def activate(self) -> None:
         """Let it accept from the public socket."""
-        await self._order("activate")
+        await self._send_command("activate")
 
     async def deactivate(self) -> None:
         """Let it accept from the public socket no more."""
-        await self._order("deactivate")
+        await self._send_command("deactivate")
 
     async def ended(self) -> int:
         """Wait for its end; the exit code, negative for a signal."""
@@ -116,34 +116,34 @@ class WorkerProcess:
                 await self._process.wait()
 
     async def _wait_until_ready(self) -> None:
-        said = await self._hear(_START_SECONDS)
-        if said["said"] == "refused":
-            raise DataRejectedError(str(said["message"]))
-        self.port = int(said["port"])
+        message = await self._receive(_START_SECONDS)
+        if message["event"] == "refused":
+            raise DataRejectedError(str(message["message"]))
+        self.port = int(message["port"])
 
-    async def _order(self, word: str) -> None:
+    async def _send_command(self, command: str) -> None:
         try:
-            self._writer.write(json.dumps({"do": word}).encode() + b"\n")
+            self._writer.write(json.dumps({"command": command}).encode() + b"\n")
             await self._writer.drain()
         except ConnectionError as error:
             raise TemporaryError(f"The worker with process id {self.pid} has ended.") from error
-        await self._hear(_WORD_SECONDS)
+        await self._receive(_REPLY_SECONDS)
 
-    async def _hear(self, timeout_seconds: float) -> dict[str, Any]:
+    async def _receive(self, timeout_seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(timeout_seconds):
                 line = await self._reader.readline()
         except (TimeoutError, ConnectionError) as error:
-            message = f"The worker with process id {self.pid} said nothing for {timeout_seconds:g} s."
+            message = f"The worker with process id {self.pid} did not reply within {timeout_seconds:g} s."
             raise TemporaryError(message) from error
         if not line:
             code = await self._process.wait()
             raise TemporaryError(f"The worker with process id {self.pid} ended with code {code}; see its lines above.")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        received: dict[str, Any] = json.loads(line)
+        return received
 
 
 def _environment() -> dict[str, str]:
-    """What a worker needs; credentials of the platform are not its business."""
+    """Variables that a worker needs; credentials of the platform are not among them."""
     known = (name for name in os.environ if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES))
     return {name: os.environ[name] for name in known}

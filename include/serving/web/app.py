@@ -40,9 +40,9 @@ class Service:
     metrics: ServiceMetrics
     request_bytes_at_most: int
     ready: bool = False
-    """Whether ``/ready`` says so; false while the process drains."""
+    """Whether ``/ready`` responds with 200; false while the process drains."""
     retired: bool = False
-    """Whether another version has taken over: every answer then closes its connection."""
+    """Whether another version has taken over: every response then closes its connection."""
     golden_rows: Mapping[str, Any] = field(default_factory=dict)
     """One row that the documentation shows, as ``dataframe_split``."""
 
@@ -54,7 +54,11 @@ class Service:
 
 
 def build_app(service: Service) -> ASGIApp:
-    """The ASGI app of one model."""
+    """
+    The ASGI app of one model.
+
+    MLflow's scoring contract is that of ``mlflow.pyfunc.scoring_server``; tests compare the two.
+    """
     document = api_page.openapi(service.manifest, service.identity, service.golden_rows)
     page, description = api_page.page(service.manifest, service.identity, document), orjson.dumps(document)
 
@@ -133,7 +137,7 @@ def _too_large(limit_bytes: int) -> RequestError:
 
 def _refusal(error: RequestError) -> Response:
     response = Response(orjson.dumps(error.document()), status_code=error.status, media_type=_JSON)
-    if error.status == 413:  # noqa: PLR2004 (the body was not read, so nothing more can be said on this connection)
+    if error.status == 413:  # noqa: PLR2004 (the body was not read, so the connection cannot carry another request)
         response.headers["Connection"] = "close"
     if error.status == 503:  # noqa: PLR2004
         response.headers["Retry-After"] = "1"
@@ -141,7 +145,7 @@ def _refusal(error: RequestError) -> Response:
 
 
 class _Gate:
-    """Around everything: the model's name in every answer's headers, counts, closing what a retired process holds."""
+    """Around the app: headers with the model's name, metrics, and closing the connections of a retired process."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service

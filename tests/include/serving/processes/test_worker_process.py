@@ -45,7 +45,7 @@ def test_worker_that_ends_or_hangs_is_noticed(tmp_path: Path, monkeypatch: pytes
             worker = await WorkerProcess.start(public, tmp_path, {"version": "3"}, SETTINGS)
             assert worker.url == f"http://127.0.0.1:{worker.port}"
             os.kill(worker.pid, signal.SIGSTOP)
-            with pytest.raises(TemporaryError, match=r"said nothing for 0\.2 s"):
+            with pytest.raises(TemporaryError, match=r"did not reply within 0\.2 s"):
                 await worker.activate()
             await worker.stop()
             assert not is_running(worker.pid)

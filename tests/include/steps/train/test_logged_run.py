@@ -73,7 +73,7 @@ def test_a_run_that_another_try_ended_is_not_finished(tmp_path: Path) -> None:
     work = _work(world, run_id, tmp_path)
     world.registry.end_run(run_id, RunStatus.KILLED)
 
-    with pytest.raises(TemporaryError, match=f"Run {run_id} was ended by another try"):
+    with pytest.raises(TemporaryError, match=f"Run {run_id} was ended by another attempt"):
         run.finish(run_id, work)
 
 

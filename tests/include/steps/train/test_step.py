@@ -236,7 +236,7 @@ def test_a_twin_that_finished_first_wins(world: World) -> None:
 
     registry.__dict__["log_model"] = interrupted
 
-    with pytest.raises(TemporaryError, match="was ended by another try"):
+    with pytest.raises(TemporaryError, match="was ended by another attempt"):
         world.done(TRAIN)
 
     assert sorted(run.status for run in registry.runs("toy", {})) == [RunStatus.FINISHED, RunStatus.KILLED]

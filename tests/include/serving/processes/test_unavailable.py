@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from include.serving.processes.draining import ClosedSign
+from include.serving.processes.unavailable import UnavailableServer
 
 
-def with_sign(use: Callable[[ClosedSign, int], Coroutine[Any, Any, None]]) -> None:
+def with_server(use: Callable[[UnavailableServer, int], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as public:
-            sign = ClosedSign(public)
-            await use(sign, public.getsockname()[1])
-            sign.take_down()
+            server = UnavailableServer(public)
+            await use(server, public.getsockname()[1])
+            server.close()
 
     asyncio.run(main())
 
@@ -36,33 +36,33 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("request_bytes", REQUESTS)
-def test_everyone_is_told_that_no_model_serves(request_bytes: bytes) -> None:
-    async def use(sign: ClosedSign, port: int) -> None:
-        await sign.put_up("Nothing here.")
+def test_every_client_is_told_that_no_model_serves(request_bytes: bytes) -> None:
+    async def use(server: UnavailableServer, port: int) -> None:
+        await server.open("Nothing here.")
         head, body = await ask(port, request_bytes)
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 1" in head
         assert body == {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "Nothing here."}
 
-    with_sign(use)
+    with_server(use)
 
 
-def test_sentence_can_be_changed_and_the_sign_put_up_again() -> None:
-    async def use(sign: ClosedSign, port: int) -> None:
+def test_sentence_can_be_changed_and_the_server_opened_again() -> None:
+    async def use(server: UnavailableServer, port: int) -> None:
         for sentence in ("One.", "Two."):
-            await sign.put_up(sentence)
+            await server.open(sentence)
             assert (await ask(port, REQUESTS[0]))[1]["message"] == sentence
-        sign.take_down()
-        sign.take_down()
-        await sign.put_up("Three.")
+        server.close()
+        server.close()
+        await server.open("Three.")
         assert (await ask(port, REQUESTS[0]))[1]["message"] == "Three."
 
-    with_sign(use)
+    with_server(use)
 
 
 def test_client_that_says_nothing_sensible_is_let_go() -> None:
-    async def use(sign: ClosedSign, port: int) -> None:
-        await sign.put_up("Nothing here.")
+    async def use(server: UnavailableServer, port: int) -> None:
+        await server.open("Nothing here.")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"x" * 200_000)
         writer.write_eof()
@@ -70,4 +70,4 @@ def test_client_that_says_nothing_sensible_is_let_go() -> None:
             assert await asyncio.wait_for(reader.read(), 20) == b""
         writer.close()
 
-    with_sign(use)
+    with_server(use)

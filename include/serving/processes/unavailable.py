@@ -1,4 +1,4 @@
-"""The answer of the public port while no model serves: 503 with a sentence, so that nobody waits for nothing."""
+"""The response of the public port while no model serves: 503 with a message, so that no client waits in vain."""
 
 import asyncio
 import contextlib
@@ -13,23 +13,23 @@ _BODY_LIMIT_BYTES = 1 << 20
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length:\s*(\d{1,12})\s*\r\n")
 
 
-class ClosedSign:
-    """Accepts from the public socket and answers 503."""
+class UnavailableServer:
+    """Accepts from the public socket and responds with 503."""
 
     def __init__(self, public: socket.socket) -> None:
         self._public = public
         self._server: asyncio.Server | None = None
-        self._sentence = ""
+        self._message = ""
 
-    async def put_up(self, sentence: str) -> None:
-        """Answer with this sentence from now on."""
-        self._sentence = sentence
+    async def open(self, message: str) -> None:
+        """Respond with this message from now on."""
+        self._message = message
         if self._server is None:
             listener = socket.socket(fileno=os.dup(self._public.fileno()))
             self._server = await asyncio.start_server(self._answer, sock=listener, limit=_HEAD_LIMIT_BYTES)
 
-    def take_down(self) -> None:
-        """Accept no more; who is connected is answered."""
+    def close(self) -> None:
+        """Accept no more; open connections are still answered."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -38,7 +38,7 @@ class ClosedSign:
         failures = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
         with contextlib.suppress(*failures), contextlib.closing(writer):
             async with asyncio.timeout(_READ_SECONDS):
-                # What a client still sends when its connection is closed would cost it the answer.
+                # A client that still sends when its connection is closed would lose the response.
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = _LENGTH.search(head)
                 if length is not None:
@@ -47,7 +47,7 @@ class ClosedSign:
                 await writer.drain()
 
     def _response(self) -> bytes:
-        body = json.dumps({"error_code": "TEMPORARILY_UNAVAILABLE", "message": self._sentence}).encode()
+        body = json.dumps({"error_code": "TEMPORARILY_UNAVAILABLE", "message": self._message}).encode()
         head = (
             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
             f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
