@@ -1,4 +1,4 @@
-"""A bundle's model, ready to predict: loaded, checked on its golden rows, and as fast as it can be without a different prediction."""
+"""A bundle's model, ready to predict: loaded, checked on its golden rows, and without DataFrames where it can be."""
 
 import json
 from dataclasses import dataclass

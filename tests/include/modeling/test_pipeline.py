@@ -42,8 +42,8 @@ def test_probabilities_are_two_a_row(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (np.zeros((2, 3)), r"answers \(2, 3\) with finite numbers"),
-        (np.full((2, 2), np.nan), r"answers \(2, 2\) with numbers that are not finite"),
+        (np.zeros((2, 3)), r"returns shape \(2, 3\) with finite numbers"),
+        (np.full((2, 2), np.nan), r"returns shape \(2, 2\) with numbers that are not finite"),
     ],
 )
 def test_other_answers_are_refused(toy: Path, answer: object, told: str) -> None:

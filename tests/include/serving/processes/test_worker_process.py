@@ -37,7 +37,7 @@ def test_worker_that_refuses_its_bundle_says_why(tmp_path: Path) -> None:
 
 def test_worker_that_ends_or_hangs_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(bundle(), tmp_path)
-    monkeypatch.setattr("include.serving.processes.worker_process._WORD_SECONDS", 0.2)
+    monkeypatch.setattr("include.serving.processes.worker_process._REPLY_SECONDS", 0.2)
     monkeypatch.setattr("include.serving.processes.worker_process._KILL_SECONDS", 0.2)
 
     async def main() -> None:

@@ -17,7 +17,7 @@ def test_who_was_champion_depends_on_when_the_partition_began(world: World) -> N
     promote(world, 1, "2024-02")
     promote(world, 2, "2024-04")
     assert [_then(world, partition) for partition in ("2024-03", "2024-04", "2024-05", "2024-12")] == [1, 1, 2, 2]
-    with pytest.raises(NothingToDoError, match=r"learned up to 2024-02, .*ends with 2024-01 or earlier"):
+    with pytest.raises(NothingToDoError, match=r"fitted up to 2024-02, .*ends with 2024-01 or earlier"):
         _then(world, "2024-02")
 
 

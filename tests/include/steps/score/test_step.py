@@ -83,7 +83,7 @@ def test_a_model_that_saw_the_partition_never_scores_it(world: World) -> None:
     promote(world, 1, "2024-05")
     error = world.failing(StepName.SCORE, SCORED)
     assert isinstance(error, NothingToDoError)
-    assert "learned up to 2024-05, and a model never scores what it may have seen" in str(error)
+    assert "fitted up to 2024-05, and a model never scores what it may have been fitted on" in str(error)
     assert "Train with a window that ends with 2024-04 or earlier" in str(error)
     assert world.tables.version(TABLE) is None
 
