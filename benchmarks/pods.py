@@ -1,7 +1,7 @@
 """
 Steps as pods, measured side by side with the bare pods that ``kubectl run`` would make.
 
-``python benchmarks/pods.py``, with the cluster described as README.md, 'On a cluster', says, brings the platform up
+``python benchmarks/pods.py``, with the cluster described as docs/how-to/cluster.md says, brings the platform up
 with ``make cluster-up``, does the year's work once with ``make cluster-run`` (what is done already is found done),
 measures, and leaves the platform running; ``make cluster-down`` ends it. ``--as-it-is`` measures a platform that runs.
 

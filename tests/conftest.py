@@ -49,7 +49,7 @@ TOOLS = {
     "browser": Tool(("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
     "cluster": Tool(
         ("kubectl",),
-        "put kubectl on PATH, and describe a cluster by KUBECONFIG and CLUSTER_... as in README.md, 'On a cluster'",
+        "put kubectl on PATH, and describe a cluster by KUBECONFIG and CLUSTER_... as in docs/how-to/cluster.md",
         ("KUBECONFIG", "CLUSTER_REGISTRY", "CLUSTER_S3_ENDPOINT"),
     ),
     "kubeconform": Tool(("kubeconform",), "go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"),

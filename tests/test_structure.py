@@ -8,6 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dags", "docs", "include", "local_platform", "plugins")
 ELSEWHERE = {
     "docs/conf.py": "tests/docs/test_site.py",
+    "docs/tutorial/example/features.py": "tests/docs/tutorial/test_example.py",
+    "docs/tutorial/example/make_rows.py": "tests/docs/tutorial/test_example.py",
+    "docs/tutorial/example/model.py": "tests/docs/tutorial/test_example.py",
     "include/stores/artifacts/memory.py": "tests/include/stores/artifacts/test_protocol.py",
     "include/stores/registry/memory.py": "tests/include/stores/registry/test_open.py",
     "include/stores/registry/mlflow.py": "tests/include/stores/registry/test_open.py",

@@ -28,7 +28,7 @@ REQUIRED = {
 }
 DEFAULT_BUCKET = "ml-platform"
 DEFAULT_REGION = "us-east-1"
-SECTION = "README.md, 'On a cluster', has an example."
+SECTION = "docs/how-to/cluster.md has an example."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ def test_all_that_is_missing_is_told_at_once_with_its_meaning() -> None:
     for name, meaning in REQUIRED.items():
         assert f"{name} is not set: {meaning}" in said
     assert "CLUSTER_HOST_ADDRESS is not set" in said
-    assert "README.md, 'On a cluster', has an example." in said
+    assert "docs/how-to/cluster.md has an example." in said
 
 
 def test_a_blank_value_is_a_missing_one() -> None:

@@ -1,0 +1,1 @@
+"""Parcels: which of them will be late."""
