@@ -4,7 +4,7 @@ The pods of one namespace: the few requests that the operators make, and what th
     AlreadyThereError    the name is taken                                  look whose pod it is
     NoRoomError          the quota is used up                               wait
     PodRefusedError      forbidden, invalid, no such namespace              fail at once
-    UnreachableError     no answer, an overloaded or restarting server      ask again
+    UnreachableError     no response, an overloaded or restarting server    request again
 """
 
 import time
@@ -55,7 +55,7 @@ class PodRefusedError(ConfigurationError):
 
 
 class PodApi:
-    """Asks for pods of one namespace."""
+    """Requests about the pods of one namespace."""
 
     def __init__(self, client: CoreV1Api, namespace: str) -> None:
         self._client = client
@@ -98,10 +98,10 @@ class PodApi:
     def select(self, selector: str) -> list[k8s.V1Pod]:
         """The pods that a label selector selects."""
         with translated(f"Listing pods in {self.namespace}"):
-            found = self._client.list_namespaced_pod(
+            listed = self._client.list_namespaced_pod(
                 self.namespace, label_selector=selector, _request_timeout=REQUEST_SECONDS
             )
-            return list(found.items)
+            return list(listed.items)
 
     def delete(self, pod: k8s.V1Pod) -> None:
         """Delete exactly this pod, and not a later one of its name; it may be gone."""
@@ -131,20 +131,20 @@ class PodApi:
 
     def log(self, name: str, since_seconds: int | None) -> bytes:
         """What the step wrote, each line with its time in front; nothing if there is no log."""
-        asked: dict[str, Any] = {} if since_seconds is None else {"since_seconds": since_seconds}
+        since: dict[str, Any] = {} if since_seconds is None else {"since_seconds": since_seconds}
         with translated(f"Reading the log of pod {self.namespace}/{name}"):
             try:
                 # Without _preload_content the client 36.0.3 gives the text "b'...'".
-                answer = self._client.read_namespaced_pod_log(
+                response = self._client.read_namespaced_pod_log(
                     name,
                     self.namespace,
                     container=CONTAINER,
                     timestamps=True,
                     _preload_content=False,
                     _request_timeout=REQUEST_SECONDS,
-                    **asked,
+                    **since,
                 )
-                return bytes(answer.data)
+                return bytes(response.data)
             except ApiException as error:
                 if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:  # gone, or not started yet
                     return b""
@@ -153,12 +153,12 @@ class PodApi:
     def warnings(self, name: str) -> list[str]:
         """What the cluster's events say is wrong with a pod, oldest first."""
         with translated(f"Reading the events of pod {self.namespace}/{name}"):
-            found = self._client.list_namespaced_event(
+            listed = self._client.list_namespaced_event(
                 self.namespace,
                 field_selector=f"involvedObject.name={name},type=Warning",
                 _request_timeout=REQUEST_SECONDS,
             )
-        return [f"{event.reason}: {event.message}" for event in found.items]
+        return [f"{event.reason}: {event.message}" for event in listed.items]
 
     def _wait_until_gone(self, name: str) -> None:
         until = time.monotonic() + GONE_WITHIN_SECONDS

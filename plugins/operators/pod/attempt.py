@@ -190,7 +190,7 @@ def memory_of(command: StepCommand, resources: ResourceSpec, documents: Document
     Never more than the spec's ceiling. The sizes lie in the object store: a retry may run on another worker, and
     Airflow keeps nothing from one attempt to the next that an operator could trust.
     """
-    memory = asked = resources.memory or MEMORY
+    memory = wanted = resources.memory or MEMORY
     # All earlier attempts, not only the last: between two that ran out of memory one may have failed otherwise.
     prefix = memory_prefix(*_subject(command))
     for key in documents.list(prefix):
@@ -200,7 +200,7 @@ def memory_of(command: StepCommand, resources: ResourceSpec, documents: Document
         if int(name.partition(".")[0]) < command.attempt:
             had = str(json.loads(documents.get(key))["memory"])
             memory = max(memory, next_size(had, resources), key=kibibytes)
-    return memory if kibibytes(memory) > kibibytes(asked) else asked
+    return memory if kibibytes(memory) > kibibytes(wanted) else wanted
 
 
 def keep_memory(command: StepCommand, memory: str, documents: WritableDocuments) -> None:

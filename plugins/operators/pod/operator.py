@@ -41,7 +41,7 @@ NEVER = 10_000_000
 
 class PodStepOperator(KubernetesPodOperator):
     """
-    Runs one step as a pod, and judges it by its receipt.
+    Runs one step as a pod; its receipt decides how the task ends.
 
     The task creates the pod, watches it for a moment and then sleeps in the triggerer; it wakes now and then to hand
     on what the step wrote, and when the pod ends. Of the provider's operator it takes connection, client and
@@ -85,7 +85,7 @@ class PodStepOperator(KubernetesPodOperator):
         self.options = dict(options or {})
 
     def execute(self, context: Context) -> Reference:
-        """Create the pod, watch it, sleep while it works, judge it by its receipt."""
+        """Create the pod, watch it, sleep while it works, and end as its receipt says."""
         with judged_by_airflow():
             return self._launch(context, self._attempt(context))
 
@@ -118,9 +118,9 @@ class PodStepOperator(KubernetesPodOperator):
             step=self.step, project=self.project, partition=self.partition, source=self.source, options=self.options
         )
         progress = Progress.from_json(kept) if kept else Progress(since=time.time())
-        found = attempt_of(call, context, dict(os.environ), progress)
-        self.pod = found.stub()  # what the provider's on_kill deletes
-        return found
+        attempt = attempt_of(call, context, dict(os.environ), progress)
+        self.pod = attempt.stub()  # what the provider's on_kill deletes
+        return attempt
 
     def _pods(self, attempt: Attempt) -> PodApi:
         return PodApi(self.client, attempt.namespace)

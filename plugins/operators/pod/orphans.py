@@ -2,8 +2,8 @@
 Pods of steps that no task waits for: which they are, how they end, and who looks for them.
 
 A lost worker, a lost triggerer or a deleted run leaves one behind. A task of the maintenance DAG looks for them every
-ten minutes, and Airflow's API server after somebody ended a task by hand. A worker, which has no database, asks Airflow
-which tasks live; the API server reads it there.
+ten minutes, and Airflow's API server after somebody ended a task by hand. A worker, which has no database,
+requests the states of tasks from Airflow; the API server reads them there.
 """
 
 import logging
@@ -114,7 +114,7 @@ def doomed_of(pods: Iterable[Any], tasks_now: TasksNow, *, now: datetime) -> lis
     """
     Those of the pods that are to go.
 
-    :param tasks_now: asks Airflow for tasks; asked after the pods were listed, so that a pod whose task was not yet
+    :param tasks_now: reads tasks from Airflow; called after the pods were listed, so that a pod whose task was not yet
         there is not among them.
     """
     known = list(pods)
@@ -213,13 +213,13 @@ def _in_database(dag: str, runs: Iterable[str]) -> Mapping[str, Mapping[str, Tas
     from sqlalchemy import select
     from sqlalchemy.exc import DBAPIError
 
-    asked = select(
+    query = select(
         TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.id
     ).where(TaskInstance.dag_id == dag, TaskInstance.run_id.in_(list(runs)))
     found: dict[str, dict[str, TaskNow]] = {}
     try:
         with create_session() as session:
-            for run, task, index, state, key in session.execute(asked):
+            for run, task, index, state, key in session.execute(query):
                 name = task if index < 0 else f"{task}_{index}"
                 found.setdefault(run, {})[name] = TaskNow(None if state is None else str(state), str(key))
     except DBAPIError as error:

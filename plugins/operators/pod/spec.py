@@ -121,8 +121,8 @@ def step_pod(
 
 def spec_digest(pod: k8s.V1Pod) -> str:
     """Digest of what a pod is requested to be; the API server adds to a spec, so specs cannot be compared."""
-    asked = ApiClient().sanitize_for_serialization(pod.spec)
-    return digest_of(json.dumps(asked, sort_keys=True).encode())
+    requested = ApiClient().sanitize_for_serialization(pod.spec)
+    return digest_of(json.dumps(requested, sort_keys=True).encode())
 
 
 def pod_environment(
@@ -146,9 +146,9 @@ def pod_environment(
     if step is StepName.DEPLOY and given.get(settings.SERVING_IMAGE):
         plain[settings.SERVING_IMAGE] = given[settings.SERVING_IMAGE]
     plain |= dict.fromkeys(THREAD_VARIABLES, str(threads)) | FIXED | {settings.ERROR_PATH: ERROR_PATH}
-    found = [k8s.V1EnvVar(name=name, value=value) for name, value in plain.items()]
-    found += [_secret(*names) for names in _secrets(spec, step, source, given)]
-    return sorted(found, key=lambda variable: variable.name)
+    variables = [k8s.V1EnvVar(name=name, value=value) for name, value in plain.items()]
+    variables += [_secret(*names) for names in _secrets(spec, step, source, given)]
+    return sorted(variables, key=lambda variable: variable.name)
 
 
 def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: bool) -> k8s.V1PodSpec:

@@ -153,7 +153,7 @@ def forward_log(
     *lines, rest = source.log(pod, since).split(b"\n")
     if is_final and rest:
         lines.append(rest)
-    # A line that is older than what was asked for is not there, and then all of them are new.
+    # A line that is older than what was requested is not there, and then all of them are new.
     taken = next((place for place in reversed(range(len(lines))) if _digest(lines[place]) == position.last), -1)
     fresh = lines[taken + 1 :]
     for line in fresh:
@@ -194,11 +194,11 @@ def _unscheduled(status: Any) -> PodState:
 
 
 def _is_lost(pod: Any) -> bool:
-    asked: datetime | None = pod.metadata.deletion_timestamp
-    if asked is None:
+    deleted_at: datetime | None = pod.metadata.deletion_timestamp
+    if deleted_at is None:
         return False
     # The timestamp already contains the grace.
-    return (datetime.now(UTC) - asked).total_seconds() > LOST_AFTER_SECONDS + GRACE_SECONDS
+    return (datetime.now(UTC) - deleted_at).total_seconds() > LOST_AFTER_SECONDS + GRACE_SECONDS
 
 
 def _digest(line: bytes) -> str:
