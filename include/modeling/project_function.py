@@ -47,7 +47,7 @@ class ProjectFunction:
         try:
             module = import_module(f"{package}.{module_name}")
         except Exception as error:
-            raise self.blamed(error, "cannot be imported: it raised") from error
+            raise self.permanent_error(error, "cannot be imported: it raised") from error
         function = getattr(module, name, None)
         if not callable(function):
             known = [word for word, found in vars(module).items() if callable(found) and not word.startswith("_")]
@@ -55,19 +55,19 @@ class ProjectFunction:
             raise ConfigurationError(message + near(name, known))
         return function  # type: ignore[no-any-return]  # what it returns is checked where it is called
 
-    def call(self, doing: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, action: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """
         Call the function, or something that it returned.
 
-        :param doing: what it did when it raised: ``raised``, ``built a model whose fit raised``.
+        :param action: what failed, for the message: ``raised``, ``built a model whose fit raised``.
         :raises PermanentError: if it raises; the message holds no value of a row.
         """
         try:
             return function(*arguments)
         except Exception as error:
-            raise self.blamed(error, doing) from error
+            raise self.permanent_error(error, action) from error
 
-    def blamed(self, error: Exception, doing: str) -> PermanentError:
+    def permanent_error(self, error: Exception, action: str) -> PermanentError:
         """The error for what a project's code raised; its text is left out, as libraries quote values in theirs."""
         place = ""
         for step in traceback.extract_tb(error.__traceback__):
@@ -76,6 +76,6 @@ class ProjectFunction:
         if isinstance(error, SyntaxError) and error.lineno:
             place = f" in line {error.lineno}"
         message = (
-            f"{self.label} {doing} {type(error).__name__}{place}. Correct the function; values are not shown here."
+            f"{self.label} {action} {type(error).__name__}{place}. Correct the function; values are not shown here."
         )
         return PermanentError(message)

@@ -22,8 +22,9 @@ _WITHOUT_NULL = frozenset({"boolean", "integer", "long"})
 
 def openapi(manifest: Manifest, identity: Mapping[str, str], example: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The OpenAPI document.
+    The OpenAPI 3.1 document.
 
+    :param manifest: of the served bundle; its inputs are the schema of a row.
     :param identity: model, version and digest.
     :param example: one row as ``dataframe_split`` holds it; may be empty.
     """

@@ -23,9 +23,12 @@ _MISSING_IN_CSV = frozenset(
 
 def read_table(body: bytes, content_type: str, signature: Signature) -> RawTable:
     """
-    Read a request's body.
+    Read a request's body: JSON in one of the forms of MLflow's scoring server, or CSV with a header line.
 
+    :param body: UTF-8.
     :param content_type: value of the header, with its parameters.
+    :param signature: of the model; names the column where the body has bare values.
+    :return: the columns that the body holds, with values as JSON or CSV gives them.
     :raises RequestError: 415 for another content type or charset, 400 for what cannot be read.
     """
     kind = _media_type(content_type)
