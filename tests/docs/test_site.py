@@ -7,6 +7,7 @@ import pytest
 
 from docs._ext.generated import SOURCES
 from local_platform.checks import site_words
+from local_platform.cluster import settings
 from local_platform.locations import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -44,9 +45,9 @@ def test_every_generated_part_stands_on_one_page() -> None:
 
 
 def test_the_site_asks_nothing_of_the_network() -> None:
-    settings = runpy.run_path(str(DOCS / "conf.py"))
-    assert "intersphinx" not in " ".join(settings["extensions"])
-    assert not {"html_js_files", "html_css_files"} & settings.keys()
+    configuration = runpy.run_path(str(DOCS / "conf.py"))
+    assert "intersphinx" not in " ".join(configuration["extensions"])
+    assert not {"html_js_files", "html_css_files"} & configuration.keys()
 
 
 def test_readme_and_pages_link_to_files_that_exist() -> None:
@@ -55,3 +56,17 @@ def test_readme_and_pages_link_to_files_that_exist() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
             if "://" not in target and not target.startswith("/"):
                 assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+
+
+def test_readme_and_architecture_name_every_folder_of_the_step_image() -> None:
+    folders = sorted(path.parent.name for path in (REPOSITORY / "include").glob("*/__init__.py"))
+    readme = (REPOSITORY / "README.md").read_text()
+    assert [name for name in folders if f"      {name}/ " not in readme] == []
+    layers = (DOCS / "explanation" / "architecture.md").read_text()
+    assert [name for name in folders if f"`{name}`" not in layers and name != "projects"] == []
+
+
+def test_every_cluster_variable_is_explained() -> None:
+    page = (DOCS / "how-to" / "cluster.md").read_text()
+    known = {value for value in vars(settings).values() if isinstance(value, str) and value.startswith("CLUSTER_")}
+    assert [name for name in sorted(known) if name not in page] == []
