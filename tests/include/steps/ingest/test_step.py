@@ -14,6 +14,7 @@ from include.runtime.cli import main
 from include.runtime.context import Plan
 from include.runtime.ending import Ending
 from include.runtime.runner import run_step
+from include.spec.load import load_project
 from include.spec.project import ProjectSpec
 from include.steps.ingest import step as ingest
 from include.stores.tables.memory import MemoryTables
@@ -324,3 +325,23 @@ def test_flights_by_the_command_line(
     assert main([*words, "flight"]) == 78
     assert main([*words[:4], "2014-02", *words[5:], "weather"]) == 65
     assert "none with time_hour from 2014-02-01" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_all_sources_of_flights_by_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], threads: str
+) -> None:
+    monkeypatch.setenv("ML_TABLES_URI", (tmp_path / "tables").as_uri())
+    monkeypatch.setenv("ML_OBJECTS_URI", (tmp_path / "objects").as_uri())
+    monkeypatch.setenv("ML_ERROR_PATH", str(tmp_path / "message"))
+    monkeypatch.setenv("ML_THREADS", threads)
+    words = ["ingest", "--project", "flights", "--run", "by-hand", "--partition"]
+    assert main([*words, "2013-02"]) == 0
+    receipts = tmp_path / "objects" / "receipts" / "flights" / "ingest"
+    assert {path.name for path in (receipts / "2013-02").iterdir()} == set(load_project("flights").sources)
+    assert main([*words, "2014-02"]) == 65
+    message = (tmp_path / "message").read_text()
+    assert message.startswith("2 of 5 parts failed (flights, weather). flights: Source 'flights' of 2014-02: package:")
+    assert " weather: Source 'weather' of 2014-02: package:" in message
+    assert {path.name for path in (receipts / "2014-02").iterdir()} == {"airlines", "airports", "planes"}
+    assert capfd.readouterr().err.count('"event": "part done"') == 8
