@@ -34,7 +34,7 @@ STEPS: Mapping[StepName, StepEntry] = {
     StepName.PROFILE: StepEntry("describe one partition, and how far it drifted from the ones before"),
     StepName.FEATURES: StepEntry("join the sources, compute the features, refuse leaks"),
     StepName.TRAIN: StepEntry("train a model on the window that ends with the partition", (_WINDOW,)),
-    StepName.EVALUATE: StepEntry("judge the trained model on the unseen partitions of its window", (_WINDOW,)),
+    StepName.EVALUATE: StepEntry("evaluate the trained model on the holdout of its window", (_WINDOW,)),
     StepName.PACKAGE: StepEntry("seal the model as a servable bundle, prove it, register it", (_WINDOW,)),
     StepName.DEPLOY: StepEntry(
         "serve the packaged model beside the old one, check it, switch",

@@ -15,8 +15,11 @@ class ScheduleSpec(StrictModel):
     """Cron expressions in the project's timezone; a DAG without one is started by hand or by API."""
 
     data: Cron
+    """When the partition that has just ended is brought in."""
     training: Cron | None = None
+    """When a model is trained on the window that has just ended."""
     scoring: Cron | None = None
+    """When a partition is scored with the champion."""
     catch_up: bool = False
     """Run all partitions since ``start`` by itself when the DAG is switched on."""
     runs_at_once: int = Field(default=2, ge=1)

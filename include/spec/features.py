@@ -12,6 +12,7 @@ class JoinSpec(StrictModel):
     """A source joined to the rows that predictions are made for; its columns arrive as ``<source>_<column>``."""
 
     source: str
+    """Name of the joined source."""
     on: Annotated[dict[str, str], Field(min_length=1)]
     """Column or time of the base source -> column or time of the joined source."""
     how: Literal["left", "inner"] = "left"
@@ -26,7 +27,9 @@ class FeatureSpec(StrictModel):
     """One feature: a column of the features table."""
 
     type: Literal[ColumnType.FLOAT64, ColumnType.INT64, ColumnType.STRING, ColumnType.BOOL] = ColumnType.FLOAT64
+    """Type of the column."""
     meaning: str = Field(min_length=3)
+    """What the value says, with its unit, in a sentence."""
     of: tuple[str, ...] = ()
     """Columns and times of its own row (``distance``, ``weather.temp``): each known when the prediction is made."""
     history_of: tuple[str, ...] = ()
@@ -66,9 +69,13 @@ class FeatureSetSpec(StrictModel):
     """The features of a project, as a versioned set."""
 
     name: Name
+    """Name of the set, and of its table."""
     version: int = Field(ge=1)
+    """Raise it when features are added, removed or computed in another way: a new version is a new table."""
     owner: str
+    """Who answers for the features."""
     description: str
+    """What the features know of a row, in a sentence."""
     base: str
     """The source whose rows predictions are made for."""
     prediction_time: str
@@ -76,9 +83,13 @@ class FeatureSetSpec(StrictModel):
     function: FunctionName
     """``module:function`` in the project's folder: joined frame in, key and feature columns out."""
     joins: tuple[JoinSpec, ...] = ()
+    """Sources that are joined to the base."""
     columns: Annotated[dict[Name, FeatureSpec], Field(min_length=1)]
+    """The features by name, in the order of the table."""
     selection: SelectionSpec = SelectionSpec()
+    """Which features a training drops."""
     leak_test: LeakTestSpec = LeakTestSpec()
+    """How the experiment for leaks samples."""
 
     @property
     def table(self) -> str:
@@ -90,8 +101,11 @@ class TargetSpec(StrictModel):
     """What is predicted: a yes or no, from a column of the base source."""
 
     name: Name
+    """Name of the target; no column, time or feature has it."""
     meaning: str
+    """What a yes means, in a sentence."""
     column: str
+    """Column of the base source; known only after the prediction is made."""
     at_least: float
     """Yes from this value on."""
     when_null: bool

@@ -22,7 +22,9 @@ class OwnerSpec(StrictModel):
     """Who answers for the project."""
 
     team: str
+    """Name of a team."""
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    """Where questions go."""
 
 
 class ProjectSpec(StrictModel):
@@ -31,8 +33,11 @@ class ProjectSpec(StrictModel):
     name: Name
     """The same as the project's folder."""
     title: str
+    """For people: the head of each DAG's page."""
     description: str
+    """What is predicted, when it is asked, and for whom, in a sentence or two."""
     owner: OwnerSpec
+    """Who answers for the project; the team is the owner of its DAGs."""
     timezone: str
     """IANA name; partitions are local calendar intervals of it."""
     grain: Grain
@@ -42,14 +47,23 @@ class ProjectSpec(StrictModel):
     end: date | None = None
     """First day after the last partition; none for a project that goes on."""
     schedule: ScheduleSpec
+    """When DAGs run by themselves."""
     sources: Annotated[dict[Name, SourceSpec], Field(min_length=1)]
+    """Where rows come from, by name."""
     feature_set: FeatureSetSpec
+    """Joins and features."""
     target: TargetSpec
+    """What is predicted."""
     model: ModelSpec
+    """The model and its search."""
     split: SplitSpec
+    """The training window and its parts."""
     evaluation: EvaluationSpec
+    """Gates, slices and intervals."""
     execution: ExecutionSpec
+    """What each step gets of the machine or the cluster."""
     serving: ServingSpec
+    """The served model."""
 
     @field_validator("timezone")
     @classmethod

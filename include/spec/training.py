@@ -16,13 +16,16 @@ class Choice(StrictModel):
     """One of a list."""
 
     choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    """Values, each as likely as the others."""
 
 
 class FloatRange(StrictModel):
     """A number between two others."""
 
     low: float
+    """Smallest value."""
     high: float
+    """Largest value; greater than ``low``."""
     log: bool = False
     """Draw evenly on a logarithmic scale."""
 
@@ -44,6 +47,7 @@ class SearchSpec(StrictModel):
     metric: Metric = "roc_auc"
     """Measured on the validation partitions."""
     space: dict[str, Choice | FloatRange] = Field(default_factory=dict)
+    """Parameters to draw, by name."""
 
 
 class SplitSpec(StrictModel):
@@ -67,11 +71,14 @@ class SplitSpec(StrictModel):
 
 
 class GateSpec(StrictModel):
-    """A condition for promotion on the unseen partitions."""
+    """A condition for promotion on the holdout."""
 
     metric: Metric
+    """The metric that is compared."""
     at_least: float | None = None
+    """Smallest allowed value."""
     at_most: float | None = None
+    """Largest allowed value."""
     better_than: Literal["baseline", "champion"] | None = None
     """Compare with the naive baseline, or with the champion (passes where there is none)."""
     by: float = 0.0
@@ -86,25 +93,31 @@ class GateSpec(StrictModel):
 
 
 class SliceGateSpec(StrictModel):
-    """No slice of the unseen rows may be worse than this."""
+    """No slice of the holdout may be worse than this."""
 
     metric: Metric
+    """The metric that is compared."""
     at_least: float | None = None
+    """Smallest allowed value in each slice."""
     at_most: float | None = None
+    """Largest allowed value in each slice."""
     rows_at_least: int = Field(default=500, ge=1)
-    """Smaller slices are reported, not judged."""
+    """Smaller slices are reported and gate nothing."""
 
 
 class EvaluationSpec(StrictModel):
-    """How a challenger is judged."""
+    """How a challenger is evaluated."""
 
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
+    """Conditions for promotion; all must hold."""
     slices: tuple[str, ...] = ()
     """Columns of the base source by whose values metrics are reported; ``month`` is always among them."""
     slice_gates: tuple[SliceGateSpec, ...] = ()
+    """Conditions that hold in every slice that is large enough."""
     bootstrap: int = Field(default=200, ge=20)
     """Seeded resamples behind each confidence interval."""
     confidence: Share = 0.95
+    """Of the intervals: 0.95 for an interval that leaves 5 % outside."""
 
 
 class ModelSpec(StrictModel):
@@ -113,11 +126,14 @@ class ModelSpec(StrictModel):
     name: Name
     """Name of the registered model."""
     description: str
+    """What kind of model it is, for the registry."""
     function: FunctionName
     """``module:function`` in the project's folder: parameters in, unfitted Pipeline out."""
     seed: int = 7
+    """Of the model and of the search: the same rows and seed give the same model."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Where the search starts."""
     search: SearchSpec
+    """How parameters are found."""
     golden_rows: int = Field(default=20, ge=1, le=1000)
     """Rows of the test partitions whose predictions are stored and replayed after packaging and deployment."""

@@ -28,7 +28,7 @@ def training_doc(spec: ProjectSpec) -> str:
     gates += [f"in every slice: {_gate(gate)}" for gate in spec.evaluation.slice_gates]
     return "\n".join(
         [
-            _head(spec, "Trains on a window of partitions, judges, packages and serves the model."),
+            _head(spec, "Trains on a window of partitions, evaluates, packages and serves the model."),
             f"**Target** `{target.name}`: {target.meaning}\n",
             f"**Model** `{model.name}`: {model.description}\n",
             f"**Window** {split.window} partitions, {split.test} of them to test and {split.validation} to choose.\n",

@@ -55,7 +55,7 @@ def _params(spec: ProjectSpec) -> dict[str, Param]:
             type="string",
             enum=["yes", "no"],
             title="Promote",
-            description="Whether the model may become champion if it passes its gates; no: train and judge only.",
+            description="Whether the model may become champion if it passes its gates; no: train and evaluate only.",
         ),
         PARAM: resources_param(StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE, StepName.DEPLOY),
     }

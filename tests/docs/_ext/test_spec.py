@@ -45,3 +45,8 @@ def test_a_row_says_type_limit_default_and_meaning() -> None:
 )
 def test_types_are_in_words(hint: object, words: str) -> None:
     assert type_text(hint) == words
+
+
+def test_every_key_has_a_meaning() -> None:
+    keys = [(model.__name__, name, field) for model in models() for name, field in model.model_fields.items()]
+    assert [f"{model}.{name}" for model, name, field in keys if not field.description] == []
