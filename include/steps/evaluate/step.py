@@ -56,7 +56,7 @@ from include.steps.evaluate.contenders import (
 )
 from include.steps.evaluate.gates import Comparison, evaluate_gates
 from include.steps.evaluate.holdout import Holdout, fitted_groups, read_holdout
-from include.steps.evaluate.importance import permutation_importance
+from include.steps.evaluate.importance import Importance, permutation_importance
 from include.stores.metrics.names import MetricLabels, MetricName
 
 REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
@@ -168,7 +168,6 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
         for name in ("baseline", "champion")
     }
     slices = sliced(rows.groups, rows.target, probabilities["model"], resampling)
-    features = rows.frame[list(challenger.columns)]
     card = Card(
         spec=spec,
         train=challenge.train,
@@ -177,7 +176,7 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
         gates=evaluate_gates(spec.evaluation, models["model"].measured, comparisons, slices),
         slices=by_column(slices),
         calibration=calibration(rows.target, probabilities["model"]),
-        importance=permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed),
+        importance=_importance(challenger, rows, spec),
         intervals=resampling.described(),
         baseline=baseline.described(),
         champion=challenge.champion,
@@ -187,6 +186,11 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
         probabilities=probabilities,
     )
     return card, {"test": len(rows), "positive": int(rows.target.sum()), "fit": len(fitted)}
+
+
+def _importance(challenger: Contender, rows: Holdout, spec: ProjectSpec) -> list[Importance]:
+    features = rows.frame[list(challenger.columns)]
+    return permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed)
 
 
 def _resampling(spec: ProjectSpec, rows: Holdout) -> Resampling:
