@@ -18,6 +18,7 @@ ELSEWHERE = {
     "include/stores/artifacts/open.py": "tests/include/stores/artifacts/test_protocol.py",
     "include/stores/metrics/protocol.py": "tests/include/stores/metrics/test_memory.py",
     "include/stores/objects/keys.py": "tests/include/stores/objects/test_protocol.py",
+    "include/stores/tables/open.py": "tests/include/stores/tables/test_delta.py",
     "include/stores/objects/open.py": "tests/include/stores/objects/test_directory.py",
     "include/stores/registry/protocol.py": "tests/include/stores/registry/test_open.py",
     "include/stores/registry/run_files.py": "tests/include/steps/train/test_logged_run.py",

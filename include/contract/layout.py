@@ -103,23 +103,24 @@ def memory_key(project: str, run: str, step: str, subject: str, attempt: int) ->
     return f"{memory_prefix(project, run, step, subject)}{attempt:03d}.json"
 
 
-def turns_prefix(project: str, model: str) -> str:
-    """Below it lie the turns at a model's versions and aliases."""
+def mutex_prefix(project: str, model: str) -> str:
+    """Below it lie the documents of the mutex of a model's versions and aliases."""
+    # Stores hold documents by this name since before it was called a mutex.
     return f"turns/{project}/{model}/"
 
 
-def turn_key(prefix: str, number: int) -> str:
+def mutex_key(prefix: str, number: int) -> str:
     """
-    One turn.
+    One hold of a mutex.
 
-    :param prefix: of :func:`turns_prefix`.
+    :param prefix: of :func:`mutex_prefix`.
     :param number: from 1.
     """
     return f"{prefix}{number:06d}.json"
 
 
-def turn_over_key(prefix: str, number: int) -> str:
-    """Says that a turn is over."""
+def mutex_released_key(prefix: str, number: int) -> str:
+    """Says that a hold is over."""
     return f"{prefix}{number:06d}-over.json"
 
 

@@ -1,10 +1,10 @@
 """
-Leases: which try of a step may publish for one run and one subject.
+Leases: which attempt of a step may publish for one run and one subject.
 
-All of it is write-once documents below one prefix. A try takes the next number; the highest number holds, so a newer
-try ends an older one by merely starting. A late start of an older try is refused while the lease of a newer one lives.
-Renewals say until when a lease lives, a revocation ends whatever leases a try has or takes. Nobody waits for a lease to
-run out: who holds is told by the numbers, and clocks of two machines are compared only for that late start.
+All of it is write-once documents below one prefix. An attempt takes the next number; the highest number holds, so a
+newer attempt ends an older one by merely starting. A late start of an older attempt is refused while the lease of a
+newer one lives. A renewal extends a lease, a revocation ends whatever leases an attempt has or takes. Nobody waits for
+a lease to run out: the numbers decide who holds, and clocks of two machines are compared only for that late start.
 """
 
 import re
@@ -26,11 +26,12 @@ from include.stores.objects.protocol import ObjectStore
 LEASE_SECONDS = 120.0
 """How long a lease lives after it was taken or renewed: longer than a store may be away without harm."""
 REVOKED_SECONDS = 86_400.0
-"""How long a revocation holds; no process of a try that was called off lives longer."""
+"""How long a revocation holds; no process of an attempt that was called off lives longer."""
 _CLAIM = re.compile(r"(\d{6})\.json")
 _RENEWAL = re.compile(r"(\d{6})-(\d{6})\.json")
 _REVOCATION = re.compile(r"revoked-(\d{3,})-(\d{3})\.json")
-_TRIES = 20
+_ROUNDS = 20
+"""How often another writer may take the number first; the next round has a new one, so there is nothing to wait for."""
 
 
 Written = TypeVar("Written", bound=Document)
@@ -48,7 +49,7 @@ class Claim(Document):
 
 
 class Revocation(Document):
-    """The end of a try's leases."""
+    """The end of an attempt's leases."""
 
     until: datetime
     """It holds until then: a later run of the same name begins with the same attempts again."""
@@ -68,7 +69,7 @@ class _Standing:
 
 @dataclass(frozen=True)
 class Leases:
-    """The leases of one step of one run and one subject, as one try of it sees them."""
+    """The leases of one step of one run and one subject, as one attempt of it sees them."""
 
     objects: ObjectStore
     command: StepCommand
@@ -81,25 +82,25 @@ class Leases:
 
     def take(self) -> int:
         """
-        Take the lease from whatever try has it.
+        Take the lease from whatever attempt has it.
 
         :return: its number.
-        :raises LeaseLostError: if a newer try holds it.
-        :raises TemporaryError: if the store does not answer.
+        :raises LeaseLostError: if a newer attempt holds it.
+        :raises TemporaryError: if the store does not respond.
         """
         number = 1
-        for _ in range(_TRIES):
+        for _ in range(_ROUNDS):
             if self.objects.create(lease_key(self._prefix, number), self._claim()):
                 return number
             newest = self._standing().newest
-            self._refuse_newer_try(newest)
+            self._refuse_newer_attempt(newest)
             number = newest + 1
-        message = f"The lease of {self._name} was taken by others {_TRIES} times. Run it again."
+        message = f"The lease of {self._name} was taken by others {_ROUNDS} times. Run it again."
         raise TemporaryError(message)
 
     def renew(self, number: int, renewal: int) -> None:
         """
-        Say that the lease is still needed.
+        Extend the lease.
 
         :param renewal: from 1, one more each time.
         """
@@ -109,31 +110,33 @@ class Leases:
         """
         Look whether a lease still holds.
 
-        :param is_undoing: the try only takes back what it did, which it may as long as nobody took over.
+        :param is_undoing: the attempt only takes back what it did, which it may as long as nobody took over.
         :raises LeaseLostError: if it does not.
-        :raises TemporaryError: if the store does not answer.
+        :raises TemporaryError: if the store does not respond.
         """
         standing = self._standing()
         if standing.newest > number:
             by = self._read(lease_key(self._prefix, standing.newest), Claim)
-            message = f"Try {by.attempt} on {by.host} took over {self._name}, so this one, try {self.command.attempt}, "
-            raise LeaseLostError(f"{message}publishes nothing.")
+            message = f"Attempt {by.attempt} on {by.host} took over {self._name}, so this one, attempt "
+            raise LeaseLostError(f"{message}{self.command.attempt}, publishes nothing.")
         if not is_undoing and self._is_revoked(standing):
-            raise LeaseLostError(f"Try {self.command.attempt} of {self._name} was called off: it publishes nothing.")
+            raise LeaseLostError(
+                f"Attempt {self.command.attempt} of {self._name} was called off: it publishes nothing."
+            )
 
     def revoke(self) -> None:
-        """End the leases that this try has or takes within a day; once is enough, twice does no harm."""
+        """End the leases that this attempt has or takes within a day; once is enough, twice does no harm."""
         attempt = self.command.attempt
         until = datetime.now(UTC) + timedelta(seconds=REVOKED_SECONDS)
         data = canonical_json(Revocation(until=until).model_dump(mode="json"))
-        for _ in range(_TRIES):
+        for _ in range(_ROUNDS):
             standing = self._standing()
             if self._is_revoked(standing):
                 return
             number = standing.revocations.get(attempt, 0) + 1
             if self.objects.create(revocation_key(self._prefix, attempt, number), data):
                 return
-        raise TemporaryError(f"Try {attempt} of {self._name} was called off by others {_TRIES} times.")
+        raise TemporaryError(f"Attempt {attempt} of {self._name} was called off by others {_ROUNDS} times.")
 
     @property
     def _name(self) -> str:
@@ -149,8 +152,8 @@ class Leases:
         )
         return canonical_json(claim.model_dump(mode="json"))
 
-    def _refuse_newer_try(self, newest: int) -> None:
-        """A try whose start was late finds a newer one at work; what is left of one long gone does not count."""
+    def _refuse_newer_attempt(self, newest: int) -> None:
+        """An attempt whose start was late finds a newer one at work; what is left of one long gone does not count."""
         claim = self._read(lease_key(self._prefix, newest), Claim)
         if claim.attempt <= self.command.attempt:
             return
@@ -158,7 +161,7 @@ class Leases:
         renewal = standing.renewals.get(newest)
         last = self._read(renewal_key(self._prefix, newest, renewal), Claim) if renewal else claim
         if last.until > datetime.now(UTC) and not self._is_revoked(standing, claim.attempt):
-            message = f"Try {claim.attempt} on {claim.host} works on {self._name}, so this one, try "
+            message = f"Attempt {claim.attempt} on {claim.host} works on {self._name}, so this one, attempt "
             raise LeaseLostError(f"{message}{self.command.attempt}, does not begin.")
 
     def _is_revoked(self, standing: _Standing, attempt: int | None = None) -> bool:
@@ -190,9 +193,9 @@ class Leases:
 
 def revoke(objects: ObjectStore, command: StepCommand) -> None:
     """
-    Call off one try of a step: whatever of it still lives publishes nothing any more.
+    Call off one attempt of a step: whatever of it still lives publishes nothing any more.
 
     :param command: project, run, step, subject and attempt of it count.
-    :raises TemporaryError: if the store does not answer.
+    :raises TemporaryError: if the store does not respond.
     """
     Leases(objects, command).revoke()

@@ -25,12 +25,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     whole = _Parser(prog="python -m include.governance", description=__doc__)
     words = whole.add_subparsers(dest="operation", required=True, metavar="OPERATION")
-    told = "give the traffic and the title of champion back to an earlier version, and write down why"
-    word = words.add_parser("rollback", help=told, description=told)
+    summary = "give the traffic and the title of champion back to an earlier version, and write down why"
+    word = words.add_parser("rollback", help=summary, description=summary)
     word.add_argument("--project", required=True, help="folder under include/projects")
     word.add_argument("--why", required=True, help="the reason, for the ledger")
     word.add_argument("--to", type=int, help="version to go back to (default: the champion before this one)")
-    word.add_argument("--who", default=None, help="who asks for it (default: this user)")
+    word.add_argument("--who", default=None, help="who requests it (default: this user)")
     return whole
 
 

@@ -1,8 +1,8 @@
 """
 The ledger of a model: one numbered, write-once entry for each promotion and each promotion that failed.
 
-Every entry holds the digest of the entry before it, so that none can be changed or taken out unseen. What is champion
-can be told from the ledger alone.
+Every entry holds the digest of the entry before it, so that none can be changed or removed unnoticed. The ledger alone
+shows what is champion.
 """
 
 from datetime import datetime
@@ -42,7 +42,7 @@ class LedgerWho(Document):
     attempt: int
     host: str
     person: str | None = None
-    """Who asked for it, where a person did."""
+    """Who requested it, where a person did."""
 
 
 class LedgerNote(Document):

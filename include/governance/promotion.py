@@ -40,13 +40,14 @@ def promote(stores: Stores, events: EventLog, promotion: Promotion) -> Promoted:
     """
     Give a version the traffic and make it champion; done again after a kill, it goes on where it was.
 
-    :raises PlatformError: if anything fails; traffic and champion are then where they were, and the ledger says why.
+    :raises PlatformError: if anything fails; traffic and champion are then where they were, and the ledger holds
+        the reason.
     """
     version = promotion.version
     ledger = Ledger(stores.objects, version.project, version.model)
     before, recorded = champion(stores.registry, version.model), ledger.champion()
     after = LedgerVersion(version=version.version, digest=version.digest)
-    # A try that was killed after it moved the alias left no entry: the ledger then knows who was champion before.
+    # An attempt that was killed after it moved the alias left no entry: the ledger then knows who was champion before.
     old = recorded if before is not None and before.version == version.version else _ledger_version(before)
     rollout = Rollout(
         stores=stores,

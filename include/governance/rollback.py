@@ -2,7 +2,8 @@
 Back to an earlier version by hand: traffic, alias and ledger move together.
 
 A rollback is a promotion like any other: the old version is started again where it does not run, answers its golden
-rows, gets the traffic, becomes champion, and the ledger says who wanted it and why. Killed anywhere, it is run again.
+rows, gets the traffic, becomes champion, and the ledger records who wanted it and why. Killed anywhere, it is run
+again.
 """
 
 import socket
@@ -33,8 +34,8 @@ def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, wish: Wish) ->
     """
     Make an earlier champion champion again.
 
-    :raises ConfigurationError: if it is not clear which; the message says what to ask for.
-    :raises PlatformError: if it fails; traffic and champion are then where they were, and the ledger says why.
+    :raises ConfigurationError: if it is not clear which; the message names the options.
+    :raises PlatformError: if it fails; traffic and champion are then where they were, and the ledger holds the reason.
     """
     if not wish.why.strip():
         raise ConfigurationError("A rollback needs a reason: --why 'what is wrong with the champion'.")

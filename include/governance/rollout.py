@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from include.contract.layout import turns_prefix
-from include.coordination.mutex import turn
+from include.contract.layout import mutex_prefix
+from include.coordination.mutex import mutex
 from include.errors import DataRejectedError, PlatformError, TemporaryError
 from include.governance.versions import CHAMPION, SealedVersion
 from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
@@ -68,8 +68,8 @@ class Rollout:
     def _start(self, bundle: Bundle, record: ModelRecord) -> None:
         serving = self.stores.serving
         candidate = serving.start(bundle, self.version.version, self.settings, self.placement)
-        told = {"bundle_by": candidate.bundle_by} if candidate.bundle_by else {}
-        self.events.emit("started beside the old one", url=candidate.url, version=self.version.version, **told)
+        extra = {"bundle_by": candidate.bundle_by} if candidate.bundle_by else {}
+        self.events.emit("started beside the old one", url=candidate.url, version=self.version.version, **extra)
         try:
             self._check(bundle, candidate.url or "")
             serving.activate(record)
@@ -84,7 +84,7 @@ class Rollout:
         golden = bundle.golden()
         answer = retried_answer(self.stores.serving, url, golden.rows)
         if answer.digest != bundle.digest:
-            message = f"{url} is answered by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
+            message = f"{url} is served by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
             raise TemporaryError(f"{message} Run the step again.")
         gap = largest_difference(golden.predictions, answer.predictions)
         if gap > PARITY_TOLERANCE:
@@ -98,7 +98,7 @@ class Rollout:
         registry, version = self.stores.registry, self.version
         if expected != version.version:
             # The registry may compare and then set, with another deployment in between: one after the other.
-            with turn(self.stores.objects, turns_prefix(version.project, version.model)):
+            with mutex(self.stores.objects, mutex_prefix(version.project, version.model)):
                 registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
         now = registry.alias(version.model, CHAMPION)
         if now is None or now.version != version.version:

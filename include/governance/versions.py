@@ -1,5 +1,5 @@
 """
-What a registered version says of itself, and the sealed bundle behind it.
+The tags of a registered version, and the sealed bundle behind it.
 
 A version is made of a sealed bundle only: its tags name the bundle's digest, the end of the data that it learned from,
 and the document that holds the evidence. Whoever serves or scores with a version reads the bundle by that digest.
@@ -17,7 +17,7 @@ from include.stores.registry.protocol import ModelVersion, RegistryStore
 CHAMPION = "champion"
 """The alias of the version that is served."""
 EVIDENCE = "evidence.json"
-"""Beside the bundle's files: what the version was made from and how it was judged."""
+"""Beside the bundle's files: what the version was made from and how it was evaluated."""
 
 _PROJECT, _DIGEST, _PARTITION, _EVIDENCE = (
     "platform.project",
@@ -68,7 +68,7 @@ def artifact_tags(reference: str) -> dict[str, str]:
 
 
 def identifying_tags(project: str, digest: str) -> Mapping[str, str]:
-    """The tags by which the one version of a bundle is found again."""
+    """The tags that identify the one version of a bundle."""
     return {_PROJECT: project, _DIGEST: digest}
 
 

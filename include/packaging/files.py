@@ -4,7 +4,7 @@ The files of a servable model: a bundle, how it is written, and how it is read w
 A bundle is a folder with ``manifest.json`` (canonical JSON), ``model.skops``, ``golden.json`` and MLflow's ``MLmodel``.
 Its digest is that of the manifest's bytes, and the manifest holds the digest of every other file: one digest names all.
 Each file is read into memory once, its digest is compared, and only those bytes are parsed. A model is loaded with the
-list of types below: it lies in this code, and what a file says of itself is never asked.
+list of types below: it lies in this code, and a file's own list is never trusted.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ ReadFile = Callable[[str], bytes]
 """The bytes of one file of a bundle, by its name; raises ``FileNotFoundError`` or a ``PlatformError``."""
 
 ColumnType = Literal["boolean", "integer", "long", "float", "double", "string", "datetime"]
-"""The types of an MLflow signature's columns that a model may ask for."""
+"""The types of an MLflow signature's columns that a model may require."""
 
 
 class InputColumn(Document):
@@ -307,7 +307,7 @@ def _checked(content: bytes, name: str, expected: BundleFile, digest: str) -> by
     if found != expected.sha256 or len(content) != expected.size_bytes:
         kind = " (it is a pickle)" if name == MODEL and content[:1] == b"\x80" else ""
         message = (
-            f"{name} of bundle {digest} has sha256 {found}{kind}, its manifest says {expected.sha256}: it was not "
+            f"{name} of bundle {digest} has sha256 {found}{kind}, its manifest names {expected.sha256}: it was not "
             "opened. Fetch or package the bundle again."
         )
         raise DataRejectedError(message)

@@ -51,8 +51,8 @@ def image_of(bundle: Bundle, machine: str | None = None) -> BundleImage:
     """
     The image of a bundle.
 
-    :param machine: kind of processor as ``uname`` says it, this machine's if not given. Nothing in the image depends on
-        it, but a node takes no image that names another processor than its own.
+    :param machine: kind of processor as ``uname`` reports it, this machine's if not given. Nothing in the image depends
+        on it, but a node takes no image that names another processor than its own.
     """
     layer = Blob(_layer(bundle), LAYER_TYPE)
     architecture = _ARCHITECTURES.get((machine or platform.machine()).lower(), "amd64")

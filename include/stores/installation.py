@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores of one installation; each is opened when it is first asked for."""
+    """The stores of one installation; each is opened at its first use."""
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
@@ -35,7 +35,7 @@ class Stores:
     @cached_property
     def tables(self) -> "TableStore":
         """Tables of partitions."""
-        from include.stores.tables.delta import open_tables
+        from include.stores.tables.open import open_tables
 
         return open_tables(self.setting(settings.TABLES_URI))
 
@@ -85,7 +85,7 @@ class Stores:
         """
         value = self.environment.get(name)
         if not value:
-            message = f"Environment variable {name} is not set; it says where the platform's stores are."
+            message = f"Environment variable {name} is not set; it names the place of one of the platform's stores."
             raise ConfigurationError(message + " README.md, 'A step by hand', has the values of a local platform.")
         return value
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import TemporaryError
-from include.stores.tables.delta import open_tables
+from include.stores.tables.open import open_tables
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

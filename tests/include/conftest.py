@@ -8,8 +8,8 @@ import pytest
 from include.stores.objects.memory import MemoryObjects
 from include.stores.objects.open import open_objects
 from include.stores.objects.protocol import ObjectStore
-from include.stores.tables.delta import open_tables
 from include.stores.tables.memory import MemoryTables
+from include.stores.tables.open import open_tables
 from include.stores.tables.protocol import TableStore
 from tests.support.servers.mlflow_server import MlflowServer, running_mlflow
 from tests.support.servers.s3_server import BUCKET, S3Server, running_s3

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from include.errors import PlatformError
 from include.packaging.files import GOLDEN, MLMODEL, MODEL, Bundle, Golden, GoldenTable, dump_model, seal_bundle
-from include.stores.serving.control import StatusCommand, ask
+from include.stores.serving.control import StatusCommand, send
 from tests.support.processes import children_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        return ask(self.control, StatusCommand(), timeout_seconds=10).public_url
+        return send(self.control, StatusCommand(), timeout_seconds=10).public_url
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", control: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            ask(control, StatusCommand(), timeout_seconds=5)
+            send(control, StatusCommand(), timeout_seconds=5)
         except PlatformError:
             time.sleep(0.05)
         else:

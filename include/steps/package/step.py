@@ -24,9 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from include.contract.layout import bundle_prefix, turns_prefix
+from include.contract.layout import bundle_prefix, mutex_prefix
 from include.contract.receipt import Json, ModelState, ObjectState, State, canonical_json
-from include.coordination.mutex import turn
+from include.coordination.mutex import mutex
 from include.errors import DataRejectedError
 from include.governance.versions import EVIDENCE, artifact_tags, identifying_tags, sealed_version, version_tags
 from include.packaging.files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
@@ -147,7 +147,7 @@ def _seal(
 def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> ModelVersion:
     """The one version of this bundle: an earlier try or a twin of this step may have registered it already."""
     registry, objects, name = context.stores.registry, context.stores.objects, bundle.manifest.model
-    with turn(objects, turns_prefix(context.spec.name, name)):
+    with mutex(objects, mutex_prefix(context.spec.name, name)):
         known = list(registry.versions(name, identifying_tags(context.spec.name, bundle.digest)))
         if known:
             return _tagged(registry, known[0], tags)

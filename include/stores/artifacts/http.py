@@ -1,7 +1,7 @@
 """
-Requests to an OCI registry: with a time limit, repeated where that may help, and signed in where the registry asks.
+Requests to an artifact registry (OCI): with a time limit, retried where that may help, signed in where it is required.
 
-The ``oras`` library speaks the same protocol, but without any time limit, with two minutes of waiting before it says
+The ``oras`` library speaks the same protocol, but without any time limit, with two minutes of waiting before it reports
 that a registry cannot be reached, and with the way of signing in chosen before the registry has said which it wants.
 """
 
@@ -37,7 +37,7 @@ class Credentials:
 
 
 @dataclass
-class RegistryHttp:
+class ArtifactRegistryClient:
     """One registry; remembers how it was signed in to."""
 
     host: str
@@ -53,11 +53,11 @@ class RegistryHttp:
         """Its address."""
         return f"{'http' if self.is_plain else 'https'}://{self.host}"
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
         """
-        Ask for something; any status that is no failure of the registry is an answer.
+        Send a request; any status that is no failure of the registry is a response.
 
         :param path: below the registry's root, or an address that it gave.
         :raises TemporaryError: if it does not answer, or answers 5xx or 429, and goes on so.
@@ -88,7 +88,7 @@ class RegistryHttp:
 
     def _away(self, why: str) -> TemporaryError:
         message = f"The artifact registry at {self.root} does not answer: {why}. Is it running? "
-        return TemporaryError(f"{message}{settings.ARTIFACT_REGISTRY} says where it should be.")
+        return TemporaryError(f"{message}{settings.ARTIFACT_REGISTRY} names its address.")
 
     def _once(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         # Not passed on where the registry sends us to another host, as it does for blobs that lie in S3.
@@ -106,7 +106,7 @@ class RegistryHttp:
         if kind.lower() == "bearer" and words.get("realm"):
             return "Bearer " + self._token(words)
         if self.credentials is None:
-            raise self._refused("wants to know who asks")
+            raise self._refused("requires a user")
         return self.credentials.basic()
 
     def _token(self, words: Mapping[str, str]) -> str:

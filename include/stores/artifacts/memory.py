@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 
 from include.packaging.files import Bundle
 from include.packaging.oci_image import image_of
-from include.stores.artifacts.protocol import RegistryPlace
+from include.stores.artifacts.protocol import ArtifactRegistry
 
 
 @dataclass
 class MemoryArtifacts:
     """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
-    place: RegistryPlace = field(default_factory=lambda: RegistryPlace("registry.invalid", "team"))
+    place: ArtifactRegistry = field(default_factory=lambda: ArtifactRegistry("registry.invalid", "team"))
     bundles: dict[str, Bundle] = field(default_factory=dict)
     """What was pushed, by reference."""
 

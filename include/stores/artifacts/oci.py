@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from include.errors import ConfigurationError, TemporaryError, foreign
 from include.packaging.files import Bundle
 from include.packaging.oci_image import MANIFEST_TYPE, Blob, image_of
-from include.stores.artifacts.http import RegistryHttp
-from include.stores.artifacts.protocol import ArtifactName, RegistryPlace
+from include.stores.artifacts.http import ArtifactRegistryClient
+from include.stores.artifacts.protocol import ArtifactName, ArtifactRegistry
 from include.stores.http import HttpResponse
 
 _TAG = "bundle-"
@@ -19,8 +19,8 @@ _TAG = "bundle-"
 class OciArtifacts:
     """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
-    place: RegistryPlace
-    http: RegistryHttp
+    place: ArtifactRegistry
+    http: ArtifactRegistryClient
 
     def push(self, bundle: Bundle) -> str:
         """Push a bundle; blobs that the registry has are left alone."""
@@ -35,7 +35,7 @@ class OciArtifacts:
         # The tag keeps the manifest from registries that sweep away what has none; nobody pulls by it.
         tag = _TAG + bundle.digest.removeprefix("sha256:")
         path = f"/v2/{repository}/manifests/{tag}"
-        answer = self.http.ask("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
+        answer = self.http.request("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
         self._expect(answer, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
         if not self.exists(reference):
             message = (
@@ -50,7 +50,7 @@ class OciArtifacts:
         if name.host != self.place.host:
             return False
         path = f"/v2/{name.repository}/manifests/{name.digest}"
-        answer = self.http.ask("GET", path, headers={"Accept": MANIFEST_TYPE})
+        answer = self.http.request("GET", path, headers={"Accept": MANIFEST_TYPE})
         if answer.status == http.client.NOT_FOUND:
             return False
         self._expect(answer, f"show {reference}", http.client.OK)
@@ -61,32 +61,32 @@ class OciArtifacts:
         return all(self._has(f"/v2/{name.repository}/blobs/{blob['digest']}") for blob in blobs)
 
     def _has(self, path: str) -> bool:
-        answer = self.http.ask("HEAD", path)
+        answer = self.http.request("HEAD", path)
         if answer.status == http.client.NOT_FOUND:
             return False
-        self._expect(answer, f"say whether it has {path}", http.client.OK)
+        self._expect(answer, f"show whether it has {path}", http.client.OK)
         return True
 
     def _upload(self, repository: str, blob: Blob) -> None:
         doing = f"take blob {blob.digest} of {repository}"
-        answer = self.http.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
+        answer = self.http.request("POST", f"/v2/{repository}/blobs/uploads/", b"")
         self._expect(answer, doing, http.client.ACCEPTED)
         location = answer.headers.get("location", "")
         if not location:
             message = (
-                f"The artifact registry at {self.place.host} does not say where to upload: no Location in its answer."
+                f"The artifact registry at {self.place.host} names no place to upload to: no Location in its response."
             )
             raise TemporaryError(message)
         joint = "&" if "?" in location else "?"
         target = f"{location}{joint}{urlencode({'digest': blob.digest})}"
         headers = {"Content-Type": "application/octet-stream"}
-        self._expect(self.http.ask("PUT", target, blob.content, headers), doing, http.client.CREATED)
+        self._expect(self.http.request("PUT", target, blob.content, headers), doing, http.client.CREATED)
 
     def _expect(self, answer: HttpResponse, doing: str, status: int) -> None:
         """
         Refuse any other status.
 
-        :raises ConfigurationError: if the registry says that the request is wrong.
+        :raises ConfigurationError: if the registry refuses the request as wrong.
         """
         if answer.status == status:
             return

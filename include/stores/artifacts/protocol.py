@@ -34,7 +34,7 @@ class ArtifactStore(Protocol):
 
 
 @dataclass(frozen=True)
-class RegistryPlace:
+class ArtifactRegistry:
     """The beginning of every name in a registry."""
 
     host: str
@@ -45,7 +45,7 @@ class RegistryPlace:
     """Spoken to without TLS."""
 
     @classmethod
-    def parse(cls, text: str) -> "RegistryPlace":
+    def parse(cls, text: str) -> "ArtifactRegistry":
         """
         Read ``registry.example.org/team``, or ``http://10.0.0.1:5000/team`` for no TLS.
 

@@ -38,7 +38,7 @@ class DirectoryObjects:
         :raises TemporaryError: if the disk is full or fails.
         """
         target = self._path(key)
-        with _told(f"Writing object '{key}' to {target}"):
+        with _translated(f"Writing object '{key}' to {target}"):
             if target.exists():
                 return False
             partial = self.root / _PARTIAL / f"{os.getpid()}-{secrets.token_hex(8)}"
@@ -56,7 +56,7 @@ class DirectoryObjects:
         :raises MissingObjectError: if there is none.
         """
         path = self._path(key)
-        with _told(f"Reading object '{key}' from {path}"):
+        with _translated(f"Reading object '{key}' from {path}"):
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -68,14 +68,14 @@ class DirectoryObjects:
     def exists(self, key: str) -> bool:
         """Whether there is an object of this key."""
         path = self._path(key)
-        with _told(f"Looking for object '{key}' at {path}"):
+        with _translated(f"Looking for object '{key}' at {path}"):
             return path.is_file()
 
     def list(self, prefix: str) -> list[str]:
         """Keys that begin with the prefix, in order."""
         folder = self.root / checked_key(prefix.rsplit("/", 1)[0]) if "/" in prefix else self.root
         found = []
-        with _told(f"Listing objects '{prefix}' in {self.root}"):
+        with _translated(f"Listing objects '{prefix}' in {self.root}"):
             for parent, folders, files in os.walk(folder):
                 below = Path(parent).relative_to(self.root)
                 folders[:] = [name for name in folders if not name.startswith(".")]
@@ -123,8 +123,8 @@ def _link(partial: Path, target: Path) -> bool:
 
 
 @contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Turn what the operating system refuses into an error of the tree."""
+def _translated(doing: str) -> Iterator[None]:
+    """Translate what the operating system refuses into an error of the tree."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a step may ask of the object store; every method that fails for a reason outside raises an error of the tree."""
+"""The object store as steps use it; every method that fails for a reason outside raises an error of the tree."""
 
 from typing import Protocol
 

@@ -16,7 +16,7 @@ from include.stores.retry import RETRY_SECONDS, Backoff, retried
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
 _CONFLICT_ATTEMPTS = 5
@@ -62,14 +62,14 @@ class S3Objects:
             retries={"total_max_attempts": 1, "mode": "standard"},
             s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},
         )
-        return self._asked("opening the client", lambda: Session().client("s3", config=config))
+        return self._called("opening the client", lambda: Session().client("s3", config=config))
 
     def create(self, key: str, data: bytes) -> bool:
         """
         Write the object if there is none of this key, atomically.
 
         :return: False if there was one already; it is left alone.
-        :raises TemporaryError: if S3 does not answer.
+        :raises TemporaryError: if S3 does not respond.
         """
         attempts = itertools.count(1)
         try:
@@ -89,7 +89,7 @@ class S3Objects:
         Whether this call created the object; False if there was one.
 
         :param attempts: counts the requests of one ``create``.
-        :raises _ConflictError: if another create was under way: S3 does not say how that one ended.
+        :raises _ConflictError: if another create was under way: nobody knows how that one ended.
         """
         from botocore.exceptions import ClientError
 
@@ -106,7 +106,7 @@ class S3Objects:
                 raise
             return True
 
-        made = self._asked(f"creating {self._place(key)}", put)
+        made = self._called(f"creating {self._place(key)}", put)
         if made is None:
             raise _ConflictError
         return made
@@ -116,19 +116,19 @@ class S3Objects:
         The object's bytes.
 
         :raises MissingObjectError: if there is none.
-        :raises TemporaryError: if S3 does not answer.
+        :raises TemporaryError: if S3 does not respond.
         """
 
         def read() -> bytes:
             content: bytes = self._client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"].read()
             return content
 
-        return self._asked(f"reading {self._place(key)}", read)
+        return self._called(f"reading {self._place(key)}", read)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of this key."""
         try:
-            self._asked(
+            self._called(
                 f"looking for {self._place(key)}",
                 lambda: self._client.head_object(Bucket=self.bucket, Key=self._full(key)),
             )
@@ -145,7 +145,7 @@ class S3Objects:
             found = paginator.paginate(Bucket=self.bucket, Prefix=below + prefix)
             return sorted(item["Key"].removeprefix(below) for page in found for item in page.get("Contents", ()))
 
-        return self._asked(f"listing s3://{self.bucket}/{below}{prefix}", pages)
+        return self._called(f"listing s3://{self.bucket}/{below}{prefix}", pages)
 
     def seal(self, key: str, data: bytes) -> ObjectState:
         """Create the object, or take the one that is there; either way what lies there now, by its digest."""
@@ -162,17 +162,17 @@ class S3Objects:
     def _place(self, key: str) -> str:
         return f"s3://{self.bucket}/{self._full(key)}"
 
-    def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
-        """Ask S3, with retries, and turn every way in which it fails into an error of the tree."""
+    def _called(self, doing: str, call: Callable[[], Result]) -> Result:
+        """Call S3, with retries, and translate every error into one of the tree."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        def once() -> Answer:
+        def once() -> Result:
             try:
-                return ask()
+                return call()
             except ClientError as error:
-                raise _told(doing, error) from error
+                raise _refusal(doing, error) from error
             except (BotoCoreError, ValueError) as error:
-                raise _untold(doing, error) from error
+                raise _client_error(doing, error) from error
 
         return retried(once, seconds=self.retry_seconds)
 
@@ -181,7 +181,7 @@ def _code(error: "ClientError") -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _told(doing: str, error: "ClientError") -> PlatformError:
+def _refusal(doing: str, error: "ClientError") -> PlatformError:
     """S3's refusal, as an error of the tree."""
     code = _code(error)
     answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
@@ -196,8 +196,8 @@ def _told(doing: str, error: "ClientError") -> PlatformError:
     return TemporaryError(message)
 
 
-def _untold(doing: str, error: Exception) -> PlatformError:
-    """What boto3 itself says, as an error of the tree."""
+def _client_error(doing: str, error: Exception) -> PlatformError:
+    """What boto3 itself raises, as an error of the tree."""
     from botocore.exceptions import (
         InvalidRegionError,
         NoCredentialsError,

@@ -47,7 +47,7 @@ class MemoryRegistry:
         return run_id
 
     def end_run(self, run_id: str, status: RunStatus) -> None:
-        """Say how a run ended."""
+        """Record how a run ended."""
         run = self._run(run_id)
         run.state = replace(run.state, status=status, ended_ms=next(self._clock))
 
@@ -75,7 +75,7 @@ class MemoryRegistry:
         return dict(self._run(run_id).metrics)
 
     def log_datasets(self, run_id: str, datasets: Sequence[UsedData]) -> None:
-        """Say what a run read."""
+        """Record what a run read."""
         self._run(run_id).datasets.extend(datasets)
 
     def log_model(self, run_id: str, folder: Path) -> None:

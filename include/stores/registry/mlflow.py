@@ -48,7 +48,7 @@ class MlflowRegistry(RegistryReading):
         return str(run.info.run_id)
 
     def end_run(self, run_id: str, status: RunStatus) -> None:
-        """Say how a run ended."""
+        """Record how a run ended."""
         with mapped(self._server.shown, f"end run {run_id}"):
             self._client.set_terminated(run_id, status.value)
 
@@ -70,7 +70,7 @@ class MlflowRegistry(RegistryReading):
             self._client.log_batch(run_id, metrics=logged)
 
     def log_datasets(self, run_id: str, datasets: Sequence[UsedData]) -> None:
-        """Say what a run read."""
+        """Record what a run read."""
         from mlflow.entities import DatasetInput, InputTag
 
         inputs = [DatasetInput(_dataset(used), [InputTag("mlflow.data.context", used.role)]) for used in datasets]
@@ -138,7 +138,7 @@ class MlflowRegistry(RegistryReading):
         Let an alias name another version, if it still names the expected one.
 
         MLflow cannot compare and set: two movers in the same few milliseconds may both succeed, and the last one wins.
-        Those of the platform take turns (``include.coordination.mutex``).
+        The platform's own writers hold a mutex meanwhile (``include.coordination.mutex``).
         """
         current = self.alias(model, alias)
         if (current.version if current else None) != expected:

@@ -2,8 +2,8 @@
 The model registry: MLflow behind ``RegistryStore``.
 
 MLflow's own defaults would let a step hang for minutes where the server is gone, print links into the log, draw
-progress bars, and phone home; all that is switched off before it is imported. Whether the server answers is asked once,
-at first use.
+progress bars, and phone home; all that is switched off before it is imported. Whether the server responds is checked
+once, at first use.
 """
 
 import http.client
@@ -55,7 +55,7 @@ def open_registry(uri: str) -> "RegistryStore":
     os.environ.update(_QUIET)
     for name, value in _HTTP_RETRIES.items():
         os.environ.setdefault(name, value)
-    retried(lambda: ask_health(parts), seconds=RETRY_SECONDS)
+    retried(lambda: check_health(parts), seconds=RETRY_SECONDS)
     from include.stores.registry.mlflow import MlflowRegistry
     from include.stores.registry.rest import RegistryServer
 
@@ -69,11 +69,11 @@ def shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def ask_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> None:
+def check_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> None:
     """
-    Ask whether anything answers at an address, within seconds; by way of a proxy where the environment names one.
+    Check that anything responds at an address, within seconds; by way of a proxy where the environment names one.
 
-    :raises TemporaryError: if nothing answers, or the server says that it cannot.
+    :raises TemporaryError: if nothing responds, or with a server error.
     """
     try:
         response = HttpClient(timeout_seconds=timeout_seconds).request("GET", f"{shown(parts)}/health")

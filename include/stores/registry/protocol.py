@@ -1,4 +1,4 @@
-"""What a step may ask of the model registry; a method that fails for a reason outside raises an error of the tree."""
+"""The model registry as steps use it; a method that fails for a reason outside raises an error of the tree."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class RegistryStore(Protocol):
         """
 
     def end_run(self, run_id: str, status: RunStatus) -> None:
-        """Say how a run ended."""
+        """Record how a run ended."""
 
     def runs(self, experiment: str, tags: Mapping[str, str]) -> list[ModelRun]:
         """All runs that have all these tags, however they stand, in the order of their ends; running ones last."""
@@ -68,7 +68,7 @@ class RegistryStore(Protocol):
         """Add parameters to a run."""
 
     def log_datasets(self, run_id: str, datasets: Sequence[UsedData]) -> None:
-        """Say what a run read."""
+        """Record what a run read."""
 
     def log_model(self, run_id: str, folder: Path) -> None:
         """Add a folder in MLflow's model format as the run's artifact ``model``."""

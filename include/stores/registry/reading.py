@@ -1,7 +1,7 @@
 """
-What a registry is asked: runs, their artifacts, versions and aliases. It changes nothing and imports no MLflow.
+What is read from a registry: runs, their artifacts, versions and aliases. It changes nothing and imports no MLflow.
 
-Artifacts come by way of the server where it hands them on, and by MLflow's library where it only says where they lie.
+Artifacts come by way of the server where it hands them on, and by MLflow's library where it only names their place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,8 +36,8 @@ class RegistryReading:
         number = self._experiment_number(experiment, what)
         if number is None:
             return []
-        asked = {"experiment_ids": [number], "filter": wanted, "run_view_type": "ACTIVE_ONLY", "max_results": _PAGE}
-        pages = _pages(lambda token: self._server.search(what, "runs/search", **asked, page_token=token), "runs")
+        query = {"experiment_ids": [number], "filter": wanted, "run_view_type": "ACTIVE_ONLY", "max_results": _PAGE}
+        pages = _pages(lambda token: self._server.search(what, "runs/search", **query, page_token=token), "runs")
         runs = [_model_run(run) for run in pages]
         return sorted(runs, key=lambda run: (run.ended_ms is None, run.ended_ms or 0, run.run_id))
 
@@ -73,10 +73,10 @@ class RegistryReading:
 
     def versions(self, model: str, tags: Mapping[str, str]) -> Iterable[ModelVersion]:
         """Versions of a model that have all these tags, oldest first."""
-        asked = {"filter": f"name='{_quoted(model)}'", "max_results": _PAGE}
+        query = {"filter": f"name='{_quoted(model)}'", "max_results": _PAGE}
         what = f"list versions of model '{model}'"
         pages = _pages(
-            lambda token: self._server.get(what, "model-versions/search", **asked, page_token=token), "model_versions"
+            lambda token: self._server.get(what, "model-versions/search", **query, page_token=token), "model_versions"
         )
         found = [_version(version) for version in pages]
         chosen = [version for version in found if tags.items() <= version.tags.items()]

@@ -1,8 +1,8 @@
 """
-Questions to an MLflow server over its REST API, with nothing but the standard library.
+Requests to an MLflow server over its REST API, with nothing but the standard library.
 
-Importing MLflow takes as long as all else that a step does to find its work already done, so that what only asks is
-asked here. Ways to log in that only MLflow's own library knows are left to it.
+Importing MLflow takes as long as all else that a step does to find its work already done, so that what only reads is
+requested here. Ways to log in that only MLflow's own library knows are left to it.
 """
 
 import base64
@@ -45,21 +45,22 @@ class RegistryServer:
     uri: str
     shown: str
 
-    def get(self, what: str, path: str, /, **asked: object) -> Any:
+    def get(self, what: str, path: str, /, **fields: object) -> Any:
         """
-        Ask for a document.
+        Read a document.
 
         :param what: what is being done, as the end of "MLflow could not …".
         :param path: below ``/api/2.0/mlflow/``, or a whole one that begins with a slash.
-        :param asked: the query; None is left out.
-        :raises PlatformError: as ``registry_errors`` says; a server that is away is asked again for a minute.
+        :param fields: the query; None is left out.
+        :raises PlatformError: as ``include.stores.registry.errors`` maps them; it is repeated for a minute
+            while the server is away.
         """
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        query = urlencode({name: value for name, value in fields.items() if value is not None})
         return self._document(what, f"{_whole(path)}?{query}" if query else _whole(path), None)
 
-    def search(self, what: str, path: str, /, **asked: object) -> Any:
-        """Ask for a document where MLflow wants the question in the body; changes nothing."""
-        body = json.dumps({name: value for name, value in asked.items() if value is not None}).encode()
+    def search(self, what: str, path: str, /, **fields: object) -> Any:
+        """Read a document where MLflow wants the query in the body; changes nothing."""
+        body = json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
         return self._document(what, _whole(path), body)
 
     def content(self, what: str, artifact: str) -> bytes:
@@ -75,7 +76,7 @@ class RegistryServer:
         try:
             return json.loads(content)
         except ValueError as error:
-            message = f"MLflow at {self.shown} could not {what}: it answered no JSON ({foreign(error)})."
+            message = f"MLflow at {self.shown} could not {what}: its response is no JSON ({foreign(error)})."
             raise TemporaryError(message) from error
 
     def _retried(self, what: str, path: str, body: bytes | None) -> bytes:
@@ -84,14 +85,16 @@ class RegistryServer:
     def _answer(self, what: str, path: str, body: bytes | None) -> bytes:
         failed = f"MLflow at {self.shown} could not {what}"
         try:
-            status, content = _asked_by_library(self, path, body) if _needs_library() else self._asked(path, body)
+            status, content = (
+                _requested_by_library(self, path, body) if _needs_library() else self._requested(path, body)
+            )
         except NoResponseError as error:
             raise TemporaryError(f"{failed}: {error}") from error
         if status == http.client.OK:
             return content
         raise _refusal(status, content, failed)
 
-    def _asked(self, path: str, body: bytes | None) -> tuple[int, bytes]:
+    def _requested(self, path: str, body: bytes | None) -> tuple[int, bytes]:
         timeout_seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 20)
         client = HttpClient(timeout_seconds=timeout_seconds, bytes_at_most=_BYTES_AT_MOST)
         method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
@@ -111,7 +114,7 @@ def _retry_seconds() -> float:
 
 
 def _credentials(uri: str) -> str | None:
-    """The header that says who asks: who stands in the address, or in MLflow's own variables."""
+    """The Authorization header: the user of the address, or of MLflow's own variables."""
     parts = urlsplit(uri)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not user:
@@ -129,7 +132,7 @@ def _needs_library() -> bool:
     return has_file or any(os.environ.get(name) for name in _LIBRARY_ONLY)
 
 
-def _asked_by_library(server: RegistryServer, path: str, body: bytes | None) -> tuple[int, bytes]:
+def _requested_by_library(server: RegistryServer, path: str, body: bytes | None) -> tuple[int, bytes]:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 

@@ -1,5 +1,5 @@
 """
-How one asks the local model server for something: one JSON line to its control socket, one JSON line back.
+Requests to the local model server: one JSON line to its control socket, one JSON line back.
 
 The socket is the user's alone (0600). Both ends use these documents; the server's end is in ``include.serving``.
 """
@@ -53,7 +53,7 @@ class ServingStatus(Document):
 
 
 class StatusCommand(Document):
-    """Ask what the server has."""
+    """Request what the server has."""
 
     verb: Literal["status"] = "status"
 
@@ -124,11 +124,11 @@ class Reply(Document):
         raise errors.get(self.kind, TemporaryError)(self.message)
 
 
-def ask(path: Path, command: Command, *, timeout_seconds: float) -> ServingStatus:
+def send(path: Path, command: Command, *, timeout_seconds: float) -> ServingStatus:
     """
-    Ask the server.
+    Send a command to the server.
 
-    :raises TemporaryError: if it does not answer, or says that the same may succeed later.
+    :raises TemporaryError: if it does not respond, or reports that the same may succeed later.
     :raises DataRejectedError: if it refuses the bundle.
     """
     check_socket_path(path)

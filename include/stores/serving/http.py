@@ -1,4 +1,4 @@
-"""How predictions are asked for over HTTP, and what the answer means."""
+"""Requests for predictions over HTTP, and what the responses mean."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ _CLIENT = HttpClient(timeout_seconds=30.0, is_direct=True)
 
 @dataclass(frozen=True)
 class ServedAnswer:
-    """What a server said of some rows, and which model it says it is."""
+    """The predictions for some rows, and the version that made them as its server reports it."""
 
     predictions: list[JsonValue]
     version: str
@@ -28,9 +28,9 @@ Post = Callable[[str, bytes], HttpResponse]
 """Posts a JSON body to ``/invocations`` below an address; raises ``TemporaryError`` where nobody answers."""
 
 
-def ask_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
+def request_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
     """
-    Ask for predictions as any client does.
+    Request predictions as any client does.
 
     :raises DataRejectedError: if the server refuses the rows.
     :raises TemporaryError: if it does not answer.
@@ -52,12 +52,12 @@ def ask_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
 
 def post_directly(url: str, body: bytes) -> HttpResponse:
     """Post over a connection of its own."""
-    return ask_directly("POST", f"{url}/invocations", body)
+    return request_directly("POST", f"{url}/invocations", body)
 
 
-def ask_directly(method: str, url: str, body: bytes | None = None) -> HttpResponse:
+def request_directly(method: str, url: str, body: bytes | None = None) -> HttpResponse:
     """
-    Ask over a connection of its own.
+    Send a request over a connection of its own.
 
     :raises TemporaryError: if nobody answers.
     """

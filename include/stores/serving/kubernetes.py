@@ -33,15 +33,15 @@ from include.stores.kubernetes.client import (
 from include.stores.retry import wait_for
 from include.stores.serving import manifests
 from include.stores.serving.control import ModelRecord, ServingStatus, record_of
-from include.stores.serving.http import ServedAnswer, ask_directly, ask_predictions, post_directly
+from include.stores.serving.http import ServedAnswer, post_directly, request_directly, request_predictions
 from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
 from include.stores.serving.names import RETIRED_BY, ServedNames, names_of
-from include.stores.serving.readiness import is_ready, told_by, trouble_of
+from include.stores.serving.readiness import is_ready, last_warning, trouble_of
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 from include.stores.serving.state import ServedState, read_state
 
 START_SECONDS = 600.0
-"""How long pods may take to become ready where nothing says that they cannot."""
+"""How long pods may take to become ready while nothing shows that they cannot."""
 SWITCH_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
 _ANSWERS_IN_A_ROW = 5
@@ -146,8 +146,8 @@ class KubernetesServing:
             self._point(state, to=record.version, previous=state.previous, older=None)
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
-        """Ask for predictions as any client does; from outside the cluster by way of the API server."""
-        return ask_predictions(url, rows, post_directly if self.cluster.is_inside else self._post_proxied)
+        """Request predictions as any client does; from outside the cluster by way of the API server."""
+        return request_predictions(url, rows, post_directly if self.cluster.is_inside else self._post_proxied)
 
     def _bundle_by(self, placement: Placement) -> str:
         """How the bundle gets into the pods: mounted, where the cluster can and there is something to mount."""
@@ -260,7 +260,7 @@ class KubernetesServing:
         found = [
             self.cluster.find(EVENT, fields=f"involvedObject.kind=Pod,involvedObject.name={name}") for name in names
         ]
-        return told_by(event for events in found for event in events)
+        return last_warning(event for events in found for event in events)
 
     def _wait_for_traffic(self, names: ServedNames, version: int) -> None:
         url = names.url(names.traffic, self.cluster.namespace)
@@ -287,7 +287,9 @@ class KubernetesServing:
     def _version_at(self, url: str) -> str:
         try:
             answer = (
-                ask_directly("GET", f"{url}/health") if self.cluster.is_inside else self._proxied("GET", url, "health")
+                request_directly("GET", f"{url}/health")
+                if self.cluster.is_inside
+                else self._proxied("GET", url, "health")
             )
             return str(json.loads(answer.content)["version"])
         except (TemporaryError, ValueError, KeyError):

@@ -14,10 +14,10 @@ from include.stores.serving.control import (
     ServingStatus,
     StartCommand,
     StatusCommand,
-    ask,
     record_of,
+    send,
 )
-from include.stores.serving.http import ServedAnswer, ask_predictions, post_directly
+from include.stores.serving.http import ServedAnswer, post_directly, request_predictions
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 _STATUS_SECONDS = 30.0
@@ -34,7 +34,7 @@ class LocalServing:
 
     def status(self, project: str, model: str) -> ServingStatus:  # noqa: ARG002 (it has one model)
         """What the server has."""
-        return ask(self.control, StatusCommand(), timeout_seconds=_STATUS_SECONDS)
+        return send(self.control, StatusCommand(), timeout_seconds=_STATUS_SECONDS)
 
     def start(
         self,
@@ -48,7 +48,7 @@ class LocalServing:
         with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
             write_bundle(bundle, Path(folder))
             command = StartCommand(folder=Path(folder), record=record, settings=settings)
-            candidate = ask(self.control, command, timeout_seconds=_START_SECONDS).candidate
+            candidate = send(self.control, command, timeout_seconds=_START_SECONDS).candidate
         if candidate is None or not candidate.is_same(record) or candidate.url is None:
             message = f"Version {version} of '{record.model}' ended just after its start; see the model server's log."
             raise TemporaryError(message)
@@ -56,19 +56,19 @@ class LocalServing:
 
     def activate(self, record: ModelRecord) -> ServingStatus:
         """Give the candidate the traffic."""
-        return ask(self.control, ActivateCommand(record=record), timeout_seconds=_SWITCH_SECONDS)
+        return send(self.control, ActivateCommand(record=record), timeout_seconds=_SWITCH_SECONDS)
 
     def discard(self, record: ModelRecord) -> None:
         """End the candidate, if it is this one."""
-        ask(self.control, DiscardCommand(record=record), timeout_seconds=_SWITCH_SECONDS)
+        send(self.control, DiscardCommand(record=record), timeout_seconds=_SWITCH_SECONDS)
 
     def rollback(self, record: ModelRecord) -> ServingStatus:
         """Give the traffic back to what had it before this version."""
-        return ask(self.control, RollbackCommand(record=record), timeout_seconds=_START_SECONDS)
+        return send(self.control, RollbackCommand(record=record), timeout_seconds=_START_SECONDS)
 
     def settle(self, record: ModelRecord) -> None:
         """Nothing to do: the supervisor ends what it keeps no longer by itself."""
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
-        """Ask for predictions as any client does."""
-        return ask_predictions(url, rows, post_directly)
+        """Request predictions as any client does."""
+        return request_predictions(url, rows, post_directly)

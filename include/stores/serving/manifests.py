@@ -30,7 +30,7 @@ from include.stores.serving.settings import Placement, ServingSettings
 
 IMAGE_VOLUME, INIT_CONTAINER = "image volume", "init container"
 NOTICE_SECONDS = 5.0
-"""A pod that is told to stop goes on accepting for so long: every node has forgotten its address by then."""
+"""A pod at shutdown goes on accepting for so long: every node has forgotten its address by then."""
 _GRACE_SECONDS = 10
 """Beyond the time to notice and to drain."""
 _MODEL_FOLDER = "/model"
@@ -47,7 +47,7 @@ _FETCH_SETTINGS = (
     "AWS_EC2_METADATA_DISABLED",
 )
 _CLIENT_LABELS, _STEP_LABEL = ("ml-platform.org/clients", "ml-platform.org/monitoring"), "ml-platform.org/step"
-"""Of namespaces whose pods may ask models, and of the pods that check them."""
+"""Of namespaces whose pods may send requests to models, and of the pods that check them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class ServedVersion:
     bundle_by: str
     """``IMAGE_VOLUME`` or ``INIT_CONTAINER``."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The installation's settings; the init container gets those that say where bundles lie."""
+    """The installation's settings; the init container gets those that name the place of bundles."""
 
     @property
     def names(self) -> ServedNames:
@@ -107,7 +107,7 @@ def deployment(served: ServedVersion) -> Manifest:
 
 
 def owner_of(made: Manifest) -> Manifest:
-    """How the version's other objects say that they belong to its Deployment, as the API server has it."""
+    """How the version's other objects declare that they belong to its Deployment, as the API server has it."""
     metadata = made["metadata"]
     return {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}
 
@@ -232,7 +232,7 @@ def _server(served: ServedVersion) -> Manifest:
         "bundle": _MODEL_FOLDER,
         "digest": served.record.digest,
         "version": str(served.record.version),
-        "host": "0.0.0.0",  # noqa: S104 (in a pod, whose policy says who may come in)
+        "host": "0.0.0.0",  # noqa: S104 (in a pod, whose network policy decides who may connect)
         "port": str(PORT),
         "settings": limits.model_dump_json(),
     }

@@ -1,4 +1,4 @@
-"""What a served model's objects on Kubernetes are called, and what they say of themselves."""
+"""What a served model's objects on Kubernetes are called, and their labels."""
 
 import re
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def names_of(record: ModelRecord) -> ServedNames:
 
 
 def record_in(deployment: Manifest, namespace: str) -> ModelRecord:
-    """The version that a Deployment of ours says it is."""
+    """The version that a Deployment of ours is labelled with."""
     metadata = deployment["metadata"]
     labels, annotations = metadata["labels"], metadata.get("annotations") or {}
     names = ServedNames(labels[PROJECT], labels[MODEL])

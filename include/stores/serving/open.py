@@ -15,7 +15,7 @@ def open_serving(uri: str, environment: Mapping[str, str]) -> ServingStore:
     The model server at an address.
 
     :param uri: ``unix:///path`` of the local server's control socket, or ``kubernetes://namespace``.
-    :param environment: what else the installation says of serving: images, where bundles lie.
+    :param environment: the installation's other settings of serving: images, where bundles lie.
     :raises ConfigurationError: if it is none.
     """
     parts = urlsplit(uri)

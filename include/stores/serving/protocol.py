@@ -1,4 +1,4 @@
-"""The model server as steps see it: start a version beside the active one, ask it, switch, go back."""
+"""The model server as steps see it: start a version beside the active one, request predictions, switch, go back."""
 
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class ServingStore(Protocol):
         Start a version beside the active one; it takes no traffic.
 
         :return: the candidate, with its private address.
-        :raises DataRejectedError: if the server refuses the bundle; the message says why.
+        :raises DataRejectedError: if the server refuses the bundle; with the reason.
         :raises ConfigurationError: if it cannot ever start as the installation is.
         """
 
@@ -43,7 +43,7 @@ class ServingStore(Protocol):
 
     def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
         """
-        Ask for predictions as any client does.
+        Request predictions as any client does.
 
         :param url: a candidate's private address, or the public one.
         :raises DataRejectedError: if the server refuses the rows.

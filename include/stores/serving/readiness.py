@@ -1,4 +1,4 @@
-"""Why the pods of a version are not ready: told from the Deployment, its pods and their events, by pure functions."""
+"""Why the pods of a version are not ready: from the Deployment, its pods and their events, by pure functions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> Trouble | None
     return next(iter([*final, *found]), None)
 
 
-def told_by(events: Iterable[Manifest]) -> str:
+def last_warning(events: Iterable[Manifest]) -> str:
     """The newest warning among events; an empty string if there is none."""
     warnings = [event for event in events if event.get("type") == "Warning"]
     ordered = sorted(warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))

@@ -1,4 +1,4 @@
-"""What a model server is told beside the model: limits of requests, batches, draining; its share of a cluster."""
+"""Settings of a model server: limits of requests, batches, draining; its share of a cluster."""
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ class ServingSettings(Document):
     waiting_at_most: int = Field(default=1_024, ge=1)
     """Requests that may wait for the model; more are answered 503."""
     drain_seconds: float = Field(default=10.0, gt=0)
-    """How long a worker that is told to stop may finish what it has."""
+    """How long a worker may take to finish its requests at shutdown, in seconds."""
     notice_seconds: float = Field(default=0.0, ge=0)
     """How long it goes on accepting with ``/ready`` at 503 before that, for a load balancer to notice."""
     ignore_unknown: bool = True
@@ -23,7 +23,7 @@ class ServingSettings(Document):
 
 
 class Placement(Document):
-    """How much of a cluster a version gets, and where its bundle lies; a server on one machine asks for neither."""
+    """How much of a cluster a version gets, and where its bundle lies; a server on one machine needs neither."""
 
     artifact: str | None = None
     """Reference of the bundle in an OCI registry: ``registry/path@sha256:…``; None where it lies in none."""
@@ -32,9 +32,9 @@ class Placement(Document):
     replicas_at_most: int = Field(default=1, ge=1)
     """Processes that answer however much there is to do."""
     cpu: float = Field(default=0.5, gt=0)
-    """CPUs asked for by each; its limit is the next whole number."""
+    """CPUs requested by each; its limit is the next whole number."""
     memory: str = "1Gi"
-    """Memory asked for by each, and its limit."""
+    """Memory requested by each, and its limit."""
 
 
 ANYWHERE = Placement()

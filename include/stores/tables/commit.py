@@ -50,7 +50,7 @@ class Place:
         return f"Writing partition '{self.partition}' of table '{self.name}'"
 
     @property
-    def way_out(self) -> str:
+    def remedy(self) -> str:
         """What to do about a damaged log."""
         return (
             "The table's log is damaged: restore its folder _delta_log, or move the whole table away and run again the "
@@ -58,7 +58,7 @@ class Place:
         )
 
     @property
-    def way_out_of_file(self) -> str:
+    def file_remedy(self) -> str:
         """What to do about a damaged file."""
         return (
             f"The file is damaged or gone: restore it, or run again the step that writes '{self.name}' for "
@@ -139,7 +139,7 @@ def _commit_once(table: "DeltaTable | None", folder: TableFolder, place: Place, 
     """
     from deltalake.exceptions import DeltaError
 
-    with mapped(place.writing, damaged=place.way_out):
+    with mapped(place.writing, damaged=place.remedy):
         try:
             if table is not None:
                 return _replace(table, folder, place, sealed)

@@ -7,17 +7,14 @@ of one partition that started from the same version one must look again, so that
 ever vacuumed and the log is kept, so every version can be read for as long as the table exists.
 """
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from include.contract.receipt import TableState
-from include.errors import ConfigurationError, DataRejectedError
-from include.stores.retry import RETRY_SECONDS
+from include.errors import DataRejectedError
 from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
 from include.stores.tables.content import PARTITION_COLUMN, content_digest, plain
 from include.stores.tables.errors import mapped
@@ -34,40 +31,6 @@ from include.stores.tables.shape import (
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
-
-    from include.stores.tables.protocol import TableStore
-
-_S3_OPTIONS = {
-    "aws_conditional_put": "etag",
-    "connect_timeout": "5s",
-    "timeout": "30s",
-    "max_retries": "1000",
-    "retry_timeout": f"{RETRY_SECONDS:.0f}s",
-    "backoff_config.init_backoff": "200ms",
-    "backoff_config.max_backoff": "5s",
-}
-
-
-def open_tables(uri: str, environment: Mapping[str, str] | None = None) -> "TableStore":
-    """
-    Open a store of tables.
-
-    :param uri: ``file:///folder``, created when it is first written to, or ``s3://bucket/prefix``.
-    :param environment: where the endpoint is found; the process's own if not given. Credentials and region are read by
-        the S3 client itself, from the usual ``AWS_…`` variables.
-    :raises ConfigurationError: if the URI is neither.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        return DeltaTables(unquote(parts.path).rstrip("/"))
-    if parts.scheme == "s3" and parts.netloc:
-        endpoint = (os.environ if environment is None else environment).get("AWS_ENDPOINT_URL", "")
-        options = dict(_S3_OPTIONS) | ({"aws_endpoint_url": endpoint} if endpoint else {})
-        if endpoint.startswith("http://"):
-            options["allow_http"] = "true"
-        return DeltaTables(uri.rstrip("/"), options)
-    message = f"'{uri}' is no place for tables; write file:///folder or s3://bucket/prefix."
-    raise ConfigurationError(message)
 
 
 @dataclass(frozen=True)
@@ -94,7 +57,7 @@ class DeltaTables:
         :param name: ``flights/raw/weather``.
         :param rows: one row per row; may be empty (the partition then exists with no rows).
         :param stamp: words to keep with the commit: step, run, identity.
-        :param fence: called before each try of the commit, after the table was read.
+        :param fence: called before each attempt of the commit, after the table was read.
         :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
         :raises DataRejectedError: if the columns do not fit those that the table has, or its log is damaged.
         """
@@ -106,7 +69,7 @@ class DeltaTables:
             check_columns(name, table_columns(table), rows.schema)
         path = f"{PARTITION_COLUMN}={partition}/{uuid.uuid4().hex}.parquet"
         folder = self._folder(name)
-        with mapped(place.writing, damaged=place.way_out):
+        with mapped(place.writing, damaged=place.remedy):
             size = folder.write(path, rows)
         sealed = SealedFile(path, size, rows.num_rows, rows.schema, {**stamp, "digest": digest})
         version = commit(folder, place, sealed, newest=lambda: self._newest(name), fence=fence)
@@ -166,12 +129,12 @@ class DeltaTables:
             if partition != place.partition:
                 continue
             file = f"Reading file {path} of table '{place.name}' in {self.root}"
-            with mapped(file, damaged=place.way_out_of_file):
+            with mapped(file, damaged=place.file_remedy):
                 part = folder.read(path, columns)
             if columns is not None:
                 part = selected(place.name, part, columns, table_columns(table).names)
             if row_count is not None and part.num_rows != row_count:
-                message = f"{file} found {part.num_rows} rows, but {row_count} were written. {place.way_out_of_file}"
+                message = f"{file} found {part.num_rows} rows, but {row_count} were written. {place.file_remedy}"
                 raise DataRejectedError(message)
             parts.append(part)
         return plain(place.name, pa.concat_tables(parts)) if parts else None
@@ -208,10 +171,10 @@ class DeltaTables:
     def _opening(self, name: str) -> Iterator[None]:
         """Whatever fails when a table is opened becomes an error of the tree, with the damaged file of its log."""
         try:
-            with mapped(f"Opening table '{name}' in {self.root}", damaged=Place(name, "").way_out):
+            with mapped(f"Opening table '{name}' in {self.root}", damaged=Place(name, "").remedy):
                 yield
         except DataRejectedError as error:
-            with mapped(f"Looking through the log of table '{name}' in {self.root}", damaged=Place(name, "").way_out):
+            with mapped(f"Looking through the log of table '{name}' in {self.root}", damaged=Place(name, "").remedy):
                 damage = self._folder(name).damage()
             raise DataRejectedError(f"{damage}{error}") from error
 

@@ -1,4 +1,4 @@
-"""What Delta Lake, Arrow and the operating system say when they fail, as errors of the tree."""
+"""Errors of Delta Lake, Arrow and the operating system, translated into errors of the tree."""
 
 import errno
 import re
@@ -15,7 +15,7 @@ RACES = (
     "metadata changed since last commit",
     "version already",
 )
-"""Beginnings and parts of what deltalake says of a commit that another one overtook."""
+"""Beginnings and parts of deltalake's messages of a commit that another one overtook."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STACK = re.compile(r"\n\s*0: |\nHelp: ")
 _FULL = ("no space left", "file too large", "disk quota", "os error 28", "os error 27", "os error 122")
@@ -37,7 +37,7 @@ def is_race(error: Exception) -> bool:
     return any(word in text for word in RACES)
 
 
-def told(error: Exception, doing: str, *, damaged: str) -> PlatformError:
+def translated(error: Exception, doing: str, *, damaged: str) -> PlatformError:
     """
     An error of the tree for one of deltalake, Arrow or the operating system.
 
@@ -64,7 +64,7 @@ def _says(text: str, words: tuple[str, ...]) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What the library says, without colours and the frames of its own stack that deltalake appends."""
+    """The library's message, without colours and the frames of its own stack that deltalake appends."""
     text = _COLOUR.sub("", _STACK.split(str(error), maxsplit=1)[0])
     return foreign(text.strip().rstrip(".:") or error)
 
@@ -82,4 +82,4 @@ def mapped(doing: str, *, damaged: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
-        raise told(error, doing, damaged=damaged) from error
+        raise translated(error, doing, damaged=damaged) from error

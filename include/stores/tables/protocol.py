@@ -1,4 +1,4 @@
-"""What a step may ask of the tables; every method that fails for a reason outside raises an error of the tree."""
+"""The tables as steps use them; every method that fails for a reason outside raises an error of the tree."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -31,9 +31,9 @@ class TableStore(Protocol):
         :param name: ``flights/raw/weather``.
         :param rows: one row per row; may be empty (the partition then exists with no rows).
         :param stamp: words to keep with the commit: step, run, identity.
-        :param fence: called before each try of the commit, after the table was read: what it raises ends the write, and
-            a commit that came in between makes the try fail.
-        :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
+        :param fence: called before each attempt of the commit, after the table was read: what it raises ends the
+            write, and a commit that came in between makes the attempt fail.
+        :raises TemporaryError: if the store does not respond, is full, or the commit lost a race too often.
         :raises DataRejectedError: if the columns do not fit those that the table has.
         """
 

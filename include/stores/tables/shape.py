@@ -68,7 +68,7 @@ def selected(name: str, rows: "pa.Table", columns: Sequence[str], known: Sequenc
     missing = [column for column in columns if column not in rows.column_names]
     if missing:
         message = f"Table '{name}' has no column {listed(missing)}.{near(missing[0], known)}"
-        raise DataRejectedError(message + " Ask for columns that it has.")
+        raise DataRejectedError(message + " Name columns that it has.")
     return rows.select(list(columns))
 
 

@@ -64,7 +64,7 @@ def test_a_newer_try_ends_the_lease_of_an_older_one(objects: MemoryObjects) -> N
     old.look(first)
     second = new.take()
     new.look(second)
-    with pytest.raises(LeaseLostError, match=r"Try 2 on .+ took over ingest of shop 2013-03/parcels in run 'r:1', so "):
+    with pytest.raises(LeaseLostError, match=r"Attempt 2 on .+ took over ingest of shop 2013-03/parcels in run 'r:1'"):
         old.look(first)
     with pytest.raises(LeaseLostError, match="took over"):
         old.look(first, is_undoing=True)
@@ -74,7 +74,7 @@ def test_the_same_try_started_twice_has_one_lease(objects: MemoryObjects) -> Non
     one, twin = Leases(objects, command()), Leases(objects, command())
     first, second = one.take(), twin.take()
     twin.look(second)
-    with pytest.raises(LeaseLostError, match="Try 1 on"):
+    with pytest.raises(LeaseLostError, match="Attempt 1 on"):
         one.look(first)
 
 
@@ -83,7 +83,7 @@ def test_an_older_try_that_starts_late_is_refused_while_the_newer_one_lives(
 ) -> None:
     new = Leases(objects, command(2))
     number = new.take()
-    with pytest.raises(LeaseLostError, match=r"Try 2 on .+ works on .+, so this one, try 1, does not begin"):
+    with pytest.raises(LeaseLostError, match=r"Attempt 2 on .+ works on .+, so this one, attempt 1, does not begin"):
         Leases(objects, command(1)).take()
     new.look(number)
     clock.ahead = timedelta(seconds=LEASE_SECONDS - 1)
@@ -121,7 +121,9 @@ def test_a_try_that_was_called_off_holds_nothing_whether_it_had_begun_or_not(
     number = mine.take() if is_taken_before else 0
     revoke(objects, command())
     number = number or mine.take()
-    with pytest.raises(LeaseLostError, match=r"Try 1 of ingest of shop 2013-03/parcels in run 'r:1' was called off"):
+    with pytest.raises(
+        LeaseLostError, match=r"Attempt 1 of ingest of shop 2013-03/parcels in run 'r:1' was called off"
+    ):
         mine.look(number)
     mine.look(number, is_undoing=True)
 

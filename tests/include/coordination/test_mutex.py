@@ -5,25 +5,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contract.layout import turn_key, turn_over_key, turns_prefix
-from include.coordination.mutex import turn
+from include.contract.layout import mutex_key, mutex_prefix, mutex_released_key
+from include.coordination.mutex import mutex
 from include.errors import TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from include.stores.objects.protocol import ObjectStore
 
-PREFIX = turns_prefix("shop", "lateness")
+PREFIX = mutex_prefix("shop", "lateness")
 
 
 def _plant(objects: ObjectStore, number: int, until: datetime) -> None:
-    objects.create(turn_key(PREFIX, number), json.dumps({"until": until.isoformat(), "token": "t"}).encode())
+    objects.create(mutex_key(PREFIX, number), json.dumps({"until": until.isoformat(), "token": "t"}).encode())
 
 
 def test_turns_follow_one_another(objects: ObjectStore) -> None:
     for _ in range(3):
-        with turn(objects, PREFIX):
+        with mutex(objects, PREFIX):
             pass
     assert objects.list(PREFIX) == sorted(
-        key(PREFIX, number) for number in (1, 2, 3) for key in (turn_key, turn_over_key)
+        key(PREFIX, number) for number in (1, 2, 3) for key in (mutex_key, mutex_released_key)
     )
 
 
@@ -33,7 +33,7 @@ def test_whoever_has_the_turn_has_it_alone() -> None:
 
     def once(_number: int) -> None:
         nonlocal inside, most
-        with turn(objects, PREFIX):
+        with mutex(objects, PREFIX):
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -50,24 +50,24 @@ def test_whoever_has_the_turn_has_it_alone() -> None:
 def test_a_turn_that_does_not_end_is_waited_for_within_bounds() -> None:
     objects = MemoryObjects()
     _plant(objects, 1, datetime.now(UTC) + timedelta(seconds=60))
-    told = "Others are at turns/shop/lateness for longer than 0 s"
-    with pytest.raises(TemporaryError, match=told), turn(objects, PREFIX, wait_seconds=0.2):
+    told = "Others hold the mutex turns/shop/lateness for longer than 0 s"
+    with pytest.raises(TemporaryError, match=told), mutex(objects, PREFIX, wait_seconds=0.2):
         pytest.fail("it is not our turn")
 
 
 @pytest.mark.parametrize("left", [b"{", json.dumps({"until": "2013-01-01T00:00:00Z", "token": "t"}).encode()])
 def test_a_turn_whose_holder_was_killed_ends_by_itself(left: bytes) -> None:
     objects = MemoryObjects()
-    objects.create(turn_key(PREFIX, 1), left)
-    with turn(objects, PREFIX):
-        assert objects.list(PREFIX)[-1] == turn_key(PREFIX, 2)
+    objects.create(mutex_key(PREFIX, 1), left)
+    with mutex(objects, PREFIX):
+        assert objects.list(PREFIX)[-1] == mutex_key(PREFIX, 2)
 
 
 def test_what_a_turn_raises_passes_and_ends_it() -> None:
     objects = MemoryObjects()
-    with pytest.raises(ZeroDivisionError), turn(objects, PREFIX):
+    with pytest.raises(ZeroDivisionError), mutex(objects, PREFIX):
         raise ZeroDivisionError
-    with turn(objects, PREFIX, wait_seconds=0):
+    with mutex(objects, PREFIX, wait_seconds=0):
         pass
 
 
@@ -83,6 +83,6 @@ class _Ending(MemoryObjects):
 
 def test_an_end_that_cannot_be_written_undoes_nothing() -> None:
     objects = _Ending()
-    with turn(objects, PREFIX):
+    with mutex(objects, PREFIX):
         objects.create("a", b"1")
     assert objects.get("a") == b"1"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from include.contract import settings
-from include.contract.layout import bundle_prefix, turns_prefix
-from include.coordination.mutex import turn
+from include.contract.layout import bundle_prefix, mutex_prefix
+from include.coordination.mutex import mutex
 from include.errors import EXIT_DONE, ConfigurationError
 from include.governance.__main__ import main, parser
 from include.governance.ledger import Ledger, LedgerEvent, LedgerWho
@@ -168,7 +168,7 @@ def test_command_gives_traffic_and_alias_back_and_writes_down_who_and_why(instal
 def test_command_that_is_killed_is_called_again_and_ends_well(installation: Installation, event: str) -> None:
     old, new = installation.old, installation.new
     # It cannot move the alias while others have their turn, so that it is killed before it does.
-    with turn(installation.stores.objects, turns_prefix(FLIGHTS, installation.model)):
+    with mutex(installation.stores.objects, mutex_prefix(FLIGHTS, installation.model)):
         installation.killed_once_it_said(event)
     assert (installation.champion(), len(installation.ledger())) == (new, 2)
     done = installation.rolled_back()

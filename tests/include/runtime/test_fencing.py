@@ -191,9 +191,9 @@ def test_whoever_was_overtaken_takes_nothing_back(bench: Bench) -> None:
     record: Any = None
     with bench.lease:
         Leases(bench.objects, command(2)).take()
-        with pytest.raises(LeaseLostError, match="Try 2 on"):
+        with pytest.raises(LeaseLostError, match="Attempt 2 on"):
             bench.stores.serving.discard(record)
-        with pytest.raises(LeaseLostError, match="Try 2 on"):
+        with pytest.raises(LeaseLostError, match="Attempt 2 on"):
             bench.stores.serving.rollback(record)
     assert bench.serving.asked == []
 

@@ -92,7 +92,7 @@ def test_a_lease_that_was_lost_is_not_taken_anew(objects: Objects) -> None:
     lease = Lease(objects, command())
     lease.take()
     Leases(objects, command(2)).take()
-    with pytest.raises(LeaseLostError, match="Try 2 on"):
+    with pytest.raises(LeaseLostError, match="Attempt 2 on"):
         lease.take()
     lease.release()
     assert len(objects.list("")) == 2
@@ -148,10 +148,10 @@ def test_a_look_that_is_young_enough_is_not_repeated(objects: Objects) -> None:
 def test_a_loss_is_for_good_and_needs_no_further_look(objects: Objects) -> None:
     with Lease(objects, command()) as lease:
         Leases(objects, command(2)).take()
-        with pytest.raises(LeaseLostError, match="Try 2 on"):
+        with pytest.raises(LeaseLostError, match="Attempt 2 on"):
             lease.check()
         objects.is_away = True
-        with pytest.raises(LeaseLostError, match="Try 2 on"):
+        with pytest.raises(LeaseLostError, match="Attempt 2 on"):
             lease.check(seen_within_seconds=60)
 
 
@@ -169,7 +169,7 @@ def test_what_was_done_may_be_taken_back_until_another_try_takes_over(objects: O
         revoke(objects, command())
         lease.check_undoing()
         Leases(objects, command(2)).take()
-        with pytest.raises(LeaseLostError, match="Try 2 on"):
+        with pytest.raises(LeaseLostError, match="Attempt 2 on"):
             lease.check_undoing()
 
 

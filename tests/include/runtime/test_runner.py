@@ -260,7 +260,7 @@ def _call_off(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"), [(_take_over, r"Try 2 on .+ took over"), (_call_off, r"Try 1 .+ was called off")]
+    ("harm", "told"), [(_take_over, r"Attempt 2 on .+ took over"), (_call_off, r"Attempt 1 .+ was called off")]
 )
 def test_a_try_that_lost_its_lease_while_it_worked_leaves_no_receipt_but_says_how_it_ended(
     bench: Bench, harm: Callable[[Bench], None], told: str

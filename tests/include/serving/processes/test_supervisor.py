@@ -18,7 +18,7 @@ import pytest
 from include.errors import DataRejectedError, TemporaryError
 from include.packaging.files import GOLDEN, MANIFEST, MODEL, write_bundle
 from include.serving.processes.supervisor import parser
-from include.stores.serving.control import ModelRecord, Request, StartCommand, ask, record_of
+from include.stores.serving.control import ModelRecord, Request, StartCommand, record_of, send
 from include.stores.serving.local import LocalServing
 from include.stores.serving.settings import ServingSettings
 from tests.support.processes import is_running
@@ -172,7 +172,7 @@ def test_bundle_that_is_not_what_it_should_be_is_refused(
     path.unlink() if content is None else path.write_bytes(content)
     command = StartCommand(folder=tmp_path / "bundle", record=record_of(bundle(), 1), settings=SETTINGS)
     with pytest.raises(DataRejectedError, match=message):
-        ask(server.control, command, timeout_seconds=120)
+        send(server.control, command, timeout_seconds=120)
     assert LocalServing(server.control).status("flights", "departure_delay").candidate is None
     assert list((server.state / "bundles").iterdir()) == []
 
@@ -180,7 +180,7 @@ def test_bundle_that_is_not_what_it_should_be_is_refused(
 def test_folder_that_is_not_there_is_refused(server: RunningServer, tmp_path: Path) -> None:
     command = StartCommand(folder=tmp_path / "none", record=record_of(bundle(), 1), settings=SETTINGS)
     with pytest.raises(DataRejectedError, match="cannot be copied"):
-        ask(server.control, command, timeout_seconds=60)
+        send(server.control, command, timeout_seconds=60)
 
 
 def test_candidate_that_died_cannot_be_activated(server: RunningServer) -> None:

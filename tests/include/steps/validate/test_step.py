@@ -10,7 +10,7 @@ from include.contract.step_names import StepName
 from include.runtime.cli import main
 from include.steps.validate import step as validate
 from include.stores.objects.open import open_objects
-from include.stores.tables.delta import open_tables
+from include.stores.tables.open import open_tables
 from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from include.contract import settings
 from include.errors import ConfigurationError
 from include.stores.artifacts.memory import MemoryArtifacts
 from include.stores.artifacts.open import open_artifacts
-from include.stores.artifacts.protocol import ArtifactName, ArtifactStore, RegistryPlace
+from include.stores.artifacts.protocol import ArtifactName, ArtifactRegistry, ArtifactStore
 from tests.support.servers.oci_registry import running_registry
 from tests.support.serving_bundles import bundle
 
@@ -49,14 +49,14 @@ def test_two_registries_give_a_bundle_the_same_digest() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("registry.example.org/team", RegistryPlace("registry.example.org", "team")),
-        ("https://registry.example.org/a/b-c/", RegistryPlace("registry.example.org", "a/b-c")),
-        ("http://10.0.0.1:5000/ml", RegistryPlace("10.0.0.1:5000", "ml", is_plain=True)),
-        ("localhost:5000", RegistryPlace("localhost:5000", "")),
+        ("registry.example.org/team", ArtifactRegistry("registry.example.org", "team")),
+        ("https://registry.example.org/a/b-c/", ArtifactRegistry("registry.example.org", "a/b-c")),
+        ("http://10.0.0.1:5000/ml", ArtifactRegistry("10.0.0.1:5000", "ml", is_plain=True)),
+        ("localhost:5000", ArtifactRegistry("localhost:5000", "")),
     ],
 )
-def test_address_of_a_registry(text: str, place: RegistryPlace) -> None:
-    assert RegistryPlace.parse(text) == place
+def test_address_of_a_registry(text: str, place: ArtifactRegistry) -> None:
+    assert ArtifactRegistry.parse(text) == place
 
 
 @pytest.mark.parametrize("text", ["ftp://registry/team", "registry/Team", "user:pw@registry/team", "http://", "a b"])
@@ -66,7 +66,7 @@ def test_address_that_is_none_is_refused(text: str) -> None:
 
 
 def test_place_without_a_path_begins_with_the_platform() -> None:
-    place = RegistryPlace.parse("localhost:5000")
+    place = ArtifactRegistry.parse("localhost:5000")
     assert place.repository("flights", "delay") == "ml-platform/models/flights/delay"
     assert place.reference("a/b", DIGEST) == f"localhost:5000/a/b@{DIGEST}"
 

@@ -11,12 +11,12 @@ from urllib3.exceptions import ConnectTimeoutError
 from urllib3.util import Retry
 
 from include.contract.receipt import TableState
-from include.coordination.mutex import TURN_SECONDS
+from include.coordination.mutex import HOLD_SECONDS
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores.registry import open as registry_module
 from include.stores.registry import rest as registry_http
 from include.stores.registry.memory import MemoryRegistry
-from include.stores.registry.open import ask_health, open_registry, shown
+from include.stores.registry.open import check_health, open_registry, shown
 from include.stores.registry.protocol import RegistryStore, RunStatus, UsedData
 from tests.support.servers.mlflow_server import MlflowServer, answering, free_port
 
@@ -191,7 +191,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.Mo
             message = "No answer."
             raise TemporaryError(message)
 
-    monkeypatch.setattr(registry_module, "ask_health", away_at_first)
+    monkeypatch.setattr(registry_module, "check_health", away_at_first)
     assert open_registry("http://127.0.0.1:5000")
     assert asked == ["http://127.0.0.1:5000"] * 2
 
@@ -199,7 +199,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.Mo
 def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TIMEOUT", "MAX_RETRIES", "BACKOFF_FACTOR"):
         monkeypatch.delenv(f"MLFLOW_HTTP_REQUEST_{name}", raising=False)
-    monkeypatch.setattr(registry_module, "ask_health", lambda _parts: None)
+    monkeypatch.setattr(registry_module, "check_health", lambda _parts: None)
     open_registry("http://127.0.0.1:5000")
     timeout, retries, factor = (
         int(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES", "BACKOFF_FACTOR")
@@ -212,7 +212,7 @@ def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_turn(monkeyp
         waits.append(retry.get_backoff_time())
 
     assert sum(waits) > 60
-    assert sum(waits) + retries + len(waits) * timeout < TURN_SECONDS
+    assert sum(waits) + retries + len(waits) * timeout < HOLD_SECONDS
     assert registry_http._retry_seconds() == sum(waits)
 
 
@@ -228,12 +228,12 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
         with pytest.raises(TemporaryError, match=r"does not answer: .*timed out"):
-            ask_health(urlsplit(uri), timeout_seconds=0.2)
+            check_health(urlsplit(uri), timeout_seconds=0.2)
 
 
 def test_a_server_that_wants_to_know_who_asks_answers_all_the_same() -> None:
     with answering(401) as uri:
-        ask_health(urlsplit(uri))
+        check_health(urlsplit(uri))
 
 
 def test_a_server_that_cannot_is_temporary(impatient: None) -> None:

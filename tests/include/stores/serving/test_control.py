@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.serving.control import ModelRecord, Reply, ServingStatus, StatusCommand, ask
+from include.stores.serving.control import ModelRecord, Reply, ServingStatus, StatusCommand, send
 
 STATUS = ServingStatus(public_url="http://127.0.0.1:1")
 
@@ -34,7 +34,7 @@ def answering(path: Path, line: bytes) -> Iterator[None]:
 
 def asked(path: Path, line: bytes) -> ServingStatus:
     with answering(path, line):
-        return ask(path, StatusCommand(), timeout_seconds=5)
+        return send(path, StatusCommand(), timeout_seconds=5)
 
 
 def test_status_comes_back(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_answer_that_is_none_is_temporary(tmp_path: Path, line: bytes) -> None:
 
 def test_server_that_is_not_there_is_temporary_and_says_where(tmp_path: Path) -> None:
     with pytest.raises(TemporaryError, match=f"does not answer at {tmp_path}/s"):
-        ask(tmp_path / "s", StatusCommand(), timeout_seconds=1)
+        send(tmp_path / "s", StatusCommand(), timeout_seconds=1)
 
 
 def test_server_that_says_nothing_is_temporary(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_server_that_says_nothing_is_temporary(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         with pytest.raises(TemporaryError, match="timed out"):
-            ask(tmp_path / "s", StatusCommand(), timeout_seconds=0.05)
+            send(tmp_path / "s", StatusCommand(), timeout_seconds=0.05)
 
 
 def test_path_that_no_socket_can_have_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="bytes long, at most 107"):
-        ask(Path(f"/{'x' * 120}{os.sep}s"), StatusCommand(), timeout_seconds=1)
+        send(Path(f"/{'x' * 120}{os.sep}s"), StatusCommand(), timeout_seconds=1)
 
 
 def test_same_version_is_told_by_everything_but_its_address() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from include.errors import DataRejectedError, TemporaryError
 from include.packaging.files import GoldenTable
-from include.stores.serving.http import ask_directly, ask_predictions, post_directly
+from include.stores.serving.http import post_directly, request_directly, request_predictions
 
 ROWS = GoldenTable(columns=["a"], data=[[1]])
 
@@ -36,7 +36,7 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
 
 def test_answer_names_the_model_that_gave_it() -> None:
     with http_server(200, b'{"predictions": [0.5]}') as url:
-        answer = ask_predictions(url, ROWS, post_directly)
+        answer = request_predictions(url, ROWS, post_directly)
     assert (answer.predictions, answer.version, answer.digest) == ([0.5], "7", "sha256:7")
 
 
@@ -51,11 +51,11 @@ def test_answer_names_the_model_that_gave_it() -> None:
 )
 def test_answers_that_are_none(status: int, body: bytes, error: type[Exception], message: str) -> None:
     with http_server(status, body) as url, pytest.raises(error, match=message):
-        ask_predictions(url, ROWS, post_directly)
+        request_predictions(url, ROWS, post_directly)
 
 
 def test_address_where_nobody_listens_is_temporary() -> None:
     with pytest.raises(TemporaryError, match=r"does not answer at http://127.0.0.1:1: "):
-        ask_predictions("http://127.0.0.1:1", ROWS, post_directly)
+        request_predictions("http://127.0.0.1:1", ROWS, post_directly)
     with pytest.raises(TemporaryError, match="does not answer"):
-        ask_directly("GET", "http://127.0.0.1:1/health")
+        request_directly("GET", "http://127.0.0.1:1/health")

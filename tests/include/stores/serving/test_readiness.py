@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.serving.readiness import Fault, Trouble, is_ready, told_by, trouble_of
+from include.stores.serving.readiness import Fault, Trouble, is_ready, last_warning, trouble_of
 from tests.support.servers.fake_cluster import ended, waiting
 
 
@@ -112,5 +112,5 @@ def test_newest_warning_is_told() -> None:
         {"type": "Normal", "reason": "Pulled", "message": "newer", "lastTimestamp": "2026-01-03T00:00:00Z"},
         {"type": "Warning", "reason": "Failed", "message": "old", "eventTime": "2026-01-01T00:00:00Z"},
     ]
-    assert told_by(events) == "FailedMount: new"
-    assert told_by(events[1:2]) == ""
+    assert last_warning(events) == "FailedMount: new"
+    assert last_warning(events[1:2]) == ""

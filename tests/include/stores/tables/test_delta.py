@@ -13,7 +13,8 @@ import pytest
 from deltalake import DeltaTable
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
-from include.stores.tables.delta import DeltaTables, open_tables
+from include.stores.tables.delta import DeltaTables
+from include.stores.tables.open import open_tables
 from tests.support import small_disk
 from tests.support.servers.s3_server import BUCKET, CREDENTIALS, Fault, S3Server
 
@@ -27,7 +28,7 @@ WAY_OUT_OF_LOG = r"restore its folder _delta_log, or move the whole table away a
 _ENDLESS_WRITER = """
 import sys
 import pyarrow as pa
-from include.stores.tables.delta import open_tables
+from include.stores.tables.open import open_tables
 tables = open_tables(sys.argv[1])
 size = 2000
 while True:
@@ -181,7 +182,7 @@ def test_a_full_disk_is_temporary_and_the_old_rows_stay(way: str, tmp_path: Path
 import numpy as np
 import pyarrow as pa
 from include.errors import TemporaryError
-from include.stores.tables.delta import open_tables
+from include.stores.tables.open import open_tables
 tables = open_tables(FOLDER.as_uri())
 small, large = (pa.table({"number": np.random.default_rng(1).random(count)}) for count in (100, 100_000))
 before = tables.write("flights/raw/weather", "2013-01", small, stamp={})
@@ -206,7 +207,7 @@ import resource
 import pyarrow as pa
 from include.errors import TemporaryError
 from include.stores.tables import files as tables_files
-from include.stores.tables.delta import open_tables
+from include.stores.tables.open import open_tables
 tables = open_tables(FOLDER.as_uri())
 rows = pa.table({"number": list(range(100))})
 before = tables.write("flights/raw/weather", "2013-01", rows, stamp={})

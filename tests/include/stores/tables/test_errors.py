@@ -6,7 +6,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError
-from include.stores.tables.errors import is_race, mapped, reason, told
+from include.stores.tables.errors import is_race, mapped, reason, translated
 
 DOING = "Writing partition '2013-03' of table 'flights/raw/weather'"
 
@@ -26,20 +26,20 @@ DOING = "Writing partition '2013-03' of table 'flights/raw/weather'"
     ],
 )
 def test_what_deltalake_says_becomes_an_error_of_the_tree(text: str, expected: type[PlatformError]) -> None:
-    error = told(DeltaError(text), DOING, damaged="Restore it.")
+    error = translated(DeltaError(text), DOING, damaged="Restore it.")
     assert type(error) is expected
     assert str(error).startswith(DOING)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_temporary_in_any_language(number: int) -> None:
-    error = told(OSError(number, "voll"), DOING, damaged="Restore it.")
+    error = translated(OSError(number, "voll"), DOING, damaged="Restore it.")
     assert isinstance(error, TemporaryError)
     assert "make room" in str(error)
 
 
 def test_damage_comes_with_the_way_out() -> None:
-    error = told(DeltaError("No table metadata"), DOING, damaged="Restore it.")
+    error = translated(DeltaError("No table metadata"), DOING, damaged="Restore it.")
     assert str(error) == f"{DOING} failed: No table metadata. Restore it."
 
 
