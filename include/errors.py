@@ -5,7 +5,8 @@ One tree of errors; each class owns the exit code with which a step ends, and so
     ├── PermanentError             1 by default: doing it again gives the same
     │   ├── DataRejectedError     65 the data is at fault: fail, do not retry
     │   │   ├── LeakError         65 a feature knows more than its row could have known
-    │   │   └── MissingObjectError 65 a document that should be there is not
+    │   │   ├── MissingObjectError 65 a document that should be there is not
+    │   │   └── UnreadableFormatError 65 a document is of a format that this version does not read
     │   └── ConfigurationError    78 the spec, an argument or an environment variable is at fault: fail, do not retry
     ├── TemporaryError            75 a store, a server or a race is at fault: retry
     │   └── LeaseLostError        75 another try took over, or this one was called off: publish nothing
@@ -50,6 +51,10 @@ class LeakError(DataRejectedError):
 
 class MissingObjectError(DataRejectedError):
     """A document that should be in the object store is not there."""
+
+
+class UnreadableFormatError(DataRejectedError):
+    """A document was written by another version of the platform, in a format that this one does not read."""
 
 
 class ConfigurationError(PermanentError):

@@ -11,15 +11,20 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from include.contract.command import task_name
 from include.contract.document import Document
+from include.contract.results import Results
+from include.contract.step_names import StepName
+from include.errors import DataRejectedError, UnreadableFormatError, foreign
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
+"""Format of the receipts that this version writes."""
 Json = dict[str, JsonValue]
+ResultsT = TypeVar("ResultsT", bound=Document)
 
 
 class TableState(Document):
@@ -66,10 +71,10 @@ State = Annotated[TableState | ObjectState | ModelState, Field(discriminator="ki
 class Receipt(Document):
     """What one step did, once."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     identity: str
     """SHA-256 over step, project, subject, parameters, inputs' digests and code digest."""
-    step: str
+    step: StepName
     project: str
     subject: str
     """``2013-03``, or ``2013-03/flights``."""
@@ -83,16 +88,88 @@ class Receipt(Document):
     outputs: tuple[State, ...]
     row_counts: dict[str, int]
     """Named counts: rows read, kept, quarantined, lost in a join."""
-    results: Json
+    results: Results
     """What the step found: metrics, decisions, names of reports; never a row's values."""
     code_digest: str
     started_at: datetime
     finished_at: datetime
     host: str
 
+    @model_validator(mode="after")
+    def _results_are_of_the_step(self) -> Self:
+        if self.results.step is not self.step:
+            message = f"a receipt of {self.step.value} cannot hold results of {self.results.step.value}"
+            raise ValueError(message)
+        return self
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> "Receipt":
+        """
+        Read a receipt of this format, or one of format 1 whose results mean the same.
+
+        :param where: its key, for messages.
+        :raises UnreadableFormatError: if its format is newer, or is format 1 and its results say less.
+        :raises DataRejectedError: if it is damaged.
+        """
+        try:
+            given = _document(data)
+        except ValueError as error:
+            raise _damaged(where, error) from error
+        number = given.get("format")
+        if isinstance(number, int) and number > FORMAT:
+            raise _unreadable(where, f"is of format {number}", given)
+        try:
+            return cls.model_validate_json(json.dumps(_from_format_1(given)) if number == 1 else data)
+        except ValidationError as error:
+            if number == 1 and all(detail["loc"][:1] == ("results",) for detail in error.errors()):
+                lacking = f"is of format 1, and its results are not what is read today ({foreign(error)})"
+                raise _unreadable(where, lacking, given) from error
+            raise _damaged(where, error) from error
+
+    def results_of(self, kind: type[ResultsT]) -> ResultsT:
+        """
+        The results, as those of a step that the caller knows.
+
+        :raises DataRejectedError: if the receipt is of another step.
+        """
+        if not isinstance(self.results, kind):
+            message = (
+                f"Receipt {self.identity} of {self.subject} is one of step '{self.step.value}', not {kind.__name__}."
+            )
+            raise DataRejectedError(message)
+        return self.results
+
     def tables(self, layer: str) -> list[TableState]:
         """The output tables of one layer."""
         return [state for state in self.outputs if isinstance(state, TableState) and f"/{layer}/" in state.name]
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    given = json.loads(data)
+    if not isinstance(given, dict):
+        message = "it is no object"
+        raise ValueError(message)  # noqa: TRY004 (what is wrong is the text, not a type in this program)
+    return given
+
+
+def _from_format_1(given: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had results without the step's word, and those of validate were the broken rules by themselves."""
+    step, results = given.get("step"), given.get("results")
+    if not isinstance(results, dict):
+        return given
+    results = {"broken": results} if step == StepName.VALIDATE else results
+    return given | {"format": FORMAT, "results": {**results, "step": step}}
+
+
+def _unreadable(where: str, what: str, given: dict[str, Any]) -> UnreadableFormatError:
+    return UnreadableFormatError(
+        f"Receipt {where} {what}; this version of the platform writes format {FORMAT}. Run step '{given.get('step')}' "
+        f"for {given.get('subject')} again with this version, or go on with the version that wrote it."
+    )
+
+
+def _damaged(where: str, error: ValueError) -> DataRejectedError:
+    return DataRejectedError(f"Receipt {where} is damaged: {foreign(error)}. Remove it and run its step again.")
 
 
 class OutcomeStatus(StrEnum):
@@ -107,7 +184,7 @@ class OutcomeStatus(StrEnum):
 class Outcome(Document):
     """How one try of a step ended; written last."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     status: OutcomeStatus
     exit_code: int
     step: str

@@ -9,9 +9,9 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from include.contract.receipt import Json
+from include.contract.measures import ColumnDriftSummary, DriftKind, DriftLevel
 from include.spec.sources import ColumnType
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
-Kind = Literal["numbers", "categories", "moments", "constant", "empty"]
-Level = Literal["none", "moderate", "strong"]
 MODERATE = 0.1
 STRONG = 0.25
 """Population stability index from which a shift is worth a look, and from which it is a different population."""
@@ -45,7 +43,7 @@ class ColumnDrift:
     """One column's drift."""
 
     column: str
-    kind: Kind
+    kind: DriftKind
     """``moments`` move by themselves and ``constant`` columns are the partition's own mark: neither is compared."""
     nulls_before: float
     """Share of nulls in the reference, from 0 to 1."""
@@ -64,26 +62,26 @@ class ColumnDrift:
     bins: tuple[Bin, ...] = field(default=(), repr=False)
 
     @property
-    def level(self) -> Level:
+    def level(self) -> DriftLevel:
         """How much the column moved, by its :attr:`psi`; ``none`` where it was not compared."""
         if self.psi is None or self.psi < MODERATE:
             return "none"
         return "strong" if self.psi >= STRONG else "moderate"
 
-    def document(self) -> Json:
-        """The drift as JSON, without the bins."""
-        return {
-            "column": self.column,
-            "kind": self.kind,
-            "level": self.level,
-            "psi": _rounded(self.psi),
-            "ks": _rounded(self.ks),
-            "ks_p": _rounded(self.ks_p),
-            "nulls_before": _rounded(self.nulls_before),
-            "nulls_now": _rounded(self.nulls_now),
-            "new_values": self.new_values,
-            "vanished_values": self.vanished_values,
-        }
+    def summary(self) -> ColumnDriftSummary:
+        """The drift as it is written down, without the bins."""
+        return ColumnDriftSummary(
+            column=self.column,
+            kind=self.kind,
+            level=self.level,
+            psi=_rounded(self.psi),
+            ks=_rounded(self.ks),
+            ks_p=_rounded(self.ks_p),
+            nulls_before=round(self.nulls_before, 6),
+            nulls_now=round(self.nulls_now, 6),
+            new_values=self.new_values,
+            vanished_values=self.vanished_values,
+        )
 
 
 def _rounded(value: float | None) -> float | None:

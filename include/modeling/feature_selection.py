@@ -8,53 +8,15 @@ partitions, taken together, speaks.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from include.contract.measures import Dropped, FeatureEvidence, Verdict
 from include.spec.features import SelectionSpec
 
 BINS = 20
-
-
-class Verdict(StrEnum):
-    """Why a feature is dropped, or that it is kept."""
-
-    KEPT = "kept"
-    CONSTANT = "constant"
-    MOSTLY_NULL = "mostly_null"
-    IRRELEVANT = "irrelevant"
-
-
-class FeatureEvidence(BaseModel):
-    """What one partition shows of one feature; a part of the step's receipt under ``results.selection``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    rows: int
-    nulls: int
-    distinct: int
-    """Distinct values; nulls are none."""
-    only_value: str | None = None
-    """Where all rows hold one value (or null): half of its SHA-256, to compare partitions without the value itself."""
-    relevance: float
-    """Mutual information with the target in nats, on the sample, bias-corrected; at least 0."""
-    verdict: Verdict
-    why: str
-    """A sentence with the numbers."""
-
-
-class Dropped(BaseModel):
-    """A feature that training leaves out."""
-
-    model_config = ConfigDict(frozen=True)
-
-    feature: str
-    verdict: Verdict
-    why: str
 
 
 def evidence(

@@ -14,31 +14,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from include.contract.receipt import Json
+from include.contract.measures import Interval, Metrics, ResamplingDescription
 from include.modeling.metrics import METRICS, RANKS_OF_RESAMPLES, Counts, Numbers, Scores, point_metrics
 
 FEWEST_DAYS = 10
 BLOCKS = 100
-DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number and where it lies with the stated confidence; None where it is not defined, as with one class only."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    def described(self) -> Json:
-        """As JSON."""
-        return {"value": _rounded(self.value), "low": _rounded(self.low), "high": _rounded(self.high)}
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return "not defined"
-        spread = "" if self.low is None or self.high is None else f" [{self.low:.4f}, {self.high:.4f}]"
-        return f"{self.value:.4f}{spread}"
 
 
 Measured = Mapping[str, Interval]
@@ -110,22 +90,19 @@ class Resampling:
         :param draws: shape (resamples,); those that are not finite are left out.
         """
         if not np.isfinite(value):
-            return Interval(None, None, None)
+            return Interval(value=None, low=None, high=None)
         known = draws[np.isfinite(draws)]
         if not len(known):
-            return Interval(value, None, None)
+            return Interval(value=value, low=None, high=None)
         tail = (1.0 - self.confidence) / 2
         low, high = np.quantile(known, [tail, 1.0 - tail])
-        return Interval(value, float(low), float(high))
+        return Interval(value=value, low=float(low), high=float(high))
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {
-            "unit": self.unit_name,
-            "units": self.unit_count,
-            "resamples": self.resamples,
-            "confidence": self.confidence,
-        }
+    def described(self) -> ResamplingDescription:
+        """As it is written down."""
+        return ResamplingDescription(
+            unit=self.unit_name, units=self.unit_count, resamples=self.resamples, confidence=self.confidence
+        )
 
 
 @dataclass(frozen=True)
@@ -162,10 +139,6 @@ class ModelMetrics:
         }
 
 
-def described(measured: Measured) -> Json:
-    """As JSON."""
-    return {name: interval.described() for name, interval in measured.items()}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+def rounded(measured: Measured) -> Metrics:
+    """As they are written down."""
+    return {name: interval.rounded() for name, interval in measured.items()}

@@ -15,10 +15,13 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from include.contract.measures import CalibrationBin
 from include.spec.training import Metric
 
 METRICS: tuple[str, ...] = get_args(Metric)
 CALIBRATION_BINS = 10
+DECIMALS = 6
+"""Of the numbers that are written down."""
 RANKS_OF_RESAMPLES = 2_000
 """
 Distinct ranks in resamples: of more distinct probabilities neighbours count as equal, which moves a metric by a few
@@ -149,26 +152,24 @@ def roc_curve(target: Counts, probability: Numbers, points: int = 120) -> list[t
     return [(0.0, 0.0), *zip(zeros[chosen].tolist(), ones[chosen].tolist(), strict=True)]
 
 
-def calibration(target: Counts, probability: Numbers) -> list[dict[str, float]]:
+def calibration(target: Counts, probability: Numbers) -> list[CalibrationBin]:
     """
-    The reliability of probabilities by bins of like size, lowest first.
+    The reliability of probabilities by bins of like size, lowest first; numbers to six decimals.
 
     :param target: shape (rows,), 0 or 1.
     :param probability: shape (rows,), of a 1.
-    :return: for each bin ``from`` and ``to`` (its lowest and highest probability), ``rows``, ``predicted`` (mean
-        predicted probability) and ``observed`` (share of ones).
     """
     order = np.argsort(probability, kind="stable")
     ordered, truth = probability[order], target[order]
     starts = bin_starts(ordered)
     ends = [*starts[1:].tolist(), len(ordered)]
     return [
-        {
-            "from": float(ordered[begin]),
-            "to": float(ordered[end - 1]),
-            "rows": end - begin,
-            "predicted": float(ordered[begin:end].mean()),
-            "observed": float(truth[begin:end].mean()),
-        }
+        CalibrationBin(
+            low=round(float(ordered[begin]), DECIMALS),
+            high=round(float(ordered[end - 1]), DECIMALS),
+            rows=end - begin,
+            predicted=round(float(ordered[begin:end].mean()), DECIMALS),
+            observed=round(float(truth[begin:end].mean()), DECIMALS),
+        )
         for begin, end in zip(starts.tolist(), ends, strict=True)
     ]

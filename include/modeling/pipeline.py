@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.contract.document import Scalar
 from include.errors import ConfigurationError, listed
 from include.modeling.project_function import ProjectFunction
 from include.spec.project import ProjectSpec
-from include.spec.training import Scalar
 
 if TYPE_CHECKING:
     from pandas import DataFrame

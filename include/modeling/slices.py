@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from include.contract.receipt import Json
-from include.modeling.intervals import Measured, Resampling, described
+from include.contract.measures import SliceMetrics
+from include.modeling.intervals import Measured, Resampling, rounded
 from include.modeling.metrics import METRICS, Counts, Numbers, point_metrics
 
 if TYPE_CHECKING:
@@ -28,14 +28,9 @@ class Slice:
     positives: int
     measured: Measured
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {
-            "value": self.value,
-            "rows": self.rows,
-            "positives": self.positives,
-            "metrics": described(self.measured),
-        }
+    def described(self) -> SliceMetrics:
+        """As it is written down."""
+        return SliceMetrics(value=self.value, rows=self.rows, positives=self.positives, metrics=rounded(self.measured))
 
 
 def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resampling: Resampling) -> list[Slice]:

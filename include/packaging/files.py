@@ -18,6 +18,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from include.contract.digest import digest_of
 from include.contract.document import Document
+from include.contract.model_files import FileDigest, InputColumn
 from include.contract.receipt import canonical_json
 from include.errors import DataRejectedError, foreign, listed
 
@@ -56,25 +57,6 @@ _MANIFEST_LIMIT_BYTES = 1 << 20
 ReadFile = Callable[[str], bytes]
 """The bytes of one file of a bundle, by its name; raises ``FileNotFoundError`` or a ``PlatformError``."""
 
-ColumnType = Literal["boolean", "integer", "long", "float", "double", "string", "datetime"]
-"""The types of an MLflow signature's columns that a model may require."""
-
-
-class InputColumn(Document):
-    """One column of the model's signature."""
-
-    name: str
-    type: ColumnType
-    required: bool = True
-    """Whether the column must be in a request; a value in it may be null where its type knows nulls."""
-
-
-class BundleFile(Document):
-    """What one file of a bundle must be."""
-
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    size_bytes: Annotated[int, Field(ge=0)]
-
 
 class Manifest(Document):
     """What a bundle holds."""
@@ -92,7 +74,7 @@ class Manifest(Document):
     inputs: Annotated[tuple[InputColumn, ...], Field(min_length=1)]
     outputs: tuple[dict[str, JsonValue], ...] = ()
     """As MLflow writes them into the signature."""
-    files: dict[str, BundleFile]
+    files: dict[str, FileDigest]
 
     def content(self) -> bytes:
         """The bytes of ``manifest.json``."""
@@ -148,7 +130,7 @@ def seal_bundle(description: Mapping[str, Any], contents: Mapping[str, bytes]) -
     :param contents: bytes of each of ``BUNDLE_FILES``.
     """
     files = {
-        name: BundleFile(sha256=hashlib.sha256(contents[name]).hexdigest(), size_bytes=len(contents[name]))
+        name: FileDigest(sha256=hashlib.sha256(contents[name]).hexdigest(), size_bytes=len(contents[name]))
         for name in BUNDLE_FILES
     }
     manifest = Manifest.model_validate({**description, "files": files})
@@ -302,7 +284,7 @@ def _parse_manifest(content: bytes, digest: str) -> Manifest:
         raise DataRejectedError(f"{MANIFEST} of bundle {digest} is no manifest: {foreign(error)}") from error
 
 
-def _checked(content: bytes, name: str, expected: BundleFile, digest: str) -> bytes:
+def _checked(content: bytes, name: str, expected: FileDigest, digest: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != expected.sha256 or len(content) != expected.size_bytes:
         kind = " (it is a pickle)" if name == MODEL and content[:1] == b"\x80" else ""

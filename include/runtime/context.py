@@ -7,6 +7,7 @@ from functools import cached_property
 from include.contract.command import StepCommand
 from include.contract.partition import Partition
 from include.contract.receipt import Json, State
+from include.contract.results import Results
 from include.runtime.events import EventLog
 from include.runtime.receipts import ReceiptReader
 from include.spec.project import ProjectSpec
@@ -37,7 +38,7 @@ class StepContext:
     @cached_property
     def receipts(self) -> ReceiptReader:
         """Receipts of other steps."""
-        return ReceiptReader(objects=self.stores.objects, project=self.spec.name)
+        return ReceiptReader(objects=self.stores.objects, project=self.spec.name, events=self.events)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ class Work:
 
     outputs: tuple[State, ...]
     row_counts: Mapping[str, int] = field(default_factory=dict)
-    results: Json = field(default_factory=dict)
+    results: Results
+    """What it found; of the same step."""
 
 
 @dataclass(frozen=True, kw_only=True)

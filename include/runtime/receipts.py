@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from include.contract.layout import attempt_prefix, outcomes_prefix, receipts_prefix
 from include.contract.receipt import Outcome, Receipt, TableState
 from include.contract.step_names import StepName
-from include.errors import DataRejectedError, foreign
+from include.errors import UnreadableFormatError
+from include.runtime.events import EventLog
 from include.stores.objects.protocol import ObjectStore
 
 
@@ -18,24 +17,36 @@ class ReceiptReader:
 
     objects: ObjectStore
     project: str
+    events: EventLog | None = None
+    """Hears of receipts that are left out."""
 
     def receipt(self, key: str) -> Receipt:
         """
         Read one receipt.
 
+        :raises UnreadableFormatError: if another version of the platform wrote it, in a format that this one lacks.
         :raises DataRejectedError: if it is not there or is damaged.
         """
-        try:
-            return Receipt.model_validate_json(self.objects.get(key))
-        except ValidationError as error:
-            message = f"Receipt {key} is damaged: {foreign(error)}. Remove it and run its step again."
-            raise DataRejectedError(message) from error
+        return Receipt.from_json(self.objects.get(key), key)
 
     def receipts(self, step: StepName, subject: str) -> Iterator[Receipt]:
-        """All receipts of one step for one subject, whatever their inputs and code."""
+        """
+        All receipts of one step for one subject, whatever their inputs and code.
+
+        One of a format that this version does not read is left out with a warning: another may say what is asked for.
+        """
         for key in self.objects.list(receipts_prefix(self.project, step.value, subject)):
             if key.count("/") == receipts_prefix(self.project, step.value, subject).count("/"):
-                yield self.receipt(key)
+                try:
+                    receipt = self.receipt(key)
+                except UnreadableFormatError as error:
+                    self._warn(key, error)
+                    continue
+                yield receipt
+
+    def _warn(self, key: str, error: UnreadableFormatError) -> None:
+        if self.events is not None:
+            self.events.warn("a receipt of another format was left out", receipt=key, reason=str(error))
 
     def sealed(self, step: StepName, state: TableState) -> Receipt | None:
         """The receipt by which a step sealed exactly this content of a table's partition; None if there is none."""

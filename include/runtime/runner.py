@@ -24,7 +24,7 @@ from include.contract.receipt import (
     identity_of,
 )
 from include.contract.step_names import STORES
-from include.errors import DataRejectedError, PlatformError
+from include.errors import DataRejectedError, PlatformError, UnreadableFormatError
 from include.runtime.context import Parts, Plan, StepContext, Work
 from include.runtime.ending import Completion, Ending, write_down
 from include.runtime.fencing import FencedStores
@@ -111,7 +111,7 @@ def _receipt(context: StepContext, plan: Plan, work: Work, *, identity: str, sta
     command = context.command
     return Receipt(
         identity=identity,
-        step=command.step.value,
+        step=command.step,
         project=command.project,
         subject=command.subject,
         partition=command.partition,
@@ -131,7 +131,11 @@ def _receipt(context: StepContext, plan: Plan, work: Work, *, identity: str, sta
 
 def _holds(context: StepContext, plan: Plan, key: str) -> bool:
     """Whether the outputs of a receipt of the same work are still what it says."""
-    receipt = context.receipts.receipt(key)
+    try:
+        receipt = context.receipts.receipt(key)
+    except UnreadableFormatError as error:
+        context.events.warn("the receipt cannot be read; the work is done again", receipt=key, reason=str(error))
+        return False
     changed = [state.name for state in receipt.outputs if not _unchanged(context, state)]
     if changed:
         context.events.warn("outputs of the receipt are gone or changed; the work is done again", outputs=changed)

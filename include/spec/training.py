@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from include.contract.document import Scalar
 from include.spec.strict import Duration, FunctionName, Name, Share, StrictModel
 
-Scalar = bool | int | float | str
 Metric = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "expected_calibration_error"]
 """Metrics that the evaluate step reports; the last three are better when smaller."""
 SMALLER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_error"})

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
 
 from include.contract.receipt import Outcome
+from include.contract.results import DeployResults, PackageResults
 from include.contract.step_names import StepName
 from include.runtime.receipts import ReceiptReader
 from local_platform.console import seconds
@@ -47,8 +47,8 @@ def _work_by_step(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
 def served_from(findings: Findings) -> Iterator[str]:
     """The model's artifact in the registry, and how the model server gets at it."""
     for receipt in findings.receipts(StepName.PACKAGE):
-        packaged: Any = receipt.results
-        yield f"{'artifact':<20} {packaged.get('artifact') or 'none: it was packaged without a registry'}"
+        packaged = receipt.results_of(PackageResults)
+        yield f"{'artifact':<20} {packaged.artifact or 'none: it was packaged without a registry'}"
     for receipt in findings.receipts(StepName.DEPLOY):
-        deployed: Any = receipt.results
-        yield f"{'gets into its pods':<20} by {deployed.get('bundle_by') or 'no cluster: it was deployed elsewhere'}"
+        deployed = receipt.results_of(DeployResults)
+        yield f"{'gets into its pods':<20} by {deployed.bundle_by or 'no cluster: it was deployed elsewhere'}"

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from include.contract.layout import outcomes_prefix
+from include.contract.measures import Interval
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt
+from include.contract.results import EvaluateResults, ScoreResults, TrainResults
 from include.contract.step_names import StepName
 from include.runtime.receipts import ReceiptReader
 from local_platform.console import seconds
@@ -89,12 +90,12 @@ def text(settings: Settings, told: Told, more: Blocks) -> str:
     return "\n".join(lines[1:])
 
 
-def interval(value: Mapping[str, Any] | None) -> str:
+def interval(found: Interval | None) -> str:
     """A metric with its confidence interval: ``0.742 (0.735 to 0.749)``."""
-    if not value or value.get("value") is None:
+    if found is None or found.value is None:
         return "not known"
-    inside = f" ({value['low']:.3f} to {value['high']:.3f})" if value.get("low") is not None else ""
-    return f"{value['value']:.3f}{inside}"
+    inside = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.value:.3f}{inside}"
 
 
 def _data(findings: Findings) -> Iterator[str]:
@@ -108,37 +109,35 @@ def _data(findings: Findings) -> Iterator[str]:
         yield f"{'':<20} {source}: {sum(receipt.row_counts.get('rows_kept', 0) for receipt in of_source):,}"
     yield f"{'quarantined':<20} {quarantined:,}"
     for receipt in findings.receipts(StepName.TRAIN):
-        features: Any = receipt.results["features"]
-        kept, dropped = features["kept"], features["dropped"]
-        yield f"{'features':<20} {len(kept)} kept, {len(dropped)} dropped"
-        for one in dropped:
-            yield f"{'':<20} dropped {one['feature']}: {one['why']}"
+        features = receipt.results_of(TrainResults).features
+        yield f"{'features':<20} {len(features.kept)} kept, {len(features.dropped)} dropped"
+        for one in features.dropped:
+            yield f"{'':<20} dropped {one.feature}: {one.why}"
 
 
 def _quality(findings: Findings) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
-        results: Any = receipt.results
-        metrics = results["metrics"]
-        where = f"on {', '.join(results['test'])}, {receipt.row_counts['test']:,} rows unseen by all"
+        results = receipt.results_of(EvaluateResults)
+        metrics = results.metrics
+        where = f"on {', '.join(results.test)}, {receipt.row_counts['test']:,} rows unseen by all"
         yield f"{'AUC of the model':<20} {interval(metrics['model'].get(METRIC))} {where}"
         yield f"{'of the baseline':<20} {interval(metrics['baseline'].get(METRIC))}"
-        champion = results["champion"]
-        if champion and champion["compared"]:
+        champion = results.champion
+        if champion and champion.compared:
             found = interval(metrics["champion"].get(METRIC))
-            yield f"{'of the champion':<20} {found}, version {champion['version']} until then"
+            yield f"{'of the champion':<20} {found}, version {champion.version} until then"
         else:
-            yield f"{'of the champion':<20} {champion['why'] if champion else 'there was none'}"
-        for reason in results["reasons"]:
+            yield f"{'of the champion':<20} {champion.why if champion else 'there was none'}"
+        for reason in results.reasons:
             yield f"{'not promoted':<20} {reason}"
 
 
 def _october(findings: Findings) -> Iterator[str]:
     for receipt in findings.receipts(StepName.SCORE):
-        results: Any = receipt.results
-        observed = results["observed"]
+        observed = receipt.results_of(ScoreResults).observed
         if observed:
             rows = f"{receipt.row_counts['rows']:,} rows scored as of the beginning of the month"
-            yield f"{f'AUC of {receipt.partition}':<20} {interval(observed[METRIC])}, {rows}"
+            yield f"{f'AUC of {receipt.partition}':<20} {interval(observed.roc_auc)}, {rows}"
 
 
 def _served(identity: Identity) -> Iterator[str]:
@@ -163,8 +162,8 @@ def _time(done: Done, findings: Findings) -> Iterator[str]:
 
 def _places(settings: Settings, findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
-        results: Any = receipt.results
-        yield f"{'model card':<20} {evidence.objects.url(results['reports']['html'])}"
+        card = receipt.results_of(EvaluateResults).reports["html"]
+        yield f"{'model card':<20} {evidence.objects.url(card)}"
     for receipt in findings.receipts(StepName.VALIDATE)[-1:]:
         names = [state.name for state in receipt.outputs if state.name.endswith(".html")]
         yield from (f"{'validation':<20} {evidence.objects.url(name)}" for name in names)

@@ -84,8 +84,8 @@ def _reference(outcome: Outcome, documents: Documents) -> Reference:
     row_counts = Counter[str]()
     for key in outcome.receipt_keys:
         try:
-            row_counts.update(Receipt.model_validate_json(documents.get(key)).row_counts)
-        except (ValidationError, DataRejectedError) as error:
+            row_counts.update(Receipt.from_json(documents.get(key), key).row_counts)
+        except DataRejectedError as error:
             message = f"The step says it is {outcome.status.value} by receipt {key}, which cannot be read: "
             raise TemporaryError(message + foreign(error)) from error
     found: Reference = {"receipts": dict(outcome.receipts)} if outcome.receipt is None else {"receipt": outcome.receipt}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.contract.layout import Layer, table_name
+from include.contract.results import DeployResults, PackageResults
 from include.contract.step_names import StepName
 from include.governance.ledger import Ledger
 from include.governance.versions import champion
@@ -60,12 +61,12 @@ def test_the_packaged_model_is_an_artifact_that_the_pods_mount(
     packaged, deployed = (evidence.of_run(step, run.run, last) for step in (StepName.PACKAGE, StepName.DEPLOY))
     assert packaged is not None
     assert deployed is not None
-    artifact = str(packaged.results["artifact"])
+    artifact = str(packaged.results_of(PackageResults).artifact)
     place = cluster_platform.given.registry.removeprefix("http://")
     assert re.fullmatch(rf"{re.escape(place)}/ml-platform/models/faults/fault_parcels@sha256:[0-9a-f]{{64}}", artifact)
     found = cluster_platform.kubectl.get("deployment", "fault-parcels-v2", "--namespace", SERVING)
     mounted = [one["image"]["reference"] for one in found["spec"]["template"]["spec"]["volumes"] if "image" in one]
-    assert mounted == ([artifact] if deployed.results["bundle_by"] == "image volume" else [])
+    assert mounted == ([artifact] if deployed.results_of(DeployResults).bundle_by == "image volume" else [])
 
 
 def test_no_request_fails_while_the_command_rolls_back(

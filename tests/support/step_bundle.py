@@ -1,5 +1,6 @@
 """A bundle whose steps do what a test asks for: the platform's code, with other step modules."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.step_results import least_document
+
 ROOT = Path(__file__).resolve().parents[2]
 BEHAVIOUR = "ML_TEST_BEHAVIOUR"
 WORDS = ("ingest", "validate", "profile", "features", "train", "evaluate", "package", "deploy", "score")
@@ -18,12 +21,16 @@ STEP = """
 import atexit, json, os, signal, subprocess, sys, time
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from include import errors
+from include.contract.results import Results
 from include.runtime.context import Plan, Work
 
 
 def plan(context):
-    return Plan(inputs=(), parameters={"behaviour": behaviour(context)}, work=lambda _: work(context))
+    seen = {"threads": os.environ.get("OMP_NUM_THREADS"), "environment": sorted(os.environ), "folder": os.getcwd()}
+    return Plan(inputs=(), parameters={"behaviour": behaviour(context), **seen}, work=lambda _: work(context))
 
 
 def behaviour(context):
@@ -65,10 +72,10 @@ def work(context):
         file.with_suffix(".partial").rename(file)
         context.events.emit("hanging")
         time.sleep(300)
-    seen = {"threads": os.environ.get("OMP_NUM_THREADS"), "environment": sorted(os.environ), "folder": os.getcwd()}
-    return Work(outputs=(), row_counts={"rows": 3}, results=seen)
+    return Work(outputs=(), row_counts={"rows": 3}, results=TypeAdapter(Results).validate_json(RESULTS))
 
 
+RESULTS = {results!r}
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
 """
 
@@ -100,7 +107,9 @@ def make_bundle(folder: Path) -> Bundle:
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".airflowignore", root)
     for word in WORDS:
-        (root / "include" / "steps" / word / "step.py").write_text(STEP)
+        (root / "include" / "steps" / word / "step.py").write_text(
+            STEP.replace("{results!r}", repr(json.dumps(least_document(word))))
+        )
     control = folder / "control"
     control.mkdir()
     return Bundle(root, control)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.contract.model_files import InputColumn
 from include.errors import listed, near
-from include.packaging.files import InputColumn
 from include.serving.request_error import RequestError, shown
 
 if TYPE_CHECKING:

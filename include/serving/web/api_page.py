@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.packaging.files import InputColumn, Manifest
+from include.contract.model_files import InputColumn
+from include.packaging.files import Manifest
 from include.pages.rendering import rendered
 from include.serving.model.columns import is_mandatory
 

@@ -7,15 +7,15 @@ failure anywhere leaves the traffic and the champion where they were, removes th
 ledger. A step that was killed is run again and finds what is done: each part is skipped where it holds already.
 
 **The receipt**: ``inputs`` the package step's ``ModelState``; ``outputs`` that and the ledger entry; ``results``
-``model``, ``version``, ``digest``, ``before`` (the champion until then), ``public_url``, ``ledger``; on Kubernetes
-``bundle_by``: how the bundle got into the pods.
+:class:`~include.contract.results.DeployResults`.
 """
 
 import socket
 from functools import partial
 
 from include.contract.partition import Partition
-from include.contract.receipt import Json, ModelState, ObjectState, Receipt, State
+from include.contract.receipt import ModelState, ObjectState, Receipt, State
+from include.contract.results import DeployResults, PackageResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.ledger import LedgerWho
@@ -53,7 +53,7 @@ def plan(context: StepContext) -> Plan:
 
 
 def _work(context: StepContext, version: SealedVersion, package: Receipt, _identity: str) -> Work:
-    command = context.command
+    command, packaged = context.command, package.results_of(PackageResults)
     promotion = Promotion(
         version=version,
         spec=context.spec.serving,
@@ -61,21 +61,20 @@ def _work(context: StepContext, version: SealedVersion, package: Receipt, _ident
         why=f"trained on data up to {version.partition}; gates passed",
         evidence={
             "package": package.identity,
-            "document": package.results.get("evidence"),
-            "gates": package.results.get("gates"),
+            "document": packaged.evidence,
+            "gates": [gate.model_dump(mode="json") for gate in packaged.gates],
         },
     )
     promoted = promote(context.stores, context.events, promotion)
-    results: Json = {
-        "model": version.model,
-        "version": version.version,
-        "digest": version.digest,
-        "before": None if promoted.before is None else promoted.before.version,
-        "public_url": promoted.rolled_out.public_url,
-        "ledger": promoted.entry.name,
-    }
-    if promoted.rolled_out.bundle_by is not None:
-        results["bundle_by"] = promoted.rolled_out.bundle_by
+    results = DeployResults(
+        model=version.model,
+        version=version.version,
+        digest=version.digest,
+        before=None if promoted.before is None else promoted.before.version,
+        public_url=promoted.rolled_out.public_url,
+        ledger=promoted.entry.name,
+        bundle_by=promoted.rolled_out.bundle_by,
+    )
     return Work(outputs=(_state(version), promoted.entry), results=results)
 
 

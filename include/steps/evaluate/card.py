@@ -7,15 +7,16 @@ The sections follow Mitchell et al., "Model Cards for Model Reporting" (2019).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from include.contract.receipt import Json, ModelState, Receipt
-from include.modeling.intervals import ModelMetrics, described
+from include.contract.measures import CalibrationBin, FeatureImportance, GateResult, ResamplingDescription
+from include.contract.receipt import ModelState, Receipt
+from include.contract.results import ChampionCompared, EvaluateResults, ReportKind, TrainResults
+from include.modeling.intervals import ModelMetrics, rounded
 from include.modeling.metrics import METRICS, Counts, Numbers, roc_curve
 from include.modeling.slices import Slice
 from include.pages.rendering import rendered
 from include.spec.project import ProjectSpec
 from include.steps.evaluate.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
-from include.steps.evaluate.gates import Comparison, GateResult
-from include.steps.evaluate.importance import Importance
+from include.steps.evaluate.gates import Comparison
 
 NAMES = {
     "model": "Model",
@@ -37,14 +38,15 @@ class Card:
 
     spec: ProjectSpec
     train: Receipt
+    trained: TrainResults
     models: Mapping[str, ModelMetrics]
     """``model``, ``baseline``, ``prior`` and, where there is one, ``champion``."""
     comparisons: Mapping[str, Comparison]
     gates: Sequence[GateResult]
     slices: Mapping[str, Sequence[Slice]]
-    calibration: Sequence[Mapping[str, float]]
-    importance: Sequence[Importance]
-    intervals: Json
+    calibration: Sequence[CalibrationBin]
+    importance: Sequence[FeatureImportance]
+    intervals: ResamplingDescription
     baseline: str
     champion: ModelState | None
     champion_fitted_on: tuple[str, ...]
@@ -65,36 +67,43 @@ class Card:
         """Why not."""
         return [gate.reason for gate in self.gates if not gate.passed]
 
-    def results(self) -> Json:
-        """The evaluation as the receipt holds it."""
-        other = self.comparisons["champion"]
-        champion: Json | None = None
-        if self.champion is not None:
-            champion = {
-                "version": self.champion.version,
-                "run_id": self.champion.run_id,
-                "compared": other.measured is not None,
-                "why": other.absent,
-                "saw": list(self.champion_fitted_on),
-            }
-        return {
-            "passed": self.passed,
-            "promote": self.passed,
-            "reasons": list(self.reasons),
-            "gates": [gate.described() for gate in self.gates],
-            "metrics": {name: described(one.measured) for name, one in self.models.items()},
-            "differences": {
-                name: described(other.differences) for name, other in self.comparisons.items() if other.measured
+    def results(self, reports: Mapping[ReportKind, str]) -> EvaluateResults:
+        """
+        The evaluation as the receipt holds it.
+
+        :param reports: keys of the reports, by kind.
+        """
+        return EvaluateResults(
+            passed=self.passed,
+            promote=self.passed,
+            reasons=tuple(self.reasons),
+            gates=tuple(self.gates),
+            metrics={name: rounded(one.measured) for name, one in self.models.items()},
+            differences={
+                name: rounded(other.differences) for name, other in self.comparisons.items() if other.measured
             },
-            "intervals": self.intervals,
-            "champion": champion,
-            "baseline": self.baseline,
-            "slices": {column: [one.described() for one in parts] for column, parts in self.slices.items()},
-            "calibration": [{name: round(value, 6) for name, value in one.items()} for one in self.calibration],
-            "importance": [one.described() for one in self.importance],
-            "run_id": self.train.results["run_id"],
-            "test": list(self.test),
-        }
+            intervals=self.intervals,
+            champion=self._compared(),
+            baseline=self.baseline,
+            slices={column: tuple(one.described() for one in parts) for column, parts in self.slices.items()},
+            calibration=tuple(self.calibration),
+            importance=tuple(self.importance),
+            run_id=self.trained.run_id,
+            test=self.test,
+            reports=dict(reports),
+        )
+
+    def _compared(self) -> ChampionCompared | None:
+        if self.champion is None:
+            return None
+        other = self.comparisons["champion"]
+        return ChampionCompared(
+            version=self.champion.version,
+            run_id=self.champion.run_id,
+            compared=other.measured is not None,
+            why=other.absent,
+            saw=self.champion_fitted_on,
+        )
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,8 @@ def _slice_row(one: Slice) -> list[str]:
     return [one.value, f"{one.rows:,}", share, *measured]
 
 
-def _calibration_row(one: Mapping[str, float]) -> list[str]:
-    shares = [f"{one[name]:.3f}" for name in ("from", "to", "predicted", "observed")]
-    return [*shares[:2], f"{one['rows']:,.0f}", *shares[2:]]
+def _calibration_row(one: CalibrationBin) -> list[str]:
+    return [f"{one.low:.3f}", f"{one.high:.3f}", f"{one.rows:,}", f"{one.predicted:.3f}", f"{one.observed:.3f}"]
 
 
 def _importance_rows(card: Card) -> list[list[str]]:
@@ -185,27 +193,21 @@ def _importance_rows(card: Card) -> list[list[str]]:
 
 
 def _provenance_rows(card: Card) -> list[list[str]]:
-    train, spec = card.train, card.spec
-    window = train.results["window"] if isinstance(train.results["window"], dict) else {}
-    features = train.results["features"] if isinstance(train.results["features"], dict) else {}
-    kept, dropped = features.get("kept"), features.get("dropped")
-    parameters = train.results["parameters"] if isinstance(train.results["parameters"], dict) else {}
-    reasons = [f"{one['feature']} ({one['why']})" for one in dropped or [] if isinstance(one, dict)]  # type: ignore[union-attr]
+    train, trained, spec = card.train, card.trained, card.spec
+    window, features = trained.window, trained.features
+    partitions = {"train": window.train, "validation": window.validation, "test": window.test}
+    reasons = [f"{one.feature} ({one.why})" for one in features.dropped]
     return [
         ["Target", f"{spec.target.name}: {spec.target.meaning}"],
-        *[[f"Partitions: {role}", _joined(window.get(role))] for role in ("train", "validation", "test")],
+        *[[f"Partitions: {role}", ", ".join(names)] for role, names in partitions.items()],
         ["Rows", ", ".join(f"{name} {count:,}" for name, count in train.row_counts.items())],
-        ["Features", f"{features.get('table')}: {_joined(kept)}"],
+        ["Features", f"{features.table}: {', '.join(features.kept)}"],
         ["Dropped features", "; ".join(reasons) or "none"],
-        ["Parameters", ", ".join(f"{name} {value}" for name, value in parameters.items())],
-        ["MLflow run", str(train.results["run_id"])],
+        ["Parameters", ", ".join(f"{name} {value}" for name, value in trained.parameters.items())],
+        ["MLflow run", trained.run_id],
         ["Model file", " ".join(state.digest for state in train.outputs)],
         ["Owner", f"{spec.owner.team}, {spec.owner.email}"],
     ]
-
-
-def _joined(names: object) -> str:
-    return ", ".join(str(name) for name in names) if isinstance(names, list) else ""
 
 
 def _caveats(card: Card) -> list[str]:

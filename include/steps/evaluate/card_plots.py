@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from include.contract.measures import CalibrationBin, FeatureImportance
 from include.modeling.slices import Slice
-from include.steps.evaluate.importance import Importance
 
 WIDTH, HEIGHT, MARGIN = 360, 320, 44
 BAR_HEIGHT, LABEL_WIDTH = 17, 165
@@ -31,13 +31,13 @@ def roc_plot(curves: Mapping[str, Sequence[Point]]) -> Markup:
     return _svg("ROC curve", parts, HEIGHT)
 
 
-def calibration_plot(bins: Sequence[Mapping[str, float]]) -> Markup:
+def calibration_plot(bins: Sequence[CalibrationBin]) -> Markup:
     """
     Reliability diagram: mean predicted probability against observed frequency, a point a bin.
 
     :param bins: as :func:`include.modeling.metrics.calibration` makes them.
     """
-    points = [(one["predicted"], one["observed"]) for one in bins]
+    points = [(one.predicted, one.observed) for one in bins]
     dots = "".join(f"<circle cx={_x(x):.1f} cy={_y(y):.1f} r=3.5 fill='{COLOURS[0]}'/>" for x, y in points)
     parts = [
         _axes("Mean predicted probability", "Observed frequency"),
@@ -48,7 +48,7 @@ def calibration_plot(bins: Sequence[Mapping[str, float]]) -> Markup:
     return _svg("Calibration", parts, HEIGHT)
 
 
-def importance_plot(importances: Sequence[Importance]) -> Markup:
+def importance_plot(importances: Sequence[FeatureImportance]) -> Markup:
     """
     A bar a feature, at most fifteen; a feature whose shuffling helps has none.
 

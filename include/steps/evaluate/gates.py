@@ -3,31 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from include.contract.receipt import Json
-from include.modeling.intervals import Interval, Measured
+from include.contract.measures import GateResult, Interval
+from include.modeling.intervals import Measured
 from include.modeling.slices import Slice
 from include.spec.training import SMALLER_IS_BETTER, EvaluationSpec, GateSpec, SliceGateSpec
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """One gate, and whether the model passes it."""
-
-    gate: str
-    """The condition in words."""
-    metric: str
-    found: str
-    """The measured value, and what it was compared with, in words."""
-    passed: bool
-
-    def described(self) -> Json:
-        """As JSON."""
-        return {"gate": self.gate, "metric": self.metric, "found": self.found, "passed": self.passed}
-
-    @property
-    def reason(self) -> str:
-        """Why the gate failed, in a sentence."""
-        return f"Gate '{self.gate}' failed: {self.found}."
 
 
 @dataclass(frozen=True)
@@ -65,22 +44,24 @@ def _evaluate(gate: GateSpec, measured: Measured, comparisons: Mapping[str, Comp
         return _compare(gate, measured, comparisons[gate.better_than])
     found = measured[gate.metric]
     words = f"{gate.metric} {_limit_words(gate)}"
-    return GateResult(words, gate.metric, f"{gate.metric} is {found}", passed=_within(found.value, gate))
+    return GateResult(
+        gate=words, metric=gate.metric, found=f"{gate.metric} is {found}", passed=_within(found.value, gate)
+    )
 
 
 def _compare(gate: GateSpec, measured: Measured, other: Comparison) -> GateResult:
     words = f"{gate.metric} better than {other.name} by {gate.by:g}"
     if other.measured is None:
-        return GateResult(words, gate.metric, other.absent, passed=other.passes_absent)
+        return GateResult(gate=words, metric=gate.metric, found=other.absent, passed=other.passes_absent)
     difference = other.differences[gate.metric]
     found = f"{gate.metric} is {measured[gate.metric]}, {other.name} has {other.measured[gate.metric]}"
     found += f"; difference {difference}"
     if difference.value is None:
-        return GateResult(words, gate.metric, found, passed=False)
+        return GateResult(gate=words, metric=gate.metric, found=found, passed=False)
     gain = -difference.value if gate.metric in SMALLER_IS_BETTER else difference.value
     # Better by nothing is not better: the same predictions must not pass for an improvement.
     passed = gain > 0 if gate.by == 0 else gain >= gate.by
-    return GateResult(words, gate.metric, found, passed=passed)
+    return GateResult(gate=words, metric=gate.metric, found=found, passed=passed)
 
 
 def _evaluate_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult:
@@ -93,9 +74,10 @@ def _evaluate_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult
             f"{one.column} {one.value}: {one.measured[gate.metric]} in {one.rows} rows" for one in failed[:5]
         )
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 (as many as are failures)
-        return GateResult(words, gate.metric, f"{failures}{more}", passed=False)
+        return GateResult(gate=words, metric=gate.metric, found=f"{failures}{more}", passed=False)
     left = f"; {len(counted) - len(defined)} have one class only" if len(defined) < len(counted) else ""
-    return GateResult(words, gate.metric, f"{len(defined)} of {len(slices)} slices evaluated{left}", passed=True)
+    found = f"{len(defined)} of {len(slices)} slices evaluated{left}"
+    return GateResult(gate=words, metric=gate.metric, found=found, passed=True)
 
 
 def _within(value: float | None, gate: GateSpec | SliceGateSpec) -> bool:

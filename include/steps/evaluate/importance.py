@@ -5,34 +5,20 @@ Breiman, "Random Forests" (2001), section 10; here on one shuffle of a sample of
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from include.contract.receipt import Json
+from include.contract.measures import FeatureImportance
 from include.modeling.metrics import Counts, Numbers, point_metrics
 
 SAMPLE_ROWS = 2_000
 METRIC = "roc_auc"
 
 
-@dataclass(frozen=True)
-class Importance:
-    """One feature."""
-
-    feature: str
-    drop: float
-    """ROC AUC on the sample minus ROC AUC with the feature shuffled; negative where shuffling helps."""
-
-    def described(self) -> Json:
-        """As JSON."""
-        return {"feature": self.feature, "drop": round(self.drop, 6)}
-
-
 def permutation_importance(
     features: pd.DataFrame, target: Counts, predict: Callable[[pd.DataFrame], Numbers], seed: int
-) -> list[Importance]:
+) -> list[FeatureImportance]:
     """
     Importance of each feature on a seeded sample, the greatest first; empty where the sample has one class only.
 
@@ -52,6 +38,7 @@ def permutation_importance(
     if not np.isfinite(scores[0]):
         return []
     importances = [
-        Importance(str(name), scores[0] - score) for name, score in zip(sample.columns, scores[1:], strict=True)
+        FeatureImportance(feature=str(name), drop=round(scores[0] - score, 6))
+        for name, score in zip(sample.columns, scores[1:], strict=True)
     ]
     return sorted(importances, key=lambda one: (-one.drop, one.feature))

@@ -12,20 +12,7 @@ promote it skip.
   partitions of the features table in the test.
 - ``outputs``: the model card as HTML and Markdown, and ``evaluation.json``, as ``ObjectState``.
 - ``row_counts``: ``test``, ``positive``, ``fit`` (rows from which the baseline learned).
-- ``results``:
-
-  - ``passed``, and ``promote`` with the same value: whether all gates passed. ``reasons``: a sentence for each that did
-    not.
-  - ``gates``: ``[{"gate", "metric", "found", "passed"}]``.
-  - ``metrics``: ``{"model": {metric: {"value", "low", "high"}}, "baseline": …, "prior": …, "champion": …}``; the
-    champion only where it was compared.
-  - ``differences``: ``{"baseline": {metric: {…}}, "champion": …}``, the model's metric less theirs.
-  - ``intervals``: unit of the resampling, how many units and resamples, confidence.
-  - ``champion``: ``{"version", "run_id", "compared", "why", "saw"}`` (``saw``: test partitions that it was fitted on,
-    where its metrics are optimistic), or null. ``baseline``: a description.
-  - ``slices``: by column ``[{"value", "rows", "positives", "metrics"}]``. ``calibration``: ``[{"from", "to", "rows",
-    "predicted", "observed"}]``. ``importance``: ``[{"feature", "drop"}]``.
-  - ``run_id``, ``test`` (partitions), ``reports`` (keys by kind: ``html``, ``markdown``, ``json``).
+- ``results``: :class:`~include.contract.results.EvaluateResults`.
 """
 
 import tempfile
@@ -36,6 +23,7 @@ from pathlib import Path
 
 from include.contract.layout import report_key
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
+from include.contract.results import EvaluateResults, ReportKind, TrainResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.modeling.intervals import ModelMetrics, Resampling
@@ -59,7 +47,7 @@ from include.steps.evaluate.holdout import Holdout, fitted_groups, read_holdout
 from include.steps.evaluate.importance import Importance, permutation_importance
 from include.stores.metrics.names import MetricLabels, MetricName
 
-REPORTS = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
+REPORTS: Mapping[ReportKind, str] = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
 ARTIFACT = "evaluation"
 
 
@@ -68,6 +56,7 @@ class Challenge:
     """What is evaluated, compared with what, on which rows."""
 
     train: Receipt
+    trained: TrainResults
     challenger: ModelState
     champion: ModelState | None
     fit: tuple[TableState, ...]
@@ -76,9 +65,7 @@ class Challenge:
     @property
     def columns(self) -> tuple[str, ...]:
         """The challenger's features, in its order."""
-        features = self.train.results["features"]
-        kept = features["kept"] if isinstance(features, dict) else []
-        return tuple(str(name) for name in kept) if isinstance(kept, list) else ()
+        return self.trained.features.kept
 
     @property
     def test_names(self) -> tuple[str, ...]:
@@ -109,16 +96,15 @@ def _challenge(context: StepContext) -> Challenge:
         raise DataRejectedError(message)
     models = [state for state in train.outputs if isinstance(state, ModelState)]
     tables = [state for state in train.inputs if isinstance(state, TableState)]
-    window = train.results.get("window")
-    names = window.get("test") if isinstance(window, dict) else None
-    if len(models) != 1 or not isinstance(names, list):
-        message = f"The train receipt {train.identity} is not of this version of the platform. Run 'train' again."
-        raise DataRejectedError(message)
+    if len(models) != 1:
+        raise DataRejectedError(f"The train receipt {train.identity} names {len(models)} models. Run 'train' again.")
+    trained = train.results_of(TrainResults)
+    names = trained.window.test
     test = tuple(state for state in tables if state.partition in names)
     for state in test:
         _check_unchanged(context, state)
     fit = tuple(state for state in tables if state.partition not in names)
-    return Challenge(train, models[0], champion_to_compare(context, models[0]), fit, test)
+    return Challenge(train, trained, models[0], champion_to_compare(context, models[0]), fit, test)
 
 
 def _check_unchanged(context: StepContext, state: TableState) -> None:
@@ -134,15 +120,15 @@ def _check_unchanged(context: StepContext, state: TableState) -> None:
 def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
     with capped_threads(thread_count(context)):
         card, counts = _evaluated(context, challenge)
-    sealed = _seal(context, card, identity)
+    results = card.results(_report_keys(context, identity))
+    sealed = _seal(context, card, results)
     _log(context, challenge, card)
-    results: Json = {**card.results(), "reports": {kind: state.name for kind, state in sealed.items()}}
     area = card.models["model"].measured["roc_auc"]
     context.events.emit("model evaluated", passed=card.passed, roc_auc=str(area), reasons=card.reasons)
     if area.value is not None:  # one class only has no ROC curve
         labels = MetricLabels(context.spec.name, context.spec.model.name)
         context.stores.metrics.gauge(MetricName.MODEL_ROC_AUC, labels, area.value)
-    return Work(outputs=tuple(sealed.values()), row_counts=counts, results=results)
+    return Work(outputs=sealed, row_counts=counts, results=results)
 
 
 def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[str, int]]:
@@ -171,6 +157,7 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
     card = Card(
         spec=spec,
         train=challenge.train,
+        trained=challenge.trained,
         models=models,
         comparisons=comparisons,
         gates=evaluate_gates(spec.evaluation, models["model"].measured, comparisons, slices),
@@ -229,18 +216,21 @@ def _comparison(
     return Comparison(name, models[name].measured, models["model"].better_by(models[name], resampling))
 
 
-def _seal(context: StepContext, card: Card, identity: str) -> dict[str, ObjectState]:
-    contents = {
-        "html": html_card(card),
-        "markdown": markdown_card(card),
-        "json": canonical_json(card.results()).decode(),
-    }
+def _report_keys(context: StepContext, identity: str) -> dict[ReportKind, str]:
     command = context.command
-    keys = {
+    return {
         kind: report_key(command.project, command.step.value, command.subject, identity, name)
         for kind, name in REPORTS.items()
     }
-    return {kind: context.stores.objects.seal(key, contents[kind].encode()) for kind, key in keys.items()}
+
+
+def _seal(context: StepContext, card: Card, results: EvaluateResults) -> tuple[ObjectState, ...]:
+    contents: dict[ReportKind, bytes] = {
+        "html": html_card(card).encode(),
+        "markdown": markdown_card(card).encode(),
+        "json": canonical_json(results.model_dump(mode="json", exclude={"step", "reports"})),
+    }
+    return tuple(context.stores.objects.seal(key, contents[kind]) for kind, key in results.reports.items())
 
 
 def _log(context: StepContext, challenge: Challenge, card: Card) -> None:

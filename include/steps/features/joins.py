@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.contract.receipt import Json
+from include.contract.measures import JoinSummary
 from include.errors import ConfigurationError, DataRejectedError, foreign, listed
 from include.spec.features import FeatureSetSpec, JoinSpec
 from include.steps.features.sources import SourceRows
@@ -20,7 +21,7 @@ class JoinCount:
     """What one join did to the rows."""
 
     source: str
-    how: str
+    how: Literal["left", "inner"]
     rows_before: int
     rows_after: int
     unmatched: int
@@ -31,9 +32,9 @@ class JoinCount:
         """Of the rows before the join."""
         return self.unmatched / self.rows_before if self.rows_before else 0.0
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {**asdict(self), "unmatched_share": round(self.unmatched_share, 6)}
+    def described(self) -> JoinSummary:
+        """As it is written down."""
+        return JoinSummary(**asdict(self), unmatched_share=round(self.unmatched_share, 6))
 
 
 @dataclass(frozen=True)

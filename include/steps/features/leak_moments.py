@@ -7,13 +7,13 @@ known (the airline, the route) tell them apart. Moments are drawn from those at 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.contract.receipt import Json
+from include.contract.measures import LeakMoment
 from include.spec.features import FeatureSetSpec
 from include.spec.sources import ALWAYS
 from include.steps.features.sources import SourceRows
@@ -27,26 +27,6 @@ Moments = NDArray[np.datetime64]
 Counts = NDArray[np.intp]
 Seconds = NDArray[np.int64]
 Codes = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class MomentReport:
-    """One moment of the experiment."""
-
-    moment: str
-    """ISO 8601, UTC."""
-    rows_compared: int
-    """Rows whose predictions were made by then."""
-    predictions_before: int
-    """Of these, how many were made within the hour before."""
-    news_after: int
-    """Cells' moments of becoming known within the hour after: what a history that looks too far would see."""
-    histories: int
-    """Kinds of history of which a row would change if it looked an hour too far."""
-
-    def described(self) -> Json:
-        """As JSON."""
-        return asdict(self)
 
 
 class Timeline:
@@ -87,11 +67,17 @@ class Timeline:
         told = [kind.at(moments) > 0 for kind in self._kinds]
         return np.sum(told, axis=0, dtype=np.intp) if told else np.zeros(len(moments), dtype=np.intp)
 
-    def report(self, moment: pd.Timestamp, rows_compared: int) -> MomentReport:
+    def report(self, moment: pd.Timestamp, rows_compared: int) -> LeakMoment:
         """What a moment of the experiment was good for."""
         one = np.array([moment.to_datetime64()]).astype("datetime64[us]")
         before, after, histories = (int(count(one)[0]) for count in (self.before, self.after, self.histories))
-        return MomentReport(moment.isoformat(), rows_compared, before, after, histories)
+        return LeakMoment(
+            moment=moment.isoformat(),
+            rows_compared=rows_compared,
+            predictions_before=before,
+            news_after=after,
+            histories=histories,
+        )
 
     def _best_first(self, moments: Moments) -> Counts:
         """First by how many kinds of history would tell, then by the fewest rows, of the most, that one of them has."""

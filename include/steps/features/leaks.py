@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.contract.measures import LeakMoment
 from include.errors import LeakError, listed
 from include.spec.features import FeatureSetSpec, FeatureSpec
 from include.steps.features.joins import Joined, joined
-from include.steps.features.leak_moments import MomentReport, Timeline
+from include.steps.features.leak_moments import Timeline
 from include.steps.features.sources import SourceRows
 
 Compute = Callable[[pd.DataFrame, str], pd.DataFrame]
@@ -31,7 +32,7 @@ def refuse_leaks(
     computed: pd.DataFrame,
     compute: Compute,
     where: str,
-) -> tuple[MomentReport, ...]:
+) -> tuple[LeakMoment, ...]:
     """
     Recompute the features at sampled moments and compare.
 

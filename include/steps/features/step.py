@@ -16,15 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.contract.layout import Layer, report_key, table_name
+from include.contract.measures import FeatureEvidence, LeakMoment, Verdict
 from include.contract.receipt import Json, TableState, canonical_json
+from include.contract.results import FeaturesResults, TargetCount
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
-from include.modeling.feature_selection import FeatureEvidence, Verdict, evidence
+from include.modeling.feature_selection import evidence
 from include.runtime.context import Plan, StepContext, Work
 from include.spec.project import ProjectSpec
 from include.steps.features.function import FeatureFunction
 from include.steps.features.joins import JoinCount, Joined, joined, reconcile
-from include.steps.features.leak_moments import MomentReport
 from include.steps.features.leaks import refuse_leaks
 from include.steps.features.sources import SourceRows, arrow_column
 
@@ -39,7 +40,7 @@ class Built:
 
     table: pa.Table
     joins: tuple[JoinCount, ...]
-    moments: tuple[MomentReport, ...]
+    moments: tuple[LeakMoment, ...]
     evidence: Mapping[str, FeatureEvidence]
     positives: int
 
@@ -65,16 +66,17 @@ def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str)
     sealed = context.stores.tables.write(
         table_name(spec.name, Layer.FEATURES, spec.feature_set.table), name, built.table, stamp=stamp
     )
-    results = _results(spec, built)
     key = report_key(spec.name, context.command.step.value, context.command.subject, identity, REPORT)
-    report = context.stores.objects.seal(key, canonical_json({"partition": name, **results}))
+    results = _results(spec, built, key)
+    document = results.model_dump(mode="json", exclude={"step", "report"})
+    report = context.stores.objects.seal(key, canonical_json({"partition": name, **document}))
     compared = sum(moment.rows_compared for moment in built.moments)
     context.events.emit("no leak found", moments=len(built.moments), rows_compared=compared)
     against = [feature for feature, found in built.evidence.items() if found.verdict is not Verdict.KEPT]
     context.events.emit("features built", rows=sealed.row_count, features=len(built.evidence), speaks_against=against)
     counts = {"rows": sealed.row_count, "positive": built.positives}
     counts |= {f"unmatched_{count.source}": count.unmatched for count in built.joins}
-    return Work(outputs=(sealed, report), row_counts=counts, results={**results, "report": key})
+    return Work(outputs=(sealed, report), row_counts=counts, results=results)
 
 
 def build(spec: ProjectSpec, sources: Mapping[str, SourceRows], partition: str) -> Built:
@@ -166,13 +168,14 @@ def _parameters(spec: ProjectSpec) -> Json:
     }
 
 
-def _results(spec: ProjectSpec, built: Built) -> Json:
-    rows = built.table.num_rows
-    return {
-        "feature_set": spec.feature_set.table,
-        "features": list(spec.feature_names),
-        "target": {"name": spec.target.name, "positive": built.positives, "share": round(built.positives / rows, 6)},
-        "joins": [count.described() for count in built.joins],
-        "leak_test": [moment.described() for moment in built.moments],
-        "selection": {name: found.model_dump(mode="json") for name, found in built.evidence.items()},
-    }
+def _results(spec: ProjectSpec, built: Built, report: str) -> FeaturesResults:
+    share = round(built.positives / built.table.num_rows, 6)
+    return FeaturesResults(
+        feature_set=spec.feature_set.table,
+        features=spec.feature_names,
+        target=TargetCount(name=spec.target.name, positive=built.positives, share=share),
+        joins=tuple(count.described() for count in built.joins),
+        leak_test=built.moments,
+        selection=dict(built.evidence),
+        report=report,
+    )

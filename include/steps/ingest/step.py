@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.contract.layout import Layer, table_name
 from include.contract.receipt import Json, ObjectState
+from include.contract.results import IngestResults
 from include.errors import ConfigurationError, DataRejectedError, listed, near
 from include.runtime.context import Parts, Plan, StepContext, Work
 from include.spec.sources import SourceFormat, SourceSpec
@@ -149,7 +150,7 @@ def _work(context: StepContext, name: str, at_hand: _AtHand, identity: str) -> W
         "rows_outside": selected.rows_outside,
         "rows_timeless": selected.rows_timeless,
     }
-    results: Json = {"source_digest": at_hand.state.digest, "ignored_columns": list(found.ignored)}
+    results = IngestResults(source_digest=at_hand.state.digest, ignored_columns=found.ignored)
     return Work(outputs=(state,), row_counts=counts, results=results)
 
 

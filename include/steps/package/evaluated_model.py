@@ -1,46 +1,13 @@
 """The model that a run trained and judged, as the receipts of its train and evaluate steps tell it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-
-from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState
+from include.contract.model_evidence import ReceiptIdentities, TrainedOn
+from include.contract.receipt import ModelState, ObjectState, Receipt, TableState
+from include.contract.results import EvaluateResults, TrainResults
 from include.contract.step_names import StepName
-from include.errors import DataRejectedError, NothingToDoError, foreign
+from include.errors import DataRejectedError, NothingToDoError
 from include.runtime.context import StepContext
-
-
-class _Part(BaseModel):
-    """What is read of a receipt's results; the rest of them is not asked for here."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _File(_Part):
-    sha256: str
-
-
-class _Target(_Part):
-    positive_class: bool | int | float | str | None = None
-
-
-class _Features(_Part):
-    kept: list[str]
-
-
-class _TrainResults(_Part):
-    files: dict[str, _File]
-    signature: dict[str, list[dict[str, JsonValue]]]
-    target: _Target
-    features: _Features
-    evidence: JsonValue = None
-
-
-class _EvaluateResults(_Part):
-    passed: bool
-    reasons: list[str] = []
-    gates: list[JsonValue] = []
 
 
 @dataclass(frozen=True)
@@ -51,23 +18,8 @@ class JudgedModel:
     evaluate: Receipt
     model: ModelState
     """As the train step logged it: the digest is that of the model's file."""
-    trained: _TrainResults
-    judgement: _EvaluateResults
-
-    @property
-    def signature(self) -> Mapping[str, list[dict[str, JsonValue]]]:
-        """Columns in and out, in MLflow's words."""
-        return self.trained.signature
-
-    @property
-    def positive_class(self) -> bool | int | float | str | None:
-        """The class whose probability is asked for."""
-        return self.trained.target.positive_class
-
-    @property
-    def gates(self) -> list[JsonValue]:
-        """How the model did at each gate."""
-        return self.judgement.gates
+    trained: TrainResults
+    judgement: EvaluateResults
 
     def file_digest(self, artifact: str) -> str:
         """
@@ -80,20 +32,18 @@ class JudgedModel:
             raise DataRejectedError(f"{message} Train again with another --run.")
         return self.trained.files[artifact].sha256
 
-    def described(self) -> Json:
+    def described(self) -> TrainedOn:
         """The evidence that goes with the version."""
-        tables = [state for state in self.train.inputs if isinstance(state, TableState)]
-        reports = [state for state in self.evaluate.outputs if isinstance(state, ObjectState)]
-        return {
-            "partition": self.train.partition,
-            "tables": [state.model_dump(mode="json") for state in tables],
-            "features": list(self.trained.features.kept),
-            "receipts": {"train": self.train.identity, "evaluate": self.evaluate.identity},
-            "validation": self.trained.evidence,
-            "code": self.train.code_digest,
-            "gates": self.gates,
-            "reports": [state.name for state in reports],
-        }
+        return TrainedOn(
+            partition=self.train.partition,
+            tables=tuple(state for state in self.train.inputs if isinstance(state, TableState)),
+            features=self.trained.features.kept,
+            receipts=ReceiptIdentities(train=self.train.identity, evaluate=self.evaluate.identity),
+            validation=self.trained.evidence,
+            code=self.train.code_digest,
+            gates=self.judgement.gates,
+            reports=tuple(state.name for state in self.evaluate.outputs if isinstance(state, ObjectState)),
+        )
 
 
 def judged_model(context: StepContext) -> JudgedModel:
@@ -105,12 +55,7 @@ def judged_model(context: StepContext) -> JudgedModel:
     """
     train, evaluate = _receipt(context, StepName.TRAIN), _receipt(context, StepName.EVALUATE)
     run = context.command.run
-    try:
-        trained = _TrainResults.model_validate(train.results)
-        judgement = _EvaluateResults.model_validate(evaluate.results)
-    except ValidationError as error:
-        message = f"The receipts of run '{run}' are not what this version of the platform writes: {foreign(error)}"
-        raise DataRejectedError(f"{message} Train again with another --run.") from error
+    trained, judgement = train.results_of(TrainResults), evaluate.results_of(EvaluateResults)
     models = [state for state in train.outputs if isinstance(state, ModelState)]
     if len(models) != 1:
         raise DataRejectedError(f"The train step of run '{run}' sealed {len(models)} models; one is expected.")

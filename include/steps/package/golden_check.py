@@ -1,13 +1,12 @@
 """The proof of a bundle: a fresh process loads it and says of the golden rows what the training process said."""
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from include.contract.receipt import Json
+from include.contract.results import GoldenProof
 from include.errors import DataRejectedError, TemporaryError, foreign
 from include.packaging.files import Bundle, write_bundle
 
@@ -16,7 +15,7 @@ _TIMEOUT_SECONDS = 300
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS")
 
 
-def prove(bundle: Bundle) -> Json:
+def prove(bundle: Bundle) -> GoldenProof:
     """
     Replay the golden rows in a process of their own, without the platform's credentials.
 
@@ -42,5 +41,4 @@ def prove(bundle: Bundle) -> Json:
         # The end of a traceback says what happened; its beginning does not.
         message = f"The proof of bundle {bundle.digest} ended with code {done.returncode}: {foreign(said[-250:])}"
         raise TemporaryError(message)
-    found: Json = json.loads(done.stdout)
-    return found
+    return GoldenProof.model_validate_json(done.stdout)

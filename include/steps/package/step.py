@@ -11,8 +11,7 @@ found again by the bundle's digest, so a step that was killed after it registere
 - ``inputs``: the ``ModelState`` of the train step.
 - ``outputs``: the sealed files of the bundle and its evidence as ``ObjectState``, and one ``ModelState``: the
   registered model's name, the run's id, the version, and the digest of the bundle.
-- ``results``: ``model``, ``version``, ``digest``, ``evidence`` (key of the document), ``proof``, ``gates``; where there
-  is a registry, ``artifact`` (the reference) and ``push_seconds``.
+- ``results``: :class:`~include.contract.results.PackageResults`.
 """
 
 import hashlib
@@ -25,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from include.contract.layout import bundle_prefix, mutex_prefix
-from include.contract.receipt import Json, ModelState, ObjectState, State, canonical_json
+from include.contract.model_evidence import ModelEvidence
+from include.contract.receipt import ModelState, ObjectState, State, canonical_json
+from include.contract.results import PackageResults
 from include.coordination.mutex import mutex
 from include.errors import DataRejectedError
 from include.governance.versions import EVIDENCE, artifact_tags, identifying_tags, sealed_version, version_tags
@@ -61,41 +62,41 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
     bundle = _bundle(context, judged)
     context.events.emit("bundle made", digest=bundle.digest)
     proof = prove(bundle)
-    context.events.emit("bundle proved", golden_rows=len(bundle.golden().predictions))
+    context.events.emit("bundle proved", golden_rows=proof.golden_rows)
     pushed = _push(context, bundle)
-    files, evidence = _seal(context, judged, bundle, {name: pushed[name] for name in pushed.keys() & {"artifact"}})
+    artifact, push_seconds = pushed if pushed is not None else (None, None)
+    files, evidence = _seal(context, judged, bundle, artifact)
     tags = version_tags(context.spec.name, bundle.digest, judged.train.partition, evidence.name)
-    version = _register(context, bundle, tags | (artifact_tags(str(pushed["artifact"])) if pushed else {}))
+    version = _register(context, bundle, tags | (artifact_tags(artifact) if artifact is not None else {}))
     context.events.emit("version registered", model=version.name, version=version.version)
     state = ModelState(name=version.name, run_id=version.run_id, version=version.version, digest=bundle.digest)
-    results: Json = {
-        "model": version.name,
-        "version": version.version,
-        "digest": bundle.digest,
-        "evidence": evidence.name,
-        "proof": proof,
-        "gates": judged.gates,
-        **pushed,
-    }
-    return Work(
-        outputs=(*files, evidence, state), row_counts={"golden": len(bundle.golden().predictions)}, results=results
+    results = PackageResults(
+        model=version.name,
+        version=version.version,
+        digest=bundle.digest,
+        evidence=evidence.name,
+        proof=proof,
+        gates=judged.judgement.gates,
+        artifact=artifact,
+        push_seconds=push_seconds,
     )
+    return Work(outputs=(*files, evidence, state), row_counts={"golden": proof.golden_rows}, results=results)
 
 
 def _bundle(context: StepContext, judged: JudgedModel) -> Bundle:
     """The bundle of the run's files, each compared with the digest in the train step's receipt before it is parsed."""
     contents = {name: _fetch(context.stores.registry, judged, artifact) for name, artifact in ARTIFACTS.items()}
     model = load_model(contents[MODEL], f"{ARTIFACTS[MODEL]} of run {judged.model.run_id}")
-    signature = judged.signature
+    signature, positive_class = judged.trained.signature, judged.trained.target.positive_class
     method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     description: dict[str, Any] = {
         "project": context.spec.name,
         "model": judged.model.name,
         "run_id": judged.model.run_id,
         "predict": method,
-        "positive_class": judged.positive_class if method == "predict_proba" else None,
-        "inputs": signature["inputs"],
-        "outputs": signature["outputs"],
+        "positive_class": positive_class if method == "predict_proba" else None,
+        "inputs": signature.inputs,
+        "outputs": signature.outputs,
     }
     return seal_bundle(description, contents)
 
@@ -114,34 +115,34 @@ def _fetch(registry: RegistryStore, judged: JudgedModel, artifact: str) -> bytes
     return content
 
 
-def _push(context: StepContext, bundle: Bundle) -> Json:
-    """Push the bundle where there is a registry for it: its reference, and how long that took."""
+def _push(context: StepContext, bundle: Bundle) -> tuple[str, float] | None:
+    """Push the bundle where there is a registry for it: its reference, and how many seconds that took."""
     artifacts = context.stores.artifacts
     if artifacts is None:
-        return {}
+        return None
     began = time.monotonic()
     reference = artifacts.push(bundle)
     seconds = round(time.monotonic() - began, 3)
     context.events.emit("artifact pushed", artifact=reference, seconds=seconds)
-    return {"artifact": reference, "push_seconds": seconds}
+    return reference, seconds
 
 
 def _seal(
-    context: StepContext, judged: JudgedModel, bundle: Bundle, pushed: Json
+    context: StepContext, judged: JudgedModel, bundle: Bundle, artifact: str | None
 ) -> tuple[list[ObjectState], ObjectState]:
     objects, prefix = context.stores.objects, bundle_prefix(context.spec.name, bundle.digest)
     contents = {**{name: bundle.contents[name] for name in BUNDLE_FILES}, MANIFEST: bundle.manifest.content()}
     files = [objects.seal(prefix + name, content) for name, content in contents.items()]
     sealed_bundle(objects, context.spec.name, bundle.digest)
-    document: Json = {
-        "bundle": bundle.digest,
-        "run": context.command.run,
-        "trained": judged.described(),
-        "files": {name: file.sha256 for name, file in bundle.manifest.files.items()},
-        **pushed,
-    }
-    evidence_digest = hashlib.sha256(canonical_json(document)).hexdigest()[:16]
-    return files, objects.seal(f"{prefix}{evidence_digest}-{EVIDENCE}", canonical_json(document))
+    evidence = ModelEvidence(
+        bundle=bundle.digest,
+        run=context.command.run,
+        trained=judged.described(),
+        files={name: file.sha256 for name, file in bundle.manifest.files.items()},
+        artifact=artifact,
+    )
+    content = canonical_json(evidence.model_dump(mode="json"))
+    return files, objects.seal(f"{prefix}{hashlib.sha256(content).hexdigest()[:16]}-{EVIDENCE}", content)
 
 
 def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> ModelVersion:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.contract.layout import Layer, report_key, table_name
 from include.contract.receipt import Json, ObjectState, TableState, canonical_json
+from include.contract.results import ProfileResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.modeling.drift import ColumnDrift, table_drift
@@ -64,7 +65,7 @@ def _work(context: StepContext, current: TableState, references: list[TableState
         "format": 1,
         "partition": current.partition,
         "compared_with": list(compared),
-        "columns": [drift.document() for drift in drifts],
+        "columns": [drift.summary().model_dump(mode="json") for drift in drifts],
     }
     pages = {
         "drift.json": canonical_json(document),
@@ -79,9 +80,9 @@ def _work(context: StepContext, current: TableState, references: list[TableState
     )
 
 
-def _results(compared: list[str], drifting: list[ColumnDrift]) -> Json:
-    top: list[Json] = [drift.document() for drift in drifting[:_REPORTED_AT_MOST]]
-    return {"compared_with": list(compared), "columns_drifting": len(drifting), "drifting": list(top)}
+def _results(compared: list[str], drifting: list[ColumnDrift]) -> ProfileResults:
+    top = tuple(drift.summary() for drift in drifting[:_REPORTED_AT_MOST])
+    return ProfileResults(compared_with=tuple(compared), columns_drifting=len(drifting), drifting=top)
 
 
 def _seal(context: StepContext, identity: str, name: str, data: bytes) -> ObjectState:

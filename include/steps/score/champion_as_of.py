@@ -3,31 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from include.contract.model_evidence import ModelEvidence
 from include.contract.partition import Grain, Partition
-from include.contract.receipt import Json
+from include.contract.results import ChampionUsed
 from include.errors import DataRejectedError, NothingToDoError, foreign
 from include.governance.ledger import Ledger, LedgerEntry, LedgerEvent, LedgerVersion
 from include.runtime.context import StepContext
 from include.stores.objects.protocol import ObjectStore
 
 _DOCUMENT = "document"
-
-
-class _Part(BaseModel):
-    """What is read of a version's evidence; the rest of it is ignored here."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Trained(_Part):
-    partition: str
-
-
-class _Evidence(_Part):
-    bundle: str
-    trained: _Trained
 
 
 @dataclass(frozen=True)
@@ -43,15 +29,15 @@ class ChampionAsOf:
     promotion: int
     """Number of the ledger entry that made it champion."""
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {
-            "model": self.model,
-            "version": self.version,
-            "digest": self.digest,
-            "learned_up_to": str(self.learned_up_to),
-            "promotion": self.promotion,
-        }
+    def described(self) -> ChampionUsed:
+        """As it is written down."""
+        return ChampionUsed(
+            model=self.model,
+            version=self.version,
+            digest=self.digest,
+            learned_up_to=str(self.learned_up_to),
+            promotion=self.promotion,
+        )
 
 
 def champion_as_of(context: StepContext) -> ChampionAsOf:
@@ -97,7 +83,7 @@ def _promoted(objects: ObjectStore, entry: LedgerEntry, grain: Grain) -> Champio
     )
 
 
-def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) -> _Evidence:
+def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) -> ModelEvidence:
     """The evidence of a version, compared with the digest in its name and with the version's bundle."""
     where = f"The evidence of version {after.version} of model '{entry.model}'"
     cure = "Restore it; without it the model's training window is unknown."
@@ -108,7 +94,7 @@ def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) ->
     if not key.rsplit("/", 1)[-1].startswith(hashlib.sha256(content).hexdigest()[:16]):
         raise DataRejectedError(f"{where}, {key}, was changed. {cure}")
     try:
-        found = _Evidence.model_validate_json(content)
+        found = ModelEvidence.model_validate_json(content)
     except ValidationError as error:
         raise DataRejectedError(f"{where}, {key}, cannot be read: {foreign(error)} {cure}") from error
     if found.bundle != after.digest:

@@ -6,12 +6,8 @@ predicted at that time. Where the features table knows what came of each row, th
 it is observed afterwards and moves nothing.
 
 **The receipt**: ``inputs`` the partition of the features table and the champion's ``ModelState``; ``outputs`` the
-partition of the predictions table; ``row_counts`` ``rows``, ``positive``; ``results``:
-
-- ``champion``: ``{"model", "version", "digest", "learned_up_to", "promotion"}``.
-- ``rows``, ``mean_score`` (null without rows).
-- ``observed``: ``{"target", "rows", "positive", "positive_rate", "roc_auc": {"value", "low", "high"}, "intervals",
-  "note"}``, or null where the target is not known.
+partition of the predictions table; ``row_counts`` ``rows``, ``positive``; ``results``
+:class:`~include.contract.results.ScoreResults`.
 """
 
 from functools import partial
@@ -21,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from include.contract.layout import Layer, table_name
-from include.contract.receipt import Json, ModelState, TableState
+from include.contract.receipt import ModelState, TableState
+from include.contract.results import ObservedQuality, ScoreResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.modeling.intervals import ModelMetrics, Resampling
@@ -109,12 +106,12 @@ def _work(context: StepContext, champion: ChampionAsOf, features: TableState, mo
     counts = {"rows": sealed.row_count}
     if observed is not None:
         counts["positive"] = int(_target(spec, rows).sum())
-    results: Json = {
-        "champion": champion.described(),
-        "rows": sealed.row_count,
-        "mean_score": None if mean is None else round(mean, 6),
-        "observed": observed,
-    }
+    results = ScoreResults(
+        champion=champion.described(),
+        rows=sealed.row_count,
+        mean_score=None if mean is None else round(mean, 6),
+        observed=observed,
+    )
     return Work(outputs=(sealed,), row_counts=counts, results=results)
 
 
@@ -128,7 +125,7 @@ def _predictions(spec: "ProjectSpec", rows: pa.Table, scores: Numbers, champion:
     return pa.table(columns)
 
 
-def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> Json | None:
+def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> ObservedQuality | None:
     """Metrics of the scores against the known target; None where the target is not known of every row."""
     name = spec.target.name
     if rows.num_rows == 0 or name not in rows.column_names or rows.column(name).null_count:
@@ -142,15 +139,15 @@ def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> Json | No
         seed=spec.model.seed,
     )
     positive = int(target.sum())
-    return {
-        "target": name,
-        "rows": len(target),
-        "positive": positive,
-        "positive_rate": round(positive / len(target), 6),
-        "roc_auc": ModelMetrics.of(target, scores, resampling).measured["roc_auc"].described(),
-        "intervals": resampling.described(),
-        "note": _NOTE,
-    }
+    return ObservedQuality(
+        target=name,
+        rows=len(target),
+        positive=positive,
+        positive_rate=round(positive / len(target), 6),
+        roc_auc=ModelMetrics.of(target, scores, resampling).measured["roc_auc"].rounded(),
+        intervals=resampling.described(),
+        note=_NOTE,
+    )
 
 
 def _target(spec: "ProjectSpec", rows: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

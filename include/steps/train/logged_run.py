@@ -8,23 +8,36 @@ written before the run is finished, so a finished run is always whole.
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
 from include.contract.digest import digest_of
+from include.contract.document import Document
 from include.contract.receipt import ModelState, State
-from include.errors import DataRejectedError, PlatformError, TemporaryError
+from include.contract.results import TrainResults
+from include.errors import DataRejectedError, PlatformError, TemporaryError, foreign
 from include.runtime.context import StepContext, Work
 from include.stores.registry.protocol import ModelRun, RegistryStore, RunStatus
 from include.stores.registry.run_files import MODEL_ARTIFACT, fetched
 
 KEY_TAG = "platform.training_key"
 RECORD_FOLDER, RECORD_FILE = "training", "training.json"
-_STATES: TypeAdapter[tuple[State, ...]] = TypeAdapter(tuple[State, ...])
+RECORD_FORMAT: Literal[2] = 2
+"""Format 1 had no number, and results without the step's word."""
+
+
+class TrainingRecord(Document):
+    """What a finished run says of itself: the work of the train step, as its receipt will hold it."""
+
+    format: Literal[2]
+    outputs: tuple[State, ...]
+    row_counts: dict[str, int]
+    results: TrainResults
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class LoggedRun:
             if run.status is RunStatus.FINISHED:
                 work = self._work_of(run)
                 if work is not None:
+                    self.context.events.emit("an earlier attempt had finished the run", run_id=run.run_id)
                     return work
                 self.registry.end_run(run.run_id, RunStatus.FAILED)
             elif run.status is RunStatus.RUNNING:
@@ -117,7 +131,8 @@ class LoggedRun:
             with tempfile.TemporaryDirectory() as folder:
                 path = self.registry.download(run.run_id, f"{RECORD_FOLDER}/{RECORD_FILE}", Path(folder))
                 work = _work(path.read_bytes())
-        except DataRejectedError:
+        except DataRejectedError as error:
+            self.context.events.warn("a finished run cannot be taken over", run_id=run.run_id, reason=str(error))
             return None
         return work if model_unchanged(self.registry, work.outputs) else None
 
@@ -140,15 +155,18 @@ def model_unchanged(registry: RegistryStore, outputs: Sequence[State]) -> bool:
 
 
 def _record(work: Work) -> bytes:
-    outputs = [state.model_dump(mode="json") for state in work.outputs]
-    document = {"outputs": outputs, "row_counts": dict(work.row_counts), "results": work.results}
-    return json.dumps(document, sort_keys=True, indent=1).encode()
+    record = TrainingRecord(
+        format=RECORD_FORMAT, outputs=work.outputs, row_counts=dict(work.row_counts), results=work.results
+    )
+    return json.dumps(record.model_dump(mode="json"), sort_keys=True, indent=1).encode()
 
 
 def _work(content: bytes) -> Work:
-    document: Mapping[str, object] = json.loads(content)
-    counts, results = document["row_counts"], document["results"]
-    if not isinstance(counts, dict) or not isinstance(results, dict):
-        message = f"{RECORD_FILE} of a run is not what it should be. Delete the run and train again."
-        raise DataRejectedError(message)
-    return Work(outputs=_STATES.validate_python(document["outputs"]), row_counts=counts, results=results)
+    try:
+        record = TrainingRecord.model_validate_json(content)
+    except ValidationError as error:
+        message = (
+            f"{RECORD_FILE} of a run is not of format {RECORD_FORMAT}: {foreign(error)} The model is trained again."
+        )
+        raise DataRejectedError(message) from error
+    return Work(outputs=record.outputs, row_counts=record.row_counts, results=record.results)

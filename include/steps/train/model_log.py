@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.contract.digest import digest_of
+from include.contract.measures import Dropped
+from include.contract.model_files import FileDigest, SignatureColumns
 from include.contract.receipt import Json, ModelState
-from include.modeling.feature_selection import Dropped
+from include.contract.results import FeaturesUsed, TargetShares, TargetUsed, TrainingWindow, TrainResults
 from include.modeling.pipeline import ModelFunction
 from include.modeling.rows import Rows
 from include.packaging.mlflow_format import ModelDescription, write_model_folder
@@ -18,7 +20,6 @@ from include.runtime.context import StepContext, Work
 from include.steps.train.golden import golden_bytes
 from include.steps.train.provenance import ValidatedPartition
 from include.steps.train.search import Parameters, Search
-from include.steps.train.window import Window
 from include.stores.registry.protocol import UsedData
 from include.stores.registry.run_files import DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT, MODEL_ARTIFACT
 
@@ -48,7 +49,7 @@ class Stopwatch:
 class Task:
     """What a training works on, read and checked before any run is begun."""
 
-    window: Window
+    window: TrainingWindow
     partitions: tuple[ValidatedPartition, ...]
     kept: tuple[str, ...]
     dropped: tuple[Dropped, ...]
@@ -74,7 +75,7 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
     """
     Write the model and everything about it into its run, which stays unfinished.
 
-    :return: the work, as ``include.steps.train.step`` describes its results.
+    :return: the work.
     :raises DataRejectedError: if the model holds a type that is not trusted.
     """
     registry, spec = context.stores.registry, context.spec
@@ -86,14 +87,21 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
     watch.lap("log")
     context.events.emit("model logged", run_id=run_id, score=best.metrics[spec.model.search.metric])
     state = ModelState(name=spec.model.name, run_id=run_id, digest=digest_of(files[MODEL_ARTIFACT]))
-    found: Json = {
-        "run_id": run_id,
-        "run_url": registry.run_url(run_id),
-        "experiment": spec.name,
-        "files": {name: _described(content) for name, content in files.items()},
-        "seconds": dict(watch.seconds),
-    }
-    return Work(outputs=(state,), row_counts=_row_counts(task), results={**found, **_results(context, task, fitted)})
+    results = TrainResults(
+        run_id=run_id,
+        run_url=registry.run_url(run_id),
+        experiment=spec.name,
+        window=task.window,
+        features=FeaturesUsed(table=spec.feature_set.table, kept=task.kept, dropped=task.dropped),
+        target=TargetUsed(name=spec.target.name, positive_class=1, shares=_shares(task)),
+        parameters=dict(best.parameters),
+        search=fitted.search.described(),
+        signature=_signature(fitted),
+        files={name: _described(content) for name, content in files.items()},
+        evidence=tuple(one.described() for one in task.partitions),
+        seconds=dict(watch.seconds),
+    )
+    return Work(outputs=(state,), row_counts=_row_counts(task), results=results)
 
 
 def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Stopwatch) -> dict[str, bytes]:
@@ -117,40 +125,20 @@ def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Sto
         return {name: (root / name).read_bytes() for name in (MODEL_ARTIFACT, DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT)}
 
 
-def _results(context: StepContext, task: Task, fitted: Fitted) -> Json:
-    spec = context.spec
-    return {
-        "window": task.window.described(),
-        "features": {
-            "table": spec.feature_set.table,
-            "kept": list(task.kept),
-            "dropped": [one.model_dump(mode="json") for one in task.dropped],
-        },
-        "target": {"name": spec.target.name, "positive_class": 1, "shares": _shares(task)},
-        "parameters": dict(fitted.search.best.parameters),
-        "search": fitted.search.described(),
-        "signature": _signature(fitted),
-        "evidence": [one.described() for one in task.partitions],
-    }
+def _described(content: bytes) -> FileDigest:
+    return FileDigest(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
-def _described(content: bytes) -> Json:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
-
-
-def _signature(fitted: Fitted) -> Json:
+def _signature(fitted: Fitted) -> SignatureColumns:
     outputs: Json = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, fitted.predictions.shape[1]]}}
-    return {
-        "inputs": [{"name": name, "type": kind, "required": True} for name, kind in fitted.types.items()],
-        "outputs": [outputs],
-    }
+    inputs = [{"name": name, "type": kind, "required": True} for name, kind in fitted.types.items()]
+    return SignatureColumns.model_validate({"inputs": inputs, "outputs": [outputs]})
 
 
-def _shares(task: Task) -> Json:
-    return {
-        "train": round(float(task.train.target.mean()), 6),
-        "validation": round(float(task.validation.target.mean()), 6),
-    }
+def _shares(task: Task) -> TargetShares:
+    return TargetShares(
+        train=round(float(task.train.target.mean()), 6), validation=round(float(task.validation.target.mean()), 6)
+    )
 
 
 def _row_counts(task: Task) -> dict[str, int]:
@@ -158,7 +146,7 @@ def _row_counts(task: Task) -> dict[str, int]:
     return {"train": len(task.train), "validation": len(task.validation), "test": sum(test)}
 
 
-def _role(window: Window, partition: ValidatedPartition) -> str:
+def _role(window: TrainingWindow, partition: ValidatedPartition) -> str:
     name = partition.state.partition
     return "train" if name in window.train else "validation" if name in window.validation else "test"
 

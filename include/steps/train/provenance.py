@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.contract.layout import Layer, table_name
-from include.contract.receipt import Json, Receipt, TableState
+from include.contract.receipt import Receipt, TableState
+from include.contract.results import Provenance
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, listed
 from include.runtime.context import StepContext
@@ -24,13 +25,13 @@ class ValidatedPartition:
     features: Receipt
     validations: tuple[Receipt, ...]
 
-    def described(self) -> Json:
+    def described(self) -> Provenance:
         """Identities of the receipts."""
-        return {
-            "partition": self.state.partition,
-            "features": self.features.identity,
-            "validate": [receipt.identity for receipt in self.validations],
-        }
+        return Provenance(
+            partition=self.state.partition,
+            features=self.features.identity,
+            validations=tuple(receipt.identity for receipt in self.validations),
+        )
 
 
 def features_table(context: StepContext) -> str:

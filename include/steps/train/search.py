@@ -13,8 +13,9 @@ from typing import Any
 from scipy.stats import loguniform, uniform
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from include.contract.receipt import Json
-from include.spec.training import SMALLER_IS_BETTER, Choice, FloatRange, ModelSpec, Scalar
+from include.contract.document import Scalar
+from include.contract.results import SearchSummary, TrialSummary
+from include.spec.training import SMALLER_IS_BETTER, Choice, FloatRange, ModelSpec
 
 Parameters = dict[str, Scalar]
 Metrics = dict[str, float]
@@ -30,14 +31,14 @@ class Trial:
     metrics: Metrics
     seconds: float
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {
-            "number": self.number,
-            "parameters": dict(self.parameters),
-            "metrics": {name: round(value, 9) for name, value in self.metrics.items()},
-            "seconds": round(self.seconds, 3),
-        }
+    def described(self) -> TrialSummary:
+        """As it is written down."""
+        return TrialSummary(
+            number=self.number,
+            parameters=dict(self.parameters),
+            metrics={name: round(value, 9) for name, value in self.metrics.items()},
+            seconds=round(self.seconds, 3),
+        )
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class Search:
         sign = 1.0 if self.metric in SMALLER_IS_BETTER else -1.0
         return min(self.trials, key=lambda trial: (sign * trial.metrics[self.metric], trial.number))
 
-    def described(self) -> Json:
-        """As JSON."""
-        return {
-            "metric": self.metric,
-            "trials": [trial.described() for trial in self.trials],
-            "planned": self.planned,
-            "budget_hit": self.budget_hit,
-            "best": self.best.number,
-        }
+    def described(self) -> SearchSummary:
+        """As it is written down."""
+        return SearchSummary(
+            metric=self.metric,
+            trials=tuple(trial.described() for trial in self.trials),
+            planned=self.planned,
+            budget_hit=self.budget_hit,
+            best=self.best.number,
+        )
 
 
 def run_search(

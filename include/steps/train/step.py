@@ -13,24 +13,15 @@ rows are taken from it. Nothing starts without the receipts that name exactly th
 - ``inputs``: the features table's partitions of the window, oldest first, all of one version.
 - ``outputs``: one ``ModelState``: the registered model's name, the run's id, and the digest of ``model.skops``.
 - ``row_counts``: ``train``, ``validation``, ``test``.
-- ``results``:
-
-  - ``run_id``, ``run_url``, ``experiment``: the MLflow run.
-  - ``window``: ``{"train": [partitions], "validation": […], "test": […]}``.
-  - ``features``: ``{"table", "kept": [names, in the model's order], "dropped": [{"feature", "verdict", "why"}]}``.
-  - ``target``: ``{"name", "positive_class": 1, "shares": {"train": share of ones, "validation": …}}``.
-  - ``parameters``: of the final model. ``search``: metric, trials, how many were planned, and whether time ran out.
-  - ``signature``: ``{"inputs": [{"name", "type", "required"}], "outputs": […]}`` in MLflow's words.
-  - ``files``: ``{"model/model.skops": {"sha256", "size_bytes"}, "model/MLmodel": …, "golden/golden.json": …}``.
-  - ``evidence``: for each partition the identities of its features receipt and of the validation receipts behind it.
-  - ``seconds``: where the time went.
+- ``results``: :class:`~include.contract.results.TrainResults`.
 """
 
 from functools import partial
 
 from include.contract.receipt import Json
+from include.contract.results import FeaturesResults, TrainingWindow
 from include.errors import DataRejectedError
-from include.modeling.feature_selection import FeatureEvidence, dropped_features
+from include.modeling.feature_selection import dropped_features
 from include.modeling.metrics import point_metrics
 from include.modeling.pipeline import ModelFunction
 from include.modeling.rows import Rows, model_types, read_rows
@@ -41,7 +32,7 @@ from include.steps.train.logged_run import LoggedRun, model_unchanged
 from include.steps.train.model_log import Fitted, Stopwatch, Task, log_training
 from include.steps.train.provenance import ValidatedPartition, validated_partitions
 from include.steps.train.search import Metrics, Parameters, Trial, run_search
-from include.steps.train.window import OPTION, Window, training_window
+from include.steps.train.window import OPTION, training_window
 
 
 def plan(context: StepContext) -> Plan:
@@ -61,11 +52,12 @@ def plan(context: StepContext) -> Plan:
     )
 
 
-def _work(context: StepContext, window: Window, partitions: tuple[ValidatedPartition, ...], identity: str) -> Work:
+def _work(
+    context: StepContext, window: TrainingWindow, partitions: tuple[ValidatedPartition, ...], identity: str
+) -> Work:
     run = LoggedRun(context, identity)
     done = run.finished()
     if done is not None:
-        context.events.emit("an earlier attempt had finished the run", run_id=str(done.results["run_id"]))
         return done
     watch = Stopwatch()
     task = _task(context, window, partitions)
@@ -79,7 +71,7 @@ def _work(context: StepContext, window: Window, partitions: tuple[ValidatedParti
         return run.finish(run_id, work)
 
 
-def _task(context: StepContext, window: Window, partitions: tuple[ValidatedPartition, ...]) -> Task:
+def _task(context: StepContext, window: TrainingWindow, partitions: tuple[ValidatedPartition, ...]) -> Task:
     spec = context.spec
     model = ModelFunction(spec)
     states = {partition.state.partition: partition.state for partition in partitions}
@@ -89,7 +81,11 @@ def _task(context: StepContext, window: Window, partitions: tuple[ValidatedParti
     )
     _refuse_one_class(context, train, "train", window.train)
     _refuse_one_class(context, validation, "validation", window.validation)
-    fitted = [_evidence(partition) for partition in partitions if partition.state.partition in window.train]
+    fitted = [
+        partition.features.results_of(FeaturesResults).selection
+        for partition in partitions
+        if partition.state.partition in window.train
+    ]
     dropped = dropped_features(fitted, spec.feature_set.selection)
     lost = {one.feature: one.why for one in dropped}
     kept = tuple(name for name in spec.feature_names if name not in lost)
@@ -100,17 +96,6 @@ def _task(context: StepContext, window: Window, partitions: tuple[ValidatedParti
     for feature, why in lost.items():
         context.events.emit("feature dropped", feature=feature, why=why)
     return Task(window, partitions, kept, dropped, train.only(kept), validation.only(kept), model)
-
-
-def _evidence(partition: ValidatedPartition) -> dict[str, FeatureEvidence]:
-    found = partition.features.results.get("selection")
-    if not isinstance(found, dict):
-        message = (
-            f"The features receipt of partition {partition.state.partition} has no evidence of its features. Run "
-            "'features' for it again."
-        )
-        raise DataRejectedError(message)
-    return {name: FeatureEvidence.model_validate(one) for name, one in found.items()}
 
 
 def _refuse_one_class(context: StepContext, rows: Rows, role: str, partitions: tuple[str, ...]) -> None:
@@ -159,11 +144,11 @@ def _test_rows(context: StepContext, task: Task) -> Rows:
     return read_rows(context.stores.tables, states, task.kept, context.spec.target.name)
 
 
-def _parameters(context: StepContext, window: Window) -> Json:
+def _parameters(context: StepContext, window: TrainingWindow) -> Json:
     """What of the command and the spec the model depends on."""
     spec = context.spec
     return {
-        "window": window.described(),
+        "window": window.model_dump(mode="json"),
         "feature_set": {
             "table": spec.feature_set.table,
             "selection": spec.feature_set.selection.model_dump(mode="json"),

@@ -1,39 +1,14 @@
 """Which partitions a training uses, and for what."""
 
-from dataclasses import dataclass
-
 from include.contract.partition import Partition
-from include.contract.receipt import Json
+from include.contract.results import TrainingWindow
 from include.errors import ConfigurationError
 from include.spec.project import ProjectSpec
 
 OPTION = "window"
 
 
-@dataclass(frozen=True)
-class Window:
-    """Partitions of one training, split by time, oldest first."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    @property
-    def fit(self) -> tuple[str, ...]:
-        """Partitions on which the final model is fitted: all that come before the holdout."""
-        return self.train + self.validation
-
-    @property
-    def partitions(self) -> tuple[str, ...]:
-        """All of them."""
-        return self.fit + self.test
-
-    def described(self) -> Json:
-        """The split, by role."""
-        return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
-
-
-def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Window:
+def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> TrainingWindow:
     """
     The window that ends with a partition.
 
@@ -56,7 +31,9 @@ def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Wi
         raise ConfigurationError(message)
     names = tuple(str(partition) for partition in partitions)
     test, validation = spec.split.test, spec.split.validation
-    return Window(train=names[: -test - validation], validation=names[-test - validation : -test], test=names[-test:])
+    return TrainingWindow(
+        train=names[: -test - validation], validation=names[-test - validation : -test], test=names[-test:]
+    )
 
 
 def _count(spec: ProjectSpec, given: str | None) -> int:

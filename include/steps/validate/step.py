@@ -5,6 +5,7 @@ from functools import partial
 from include.contract.command import subject_of
 from include.contract.layout import Layer, report_key, table_name
 from include.contract.receipt import Json, State, TableState, canonical_json
+from include.contract.results import ValidateResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.runtime.context import Plan, StepContext, Work
@@ -146,9 +147,9 @@ def _counts(validations: list[SourceValidation]) -> dict[str, int]:
     return counts | {"rows": sum(validation.rows.num_rows for validation in validations), "quarantined": total}
 
 
-def _results(validations: list[SourceValidation]) -> Json:
-    """Broken rules by source; a rule that is not named holds."""
-    return {
+def _results(validations: list[SourceValidation]) -> ValidateResults:
+    broken = {
         validation.source: {finding.rule: finding.failed for finding in validation.findings if not finding.passed}
         for validation in validations
     }
+    return ValidateResults(broken=broken)

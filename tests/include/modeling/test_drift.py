@@ -105,7 +105,7 @@ def test_the_greatest_drift_comes_first_and_what_is_not_compared_last() -> None:
 
 
 def test_the_document_is_plain() -> None:
-    document = drift(["a", "c"], ["a", "b"], kind=ColumnType.STRING).document()
+    document = drift(["a", "c"], ["a", "b"], kind=ColumnType.STRING).summary().model_dump(mode="json")
     assert document["column"] == "x"
     assert document["new_values"] == 1
     assert "bins" not in document

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.modeling.feature_selection import FeatureEvidence, Verdict, dropped_features, evidence, mutual_information
+from include.contract.measures import FeatureEvidence, Verdict
+from include.modeling.feature_selection import dropped_features, evidence, mutual_information
 from include.spec.features import SelectionSpec
 
 SELECTION = SelectionSpec(relevance_at_least=0.001, nulls_at_most=0.8, sample_rows=1000)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from include.modeling.intervals import Interval, ModelMetrics, Resampling, described
+from include.contract.measures import Interval
+from include.modeling.intervals import ModelMetrics, Resampling, rounded
 
 DAYS = np.arange("2024-05-01", "2024-05-31", dtype="datetime64[D]")
 
@@ -88,9 +89,9 @@ def test_what_is_not_defined_has_no_interval() -> None:
 
     measured = ModelMetrics.of(np.ones(len(days), dtype=np.int64), probability, _resampling(days)).measured
 
-    assert measured["roc_auc"] == Interval(None, None, None)
+    assert measured["roc_auc"] == Interval(value=None, low=None, high=None)
     assert str(measured["roc_auc"]) == "not defined"
-    assert described(measured)["roc_auc"] == {"value": None, "low": None, "high": None}
+    assert rounded(measured)["roc_auc"] == Interval(value=None, low=None, high=None)
 
 
 def _width(interval: Interval) -> float:

@@ -72,9 +72,9 @@ def test_calibration_bins_hold_all_rows_once_in_order(said: tuple[Counts, Number
 
     bins = calibration(target, probability)
 
-    assert sum(one["rows"] for one in bins) == len(target)
-    assert all(before["to"] < after["from"] for before, after in pairwise(bins))
-    assert sum(one["rows"] * one["observed"] for one in bins) == pytest.approx(target.sum())
+    assert sum(one.rows for one in bins) == len(target)
+    assert all(before.high < after.low for before, after in pairwise(bins))
+    assert sum(one.rows * one.observed for one in bins) == pytest.approx(target.sum())
 
 
 def test_a_model_that_is_right_on_average_in_each_bin_has_no_calibration_error() -> None:

@@ -23,7 +23,7 @@ def test_each_value_is_measured_on_its_own_rows() -> None:
     expected = point_metrics(TARGET[400:], PROBABILITY[400:])["roc_auc"]
     assert found[1].measured["roc_auc"].value == expected
     assert found[1].positives == TARGET[400:].sum()
-    assert found[1].described()["value"] == "south"
+    assert found[1].described().value == "south"
 
 
 def test_small_parts_are_left_out_and_nulls_are_a_part() -> None:

@@ -13,6 +13,7 @@ from include.errors import DataRejectedError, NothingToDoError
 from include.runtime import cli
 from include.runtime.context import Plan, StepContext, Work
 from tests.support.step_bundle import make_bundle, step_environment
+from tests.support.step_results import least
 
 CALL = ["score", "--project", "flights", "--partition", "2013-10", "--run", "by-hand"]
 
@@ -24,7 +25,7 @@ class _Step:
     def plan(self, _context: StepContext) -> Plan:
         if self.error is not None:
             raise self.error
-        return Plan(inputs=(), parameters={}, work=lambda _identity: Work(outputs=()))
+        return Plan(inputs=(), parameters={}, work=lambda _identity: Work(outputs=(), results=least("score")))
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import io
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -5,9 +7,11 @@ import pytest
 from include.contract.layout import outcome_key, receipt_key
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt, TableState, canonical_json
 from include.contract.step_names import StepName
-from include.errors import DataRejectedError, MissingObjectError
+from include.errors import DataRejectedError, MissingObjectError, UnreadableFormatError
+from include.runtime.events import EventLog
 from include.runtime.receipts import ReceiptReader
 from include.stores.objects.memory import MemoryObjects
+from tests.support.step_results import least
 
 
 def _table(digest: str, version: int = 1) -> TableState:
@@ -31,7 +35,7 @@ def _add(
         inputs=(),
         outputs=outputs,
         row_counts={},
-        results={},
+        results=least("features"),
         code_digest="c",
         started_at=datetime.now(UTC),
         finished_at=datetime.now(UTC),
@@ -126,3 +130,36 @@ def test_a_missing_and_a_damaged_receipt_are_told() -> None:
     objects.create("receipts/y", b'{"format": 1}')
     with pytest.raises(DataRejectedError, match=r"Receipt receipts/y is damaged: .*Remove it and run its step again"):
         evidence.receipt("receipts/y")
+
+
+def _of_another_format(objects: MemoryObjects, key: str) -> None:
+    written = json.loads(objects.contents[key])
+    objects.contents[key] = canonical_json(written | {"format": 99})
+
+
+def test_a_receipt_of_another_format_is_left_out_where_one_of_several_is_looked_for() -> None:
+    objects, said = MemoryObjects(), io.StringIO()
+    _of_another_format(objects, _add(objects, "aa", _table("sha256:1")))
+    _add(objects, "bb", _table("sha256:1"))
+    evidence = ReceiptReader(objects, "shop", EventLog(said))
+    found = evidence.sealed(StepName.FEATURES, _table("sha256:1"))
+    assert found is not None
+    assert found.identity == "bb"
+    told = json.loads(said.getvalue())
+    assert (told["level"], told["event"]) == ("warning", "a receipt of another format was left out")
+    assert "is of format 99" in told["reason"]
+
+
+def test_a_receipt_of_another_format_vouches_for_nothing() -> None:
+    objects = MemoryObjects()
+    _of_another_format(objects, _add(objects, "aa", _table("sha256:1")))
+    assert ReceiptReader(objects, "shop").sealed(StepName.FEATURES, _table("sha256:1")) is None
+
+
+def test_a_run_that_ended_with_a_receipt_of_another_format_is_told() -> None:
+    objects = MemoryObjects()
+    key = _add(objects, "aa")
+    _of_another_format(objects, key)
+    _end(objects, OutcomeStatus.DONE, receipt=key)
+    with pytest.raises(UnreadableFormatError, match=r"format 99.*Run step 'features' for 2013-03 again"):
+        ReceiptReader(objects, "shop").of_run(StepName.FEATURES, "r:1", "2013-03")

@@ -26,7 +26,8 @@ from include.stores.metrics.memory import MemoryMetrics
 from include.stores.metrics.open import open_metrics
 from include.stores.objects.memory import MemoryObjects
 from include.stores.tables.memory import MemoryTables
-from tests.support.runtime_bench import MODEL, ROWS, TABLE, Bench, FakeStep
+from tests.support.runtime_bench import FOUND, MODEL, ROWS, TABLE, Bench, FakeStep
+from tests.support.step_results import least
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_work_leaves_a_receipt_and_an_outcome(bench: Bench) -> None:
     receipt = bench.receipt(ending)
     assert (receipt.step, receipt.project, receipt.subject, receipt.run) == ("validate", "shop", "2013-03", "r1")
     assert receipt.outputs[0] == bench.tables.state(TABLE, "2013-03")
-    assert (receipt.row_counts, receipt.results, receipt.code_digest) == ({"read": 3}, {"kept": ["id"]}, "sha256:aa")
+    assert (receipt.row_counts, receipt.results, receipt.code_digest) == ({"read": 3}, FOUND, "sha256:aa")
     assert receipt.started_at <= receipt.finished_at
     assert bench.keys("runs/") == ["runs/shop/r1/validate/2013-03/001/000.json"]
     assert ending.outcome.receipt == bench.keys("receipts/")[0]
@@ -243,6 +244,34 @@ def test_a_damaged_receipt_is_told(bench: Bench) -> None:
     assert again.outcome.exit_code == 65
     assert "is damaged" in again.outcome.message
     assert "Remove it and run its step again" in again.outcome.message
+
+
+@pytest.mark.parametrize("number", [1, 99])
+def test_a_receipt_of_a_format_that_is_not_read_counts_as_not_done(bench: Bench, number: int) -> None:
+    first = str(bench.run().outcome.receipt)
+    written = json.loads(bench.objects.contents[first])
+    bench.objects.contents[first] = json.dumps(written | {"format": number, "results": {"kept": 7}}).encode()
+    again = bench.run(run="r2")
+    assert again.outcome.status is OutcomeStatus.DONE
+    assert again.outcome.receipt == first.replace(".0.json", ".1.json")
+    (told,) = [line for line in bench.said.getvalue().splitlines() if "the receipt cannot be read" in line]
+    assert f"is of format {number}" in json.loads(told)["reason"]
+    assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
+
+
+def test_a_receipt_of_format_1_that_means_the_same_is_found_done(bench: Bench) -> None:
+    first = str(bench.run().outcome.receipt)
+    written = json.loads(bench.objects.contents[first])
+    bench.objects.contents[first] = json.dumps(written | {"format": 1, "results": FOUND.broken}).encode()
+    again = bench.run(run="r2")
+    assert (again.outcome.status, again.outcome.receipt) == (OutcomeStatus.ALREADY_DONE, first)
+
+
+def test_results_of_another_step_are_a_bug(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.runtime_bench.FOUND", least("score"))
+    with pytest.raises(ValueError, match="a receipt of validate cannot hold results of score"):
+        bench.run()
+    assert bench.keys("receipts/") == []
 
 
 def test_an_output_that_is_a_source_file_is_looked_for_as_an_object(bench: Bench) -> None:

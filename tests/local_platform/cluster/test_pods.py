@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from include.contract.receipt import Outcome, OutcomeStatus
+from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.contract.step_names import StepName
 from include.runtime.receipts import ReceiptReader
 from include.stores.objects.open import open_objects
 from local_platform.cluster import pods
 from local_platform.demo.airflow_api import TaskInstance
 from local_platform.demo.summary import Findings
+from tests.support.step_results import least
 
 
 def task(name: str, seconds: float | None, state: str = "success") -> TaskInstance:
@@ -65,8 +66,15 @@ class Receipts(Findings):
         super().__init__(evidence, [])
         self._results = {StepName.PACKAGE: package, StepName.DEPLOY: deploy}
 
-    def receipts(self, step: StepName) -> list[Any]:
-        return [type("Receipt", (), {"results": self._results[step]})]
+    def receipts(self, step: StepName) -> list[Receipt]:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return [
+            Receipt(
+                identity="i", step=step, project="flights", subject="2013-09", partition="2013-09", run="r", attempt=1,
+                parameters={}, inputs=(), outputs=(), row_counts={}, results=least(step, **self._results[step]),
+                code_digest="sha256:c", started_at=now, finished_at=now, host="here",
+            )
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

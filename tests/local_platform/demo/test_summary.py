@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from include.contract.layout import outcome_key, receipt_key
+from include.contract.measures import Interval
 from include.contract.receipt import Outcome, OutcomeStatus, Receipt, canonical_json
 from include.contract.step_names import StepName
 from include.runtime.receipts import ReceiptReader
@@ -17,6 +18,7 @@ from local_platform.locations import State
 from local_platform.services import credentials
 from local_platform.services.ports import Ports
 from local_platform.services.services import Settings
+from tests.support.step_results import OBSERVED, least
 
 RUN = DagRun(dag="flights_training", run="r", state="success", logical_date=None, conf={})
 INTERVAL = {"value": 0.7423, "low": 0.735, "high": 0.7496}
@@ -27,11 +29,13 @@ def evidence(tmp_path: Path) -> ReceiptReader:
     return ReceiptReader(objects=open_objects(f"file://{tmp_path}/objects"), project="flights")
 
 
-def write_receipt(evidence: ReceiptReader, step: str, subject: str, counts: dict[str, int], results: Any) -> str:
+def write_receipt(
+    evidence: ReceiptReader, step: str, subject: str, counts: dict[str, int], results: dict[str, Any]
+) -> str:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     receipt = Receipt(
         identity=step, step=step, project="flights", subject=subject, partition=subject[:7], run="r", attempt=1,
-        parameters={}, inputs=(), outputs=(), row_counts=counts, results=results, code_digest="sha256:c",
+        parameters={}, inputs=(), outputs=(), row_counts=counts, results=least(step, **results), code_digest="sha256:c",
         started_at=moment, finished_at=moment, host="here",
     )  # fmt: skip
     key = receipt_key("flights", step, subject, step, 0)
@@ -56,11 +60,15 @@ def told(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
     write(evidence, "ingest", "2013-09", {"rows_kept": 27_574}, {})
     write(evidence, "validate", "2013-09", {"quarantined": 12}, {}, is_reused=True)
     dropped = [{"feature": "origin", "verdict": "irrelevant", "why": "says nothing"}]
-    write(evidence, "train", "2013-09", {}, {"features": {"kept": ["carrier", "dest"], "dropped": dropped}})
+    write(
+        evidence, "train", "2013-09", {}, {"features": {"table": "t", "kept": ["carrier", "dest"], "dropped": dropped}}
+    )
     metrics = {"model": {"roc_auc": INTERVAL}, "baseline": {"roc_auc": INTERVAL | {"value": 0.61}}}
     judged = {"test": ["2013-09"], "champion": None, "reasons": [], "reports": {"html": "reports/card.html"}}
     write(evidence, "evaluate", "2013-09", {"test": 27_000}, judged | {"metrics": metrics})
-    write(evidence, "score", "2013-10", {"rows": 28_000}, {"observed": {"roc_auc": INTERVAL | {"value": 0.7}}})
+    write(
+        evidence, "score", "2013-10", {"rows": 28_000}, {"observed": {**OBSERVED, "roc_auc": INTERVAL | {"value": 0.7}}}
+    )
     settings = Settings(State(tmp_path), Ports(1, 2, 3), credentials.provide(tmp_path / "secrets"))
     done = Done(stages={"flights_training": 61.0}, runs={"flights_training": [RUN]})
     identity = Identity(model="departure_delay", version="1", digest="sha256:abc")
@@ -124,7 +132,7 @@ def test_an_installation_adds_blocks_of_its_own_before_the_places(told: list[str
 
 def test_a_metric_that_could_not_be_had_is_not_invented() -> None:
     assert summary.interval(None) == "not known"
-    assert summary.interval({"value": 0.5, "low": None, "high": None}) == "0.500"
+    assert summary.interval(Interval(value=0.5, low=None, high=None)) == "0.500"
 
 
 def test_the_last_ending_of_a_step_counts(evidence: ReceiptReader) -> None:

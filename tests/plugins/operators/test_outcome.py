@@ -12,6 +12,7 @@ from include.contract.step_names import StepName
 from include.errors import TemporaryError
 from include.stores.objects.memory import MemoryObjects
 from plugins.operators.outcome import conclude
+from tests.support.step_results import least
 
 COMMAND = StepCommand(
     step=StepName.INGEST, project="flights", partition="2013-03", run="r", attempt=2, options=(("source", "weather"),)
@@ -38,7 +39,7 @@ def keep_receipt(store: MemoryObjects) -> None:
         inputs=(),
         outputs=(),
         row_counts={"rows_kept": 3},
-        results={},
+        results=least("ingest"),
         code_digest="sha256:0",
         started_at=now,
         finished_at=now,

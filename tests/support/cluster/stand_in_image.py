@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.step_results import least_document
+
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -29,8 +31,13 @@ import atexit
 import resource
 import time
 
+from pydantic import TypeAdapter
+
 from include import errors
+from include.contract.results import Results
 from include.runtime.context import Plan, Work
+
+RESULTS = {results!r}
 
 
 def plan(context):
@@ -66,7 +73,7 @@ def work(context):
                 file.write(b"1" * (1 << 20))
                 file.flush()
         time.sleep(120)
-    return Work(outputs=(), row_counts={"rows": 3}, results={"chosen": chosen})
+    return Work(outputs=(), row_counts={"rows": 3}, results=TypeAdapter(Results).validate_json(RESULTS))
 
 
 def be_killed():
@@ -139,6 +146,11 @@ def stand_in(reference: str, scheme: str) -> str:
     return f"{name}@{repository.put_manifest(manifest)}"
 
 
+def _behaviour(step: str) -> bytes:
+    """The module of one step."""
+    return BEHAVIOUR.replace("{results!r}", repr(json.dumps(least_document(step)))).encode()
+
+
 def _layer() -> bytes:
     """``/app/include`` anew: what lies there in the image, compiled, would be taken without a look at the source."""
     data = io.BytesIO()
@@ -149,7 +161,7 @@ def _layer() -> bytes:
             below = path.relative_to(ROOT)
             if path.is_file() and "__pycache__" not in below.parts:
                 is_step = below.match("include/steps/*/step.py") and below.parent.name in STEPS
-                add(f"app/{below}", BEHAVIOUR.encode() if is_step else path.read_bytes())
+                add(f"app/{below}", _behaviour(below.parent.name) if is_step else path.read_bytes())
     return data.getvalue()
 
 

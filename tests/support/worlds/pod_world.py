@@ -22,6 +22,7 @@ from include.stores.objects.memory import MemoryObjects
 from plugins.operators.pod.names import PodIdentity
 from plugins.operators.pod.spec import step_pod
 from tests.support.servers.api_errors import refused
+from tests.support.step_results import least
 
 NAMESPACE = "steps"
 IMAGE = "registry.example.org/step@sha256:0"
@@ -178,7 +179,8 @@ def keep_receipt(objects: MemoryObjects, command: StepCommand = COMMAND) -> str:
     receipt = Receipt(
         identity="f" * 64, step=command.step.value, project=command.project, subject=command.subject,
         partition=command.partition, run=command.run, attempt=command.attempt, parameters={}, inputs=(), outputs=(),
-        row_counts={"rows": 3}, results={}, code_digest="sha256:0", started_at=now, finished_at=now, host="h",
+        row_counts={"rows": 3}, results=least(command.step), code_digest="sha256:0", started_at=now,
+        finished_at=now, host="h",
     )  # fmt: skip
     objects.create(key, receipt.model_dump_json().encode())
     keep_outcome(objects, OutcomeStatus.DONE, 0, receipt=key, command=command)

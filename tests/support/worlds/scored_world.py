@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.contract.layout import bundle_prefix
-from include.contract.receipt import Json, ModelState, canonical_json
+from include.contract.model_evidence import ModelEvidence, ReceiptIdentities, TrainedOn
+from include.contract.receipt import ModelState, canonical_json
 from include.governance.ledger import Ledger, LedgerEvent, LedgerNote, LedgerVersion, LedgerWho
 from include.modeling.pipeline import ModelFunction
 from include.modeling.rows import model_types, to_frame
@@ -51,8 +52,18 @@ def promote(
 ) -> ModelState:
     """Let a version become champion, as the deploy step writes it down."""
     bundle = sealed(world, learned_up_to, changes.get("columns", COLUMNS))
-    document: Json = {"bundle": bundle.digest, "run": "r", "trained": {"partition": learned_up_to, "code": "c"}}
-    content = canonical_json(document)
+    trained = TrainedOn(
+        partition=learned_up_to,
+        tables=(),
+        features=(),
+        receipts=ReceiptIdentities(train="t", evaluate="e"),
+        validation=(),
+        code="c",
+        gates=(),
+        reports=(),
+    )
+    document = ModelEvidence(bundle=bundle.digest, run="r", trained=trained, files={})
+    content = canonical_json(document.model_dump(mode="json"))
     key = f"{bundle_prefix(PROJECT, bundle.digest)}{hashlib.sha256(content).hexdigest()[:16]}-evidence.json"
     world.objects.create(key, content)
     note = LedgerNote(

@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,7 @@ from include.stores.objects.memory import MemoryObjects
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.protocol import RegistryStore
 from include.stores.tables.memory import MemoryTables
+from tests.support.step_results import least
 
 PROJECT = "toy"
 PLACES = ("north", "south", "west")
@@ -225,8 +226,7 @@ class World:
         sealed = self.tables.write(self.table, partition, as_table(rows), stamp={})
         names, target = list(self.spec.feature_names), rows["late"].to_numpy()
         found = evidence(rows[names], target, self.spec.feature_set.selection, self.spec.model.seed)
-        results = {"selection": {name: one.model_dump(mode="json") for name, one in found.items()}}
-        self.receipt(StepName.FEATURES, partition, (validated,), (sealed,), results)
+        self.receipt(StepName.FEATURES, partition, (validated,), (sealed,), selection=found)
         return sealed
 
     def receipt(
@@ -235,7 +235,7 @@ class World:
         partition: str,
         inputs: tuple[State, ...],
         outputs: tuple[State, ...],
-        results: Mapping[str, Any] | None = None,
+        **results: Any,
     ) -> None:
         identity = identity_of(
             step=step, project=PROJECT, subject=partition, parameters={}, inputs=(*inputs, *outputs), code="c"
@@ -252,7 +252,7 @@ class World:
             inputs=inputs,
             outputs=outputs,
             row_counts={},
-            results=dict(results or {}),
+            results=least(step, **results),
             code_digest="c",
             started_at=datetime.now(UTC),
             finished_at=datetime.now(UTC),

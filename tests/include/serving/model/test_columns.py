@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from include.packaging.files import InputColumn
+from include.contract.model_files import InputColumn
 from include.serving.model.columns import RawTable, Signature, is_mandatory, join_columns, to_frame
 from include.serving.request_error import RequestError
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from include.packaging.files import InputColumn
+from include.contract.model_files import InputColumn
 from include.serving.model.columns import Columns, RawTable, Signature, to_frame
 from include.serving.model.direct import NotCoveredError, direct_predict
 from tests.support.serving_bundles import INPUTS, pipeline, rows, table

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from include.packaging.files import InputColumn
+from include.contract.model_files import InputColumn
 from include.serving.model.columns import RawTable, Signature
 from include.serving.request_error import RequestError
 from include.serving.web.bodies import read_table

@@ -6,6 +6,7 @@ import pytest
 
 from include.contract.layout import bundle_prefix, ledger_key
 from include.contract.receipt import ObjectState, OutcomeStatus
+from include.contract.results import DeployResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.ledger import LedgerEvent, LedgerVersion
@@ -51,8 +52,10 @@ def test_packaged_version_is_served_and_champion_and_in_the_ledger(packaged: Rel
     assert entry.note.event is LedgerEvent.PROMOTED
     assert (entry.note.before, entry.note.after.version, entry.note.who.run) == (None, 1, "old")
     assert entry.note.evidence["document"] in packaged.objects.contents
-    assert receipt.results["before"] is None
-    assert [state.name for state in receipt.outputs if isinstance(state, ObjectState)] == [receipt.results["ledger"]]
+    assert receipt.results_of(DeployResults).before is None
+    assert [state.name for state in receipt.outputs if isinstance(state, ObjectState)] == [
+        receipt.results_of(DeployResults).ledger
+    ]
 
 
 def test_newer_model_takes_over_and_the_old_one_is_kept(packaged: ReleaseWorld) -> None:

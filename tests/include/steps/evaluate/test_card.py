@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from include.contract.results import EvaluateResults
 from include.contract.step_names import StepName
 from tests.support.worlds.training_world import MONTHS, World, toy_rows, toy_spec
 
@@ -35,10 +36,8 @@ def evil(toy: object) -> World:
 
 
 def _reports(world: World) -> dict[str, str]:
-    reports = world.done(StepName.EVALUATE).results["reports"]
-    if not isinstance(reports, dict):
-        raise TypeError
-    return {kind: world.objects.get(str(key)).decode() for kind, key in reports.items()}
+    reports = world.done(StepName.EVALUATE).results_of(EvaluateResults).reports
+    return {kind: world.objects.get(key).decode() for kind, key in reports.items()}
 
 
 def test_texts_of_data_and_spec_are_no_markup(evil: World) -> None:

@@ -4,23 +4,33 @@ import re
 
 import pytest
 
-from include.modeling.intervals import Interval
+from include.contract.measures import CalibrationBin, FeatureImportance, Interval
 from include.modeling.slices import Slice
 from include.steps.evaluate.card_plots import calibration_plot, importance_plot, roc_plot, slices_plot
-from include.steps.evaluate.importance import Importance
+
+
+def _bin(predicted: float, observed: float) -> CalibrationBin:
+    return CalibrationBin(low=0.0, high=1.0, rows=9, predicted=predicted, observed=observed)
+
+
+def _drop(feature: str, drop: float) -> FeatureImportance:
+    return FeatureImportance(feature=feature, drop=drop)
+
 
 ALL = {
     "roc": roc_plot({"Model": [(0.0, 0.0), (0.2, 0.6), (1.0, 1.0)], "Base<line>": [(0.0, 0.0), (1.0, 1.0)]}),
-    "calibration": calibration_plot([{"predicted": 0.2, "observed": 0.25}, {"predicted": 0.6, "observed": 0.5}]),
-    "importance": importance_plot([Importance("size", 0.1), Importance("noise", -0.01)]),
+    "calibration": calibration_plot([_bin(0.2, 0.25), _bin(0.6, 0.5)]),
+    "importance": importance_plot([_drop("size", 0.1), _drop("noise", -0.01)]),
     "slices": slices_plot(
-        "place", [Slice("place", "no & rth", 70, 20, {"roc_auc": Interval(0.7, 0.6, 0.8)})], "roc_auc"
+        "place", [Slice("place", "no & rth", 70, 20, {"roc_auc": Interval(value=0.7, low=0.6, high=0.8)})], "roc_auc"
     ),
     "nothing": importance_plot([]) + slices_plot("place", [], "roc_auc"),
-    "zero": importance_plot([Importance("size", 0.0)]),
-    "undefined": slices_plot("place", [Slice("place", "a", 70, 0, {"roc_auc": Interval(None, None, None)})], "roc_auc"),
+    "zero": importance_plot([_drop("size", 0.0)]),
+    "undefined": slices_plot(
+        "place", [Slice("place", "a", 70, 0, {"roc_auc": Interval(value=None, low=None, high=None)})], "roc_auc"
+    ),
     "no interval": slices_plot(
-        "place", [Slice("place", "a", 70, 9, {"roc_auc": Interval(0.5, None, None)})], "roc_auc"
+        "place", [Slice("place", "a", 70, 9, {"roc_auc": Interval(value=0.5, low=None, high=None)})], "roc_auc"
     ),
 }
 

@@ -2,17 +2,23 @@
 
 import pytest
 
-from include.modeling.intervals import Interval
+from include.contract.measures import GateResult, Interval
 from include.modeling.slices import Slice
 from include.spec.training import EvaluationSpec, GateSpec, SliceGateSpec
-from include.steps.evaluate.gates import Comparison, GateResult, evaluate_gates
+from include.steps.evaluate.gates import Comparison, evaluate_gates
 
-MEASURED = {"roc_auc": Interval(0.72, 0.70, 0.74), "log_loss": Interval(0.45, 0.44, 0.46)}
+MEASURED = {"roc_auc": Interval(value=0.72, low=0.70, high=0.74), "log_loss": Interval(value=0.45, low=0.44, high=0.46)}
 
 
 def _other(area: float, loss: float) -> dict[str, Comparison]:
-    measured = {"roc_auc": Interval(area, None, None), "log_loss": Interval(loss, None, None)}
-    differences = {"roc_auc": Interval(0.72 - area, None, None), "log_loss": Interval(0.45 - loss, None, None)}
+    measured = {
+        "roc_auc": Interval(value=area, low=None, high=None),
+        "log_loss": Interval(value=loss, low=None, high=None),
+    }
+    differences = {
+        "roc_auc": Interval(value=0.72 - area, low=None, high=None),
+        "log_loss": Interval(value=0.45 - loss, low=None, high=None),
+    }
     return {name: Comparison(name, measured, differences) for name in ("baseline", "champion")}
 
 
@@ -68,7 +74,7 @@ def test_nobody_to_compare_with_passes_only_where_there_is_nobody_yet() -> None:
 
 
 def test_a_metric_that_is_not_defined_passes_no_gate() -> None:
-    nothing = {"roc_auc": Interval(None, None, None)}
+    nothing = {"roc_auc": Interval(value=None, low=None, high=None)}
     gates = EvaluationSpec(gates=(GateSpec(metric="roc_auc", at_least=0.0),))
 
     (result,) = evaluate_gates(gates, nothing, {}, [])
@@ -81,7 +87,7 @@ def test_the_numbers_are_told() -> None:
     result = _evaluate(GateSpec(metric="roc_auc", better_than="baseline", by=0.1), _other(0.70, 0.47))
 
     assert result.found == "roc_auc is 0.7200 [0.7000, 0.7400], baseline has 0.7000; difference 0.0200"
-    assert result.described()["passed"] is False
+    assert result.passed is False
 
 
 def test_slices_are_judged_where_they_are_large_enough() -> None:
@@ -103,4 +109,10 @@ def test_slices_are_judged_where_they_are_large_enough() -> None:
 
 
 def _slice(value: str, rows: int, area: float | None) -> Slice:
-    return Slice(column="place", value=value, rows=rows, positives=1, measured={"roc_auc": Interval(area, None, None)})
+    return Slice(
+        column="place",
+        value=value,
+        rows=rows,
+        positives=1,
+        measured={"roc_auc": Interval(value=area, low=None, high=None)},
+    )

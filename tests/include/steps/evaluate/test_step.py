@@ -8,6 +8,7 @@ import pytest
 
 from include.contract.layout import bundle_prefix
 from include.contract.receipt import ModelState, Receipt
+from include.contract.results import EvaluateResults, TrainResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError
 from include.governance.versions import version_tags
@@ -29,39 +30,34 @@ def trained(world: World) -> World:
 def test_a_model_is_measured_beside_baseline_and_prior_on_rows_it_never_saw(trained: World) -> None:
     receipt = trained.done(EVALUATE)
 
-    results = receipt.results
-    metrics = _object(results["metrics"])
-    assert metrics.keys() == {"model", "baseline", "prior"}
-    assert _object(metrics["model"]).keys() == METRICS
-    area = {name: _object(_object(found)["roc_auc"]) for name, found in metrics.items()}
-    assert area["model"]["low"] < area["model"]["value"] < area["model"]["high"]
-    assert area["model"]["value"] > area["baseline"]["value"] > area["prior"]["value"] == 0.5
-    assert results["test"] == ["2024-05"]
+    results = receipt.results_of(EvaluateResults)
+    assert results.metrics.keys() == {"model", "baseline", "prior"}
+    assert results.metrics["model"].keys() == METRICS
+    area: Any = {name: found["roc_auc"] for name, found in results.metrics.items()}
+    assert area["model"].low < area["model"].value < area["model"].high
+    assert area["model"].value > area["baseline"].value > area["prior"].value == 0.5
+    assert results.test == ("2024-05",)
     assert receipt.row_counts == {"test": 400, "positive": int(toy_rows("2024-05")["late"].sum()), "fit": 1600}
-    assert _object(results["intervals"])["unit"] == "day"
-    assert results["passed"] is True
-    assert results["promote"] is True
-    assert results["reasons"] == []
-    assert results["champion"] is None
+    assert results.intervals.unit == "day"
+    assert results.passed is True
+    assert results.promote is True
+    assert results.reasons == ()
+    assert results.champion is None
 
 
 def test_slices_calibration_and_importance_are_told(trained: World) -> None:
-    results = trained.done(EVALUATE).results
+    results = trained.done(EVALUATE).results_of(EvaluateResults)
 
-    slices = _object(results["slices"])
-    assert {one["value"] for one in slices["place"]} == {"north", "south", "west"}
-    assert [(one["value"], one["rows"]) for one in slices["month"]] == [("2024-05", 400)]
-    bins: Any = results["calibration"]
-    assert sum(one["rows"] for one in bins) == 400
-    importance: Any = results["importance"]
-    assert importance[0]["feature"] == "size"
-    assert importance[0]["drop"] > 0.05
+    assert {one.value for one in results.slices["place"]} == {"north", "south", "west"}
+    assert [(one.value, one.rows) for one in results.slices["month"]] == [("2024-05", 400)]
+    assert sum(one.rows for one in results.calibration) == 400
+    assert results.importance[0].feature == "size"
+    assert results.importance[0].drop > 0.05
 
 
 def test_the_card_is_sealed_logged_and_stands_alone(trained: World, tmp_path: Path) -> None:
     receipt = trained.done(EVALUATE)
-    run_id = str(receipt.results["run_id"])
-    reports = _object(receipt.results["reports"])
+    run_id, reports = receipt.results_of(EvaluateResults).run_id, receipt.results_of(EvaluateResults).reports
 
     card = trained.objects.get(reports["html"]).decode()
     text = trained.objects.get(reports["markdown"]).decode()
@@ -82,11 +78,11 @@ def test_a_gate_that_fails_ends_the_step_well_and_says_why(trained: World) -> No
     gates = (GateSpec(metric="roc_auc", at_least=0.999), GateSpec(metric="brier_score", at_most=0.5))
     trained.spec = toy_spec(evaluation__gates=gates)
 
-    results = trained.done(EVALUATE).results
+    results = trained.done(EVALUATE).results_of(EvaluateResults)
 
-    assert results["passed"] is False
-    assert results["promote"] is False
-    (reason,) = _list(results["reasons"])
+    assert results.passed is False
+    assert results.promote is False
+    (reason,) = results.reasons
     assert reason.startswith("Gate 'roc_auc at least 0.999' failed: roc_auc is 0.9")
 
 
@@ -95,7 +91,7 @@ def test_a_slice_that_is_too_bad_fails_its_gate(trained: World) -> None:
         evaluation__slice_gates=(SliceGateSpec(metric="roc_auc", at_least=0.999, rows_at_least=50),)
     )
 
-    (reason,) = _list(trained.done(EVALUATE).results["reasons"])
+    (reason,) = trained.done(EVALUATE).results_of(EvaluateResults).reasons
 
     assert "place north: 0." in reason
     assert " rows" in reason
@@ -108,14 +104,15 @@ def test_the_champion_is_measured_on_the_same_rows(trained: World) -> None:
 
     receipt = trained.done(EVALUATE, run="r2")
 
-    champion = _object(receipt.results["champion"])
-    assert (champion["version"], champion["compared"]) == (1, True)
-    assert "champion" in _object(receipt.results["metrics"])
-    assert _object(_object(receipt.results["differences"])["champion"]).keys() == METRICS
+    results = receipt.results_of(EvaluateResults)
+    champion = results.champion
+    assert champion is not None
+    assert (champion.version, champion.compared) == (1, True)
+    assert "champion" in results.metrics
+    assert results.differences["champion"].keys() == METRICS
     assert [state.kind for state in receipt.inputs] == ["model", "model", "table"]
-    gate = _list(receipt.results["gates"])[2]
-    assert "champion has 0.9" in gate["found"]
-    assert champion["saw"] == []
+    assert "champion has 0.9" in results.gates[2].found
+    assert champion.saw == ()
 
 
 def test_a_champion_that_was_fitted_on_the_test_rows_is_said_to_know_them(world: World) -> None:
@@ -123,10 +120,11 @@ def test_a_champion_that_was_fitted_on_the_test_rows_is_said_to_know_them(world:
     _crown(world, world.done(TRAIN, "2024-06"))
     world.done(TRAIN, "2024-05", run="r2")
 
-    results = world.done(EVALUATE, "2024-05", run="r2").results
+    results = world.done(EVALUATE, "2024-05", run="r2").results_of(EvaluateResults)
 
-    assert _object(results["champion"])["saw"] == ["2024-05"]
-    card = world.objects.get(_object(results["reports"])["markdown"]).decode()
+    assert results.champion is not None
+    assert results.champion.saw == ("2024-05",)
+    card = world.objects.get(results.reports["markdown"]).decode()
     assert "The champion was fitted on 2024-05: its metrics there are optimistic." in card
     assert world.events("the champion was fitted on test partitions")
 
@@ -144,7 +142,7 @@ def test_a_champion_does_not_meet_itself_when_the_step_is_repeated(trained: Worl
 def test_a_champion_without_an_earlier_judgement_is_not_compared_with_itself(trained: World) -> None:
     _crown(trained, trained.done(TRAIN))
 
-    assert trained.done(EVALUATE).results["champion"] is None
+    assert trained.done(EVALUATE).results_of(EvaluateResults).champion is None
 
 
 def test_a_champion_that_asks_for_other_columns_is_said_to_be_beyond_comparison(trained: World) -> None:
@@ -155,13 +153,12 @@ def test_a_champion_that_asks_for_other_columns_is_said_to_be_beyond_comparison(
         trained.add(month, rows)
     trained.done(TRAIN, run="r2")
 
-    results = trained.done(EVALUATE, run="r2").results
+    results = trained.done(EVALUATE, run="r2").results_of(EvaluateResults)
 
-    assert results["passed"] is False
-    assert _object(results["champion"])["compared"] is False
-    assert (
-        "cannot predict rows of toy/features/lateness_v2, which lacks its columns gap" in _list(results["reasons"])[0]
-    )
+    assert results.passed is False
+    assert results.champion is not None
+    assert results.champion.compared is False
+    assert "cannot predict rows of toy/features/lateness_v2, which lacks its columns gap" in results.reasons[0]
 
 
 def test_a_champion_whose_bundle_was_changed_is_not_opened(trained: World) -> None:
@@ -208,18 +205,6 @@ def test_test_rows_that_are_no_longer_what_they_were_are_refused(trained: World)
         trained.done(EVALUATE)
 
 
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError
-    return value
-
-
 def _model_file(world: World) -> Path:
     if not isinstance(world.registry, MemoryRegistry):
         raise TypeError
@@ -239,7 +224,7 @@ def _crown(world: World, train: Receipt) -> str:
         raise TypeError
     files = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "golden/golden.json"}
     contents = {name: world.registry.artifact_path(model.run_id, path).read_bytes() for name, path in files.items()}
-    signature = _object(train.results["signature"])
+    signature = train.results_of(TrainResults).signature
     bundle = seal_bundle(
         {
             "project": "toy",
@@ -247,8 +232,8 @@ def _crown(world: World, train: Receipt) -> str:
             "run_id": model.run_id,
             "predict": "predict_proba",
             "positive_class": 1,
-            "inputs": signature["inputs"],
-            "outputs": signature["outputs"],
+            "inputs": signature.inputs,
+            "outputs": signature.outputs,
         },
         contents,
     )

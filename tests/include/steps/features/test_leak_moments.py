@@ -82,7 +82,7 @@ def test_a_source_of_which_nothing_becomes_known_later() -> None:
     known = SourceRows(base.name, base.spec.model_copy(update={"columns": columns}), base.rows)
     timeline = Timeline(spec.feature_set, known)
     (moment,) = timeline.sample(1, seed=1)
-    assert timeline.report(moment, 3).described() == {
+    assert timeline.report(moment, 3).model_dump() == {
         "moment": moment.isoformat(),
         "rows_compared": 3,
         "predictions_before": 3,

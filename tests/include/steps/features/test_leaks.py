@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.contract.measures import LeakMoment
 from include.errors import LeakError
 from include.steps.features.function import FeatureFunction
 from include.steps.features.joins import joined
-from include.steps.features.leak_moments import MomentReport
 from include.steps.features.leaks import differing, refuse_leaks
 from tests.support.worlds.feature_world import bus_rows, buses_project, buses_spec, source_rows
 
@@ -21,7 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def experiment(where: str = "here", **changes: Any) -> tuple[MomentReport, ...]:
+def experiment(where: str = "here", **changes: Any) -> tuple[LeakMoment, ...]:
     spec = buses_spec(**changes)
     sources = source_rows(spec, bus_rows())
     whole, function = joined(spec.feature_set, sources), FeatureFunction(spec)

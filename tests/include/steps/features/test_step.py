@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from include.contract.receipt import OutcomeStatus
+from include.contract.results import FeaturesResults
 from include.errors import ConfigurationError, DataRejectedError, LeakError, PermanentError
 from tests.support.worlds.feature_world import Buses, bus_rows, buses_project
 
@@ -63,7 +63,7 @@ def test_another_spec_is_other_work(buses: Buses) -> None:
 
 def test_the_report_says_what_speaks_against_a_feature_and_the_table_keeps_it(buses: Buses) -> None:
     receipt = buses.receipt(buses.run())
-    report = json.loads(buses.stores.objects.get(str(receipt.results["report"])))
+    report = json.loads(buses.stores.objects.get(receipt.results_of(FeaturesResults).report))
     verdicts = {name: found["verdict"] for name, found in report["selection"].items()}
     assert verdicts["fixed"] == "constant"
     assert verdicts["recent_wait"] == "kept"
@@ -73,9 +73,9 @@ def test_the_report_says_what_speaks_against_a_feature_and_the_table_keeps_it(bu
 
 
 def test_the_receipt_tells_joins_and_moments(buses: Buses) -> None:
-    results: Any = buses.receipt(buses.run()).results
-    assert [join["source"] for join in results["joins"]] == ["stops", "weather"]
-    assert results["joins"][0] == {
+    results = buses.receipt(buses.run()).results_of(FeaturesResults)
+    assert [join.source for join in results.joins] == ["stops", "weather"]
+    assert results.joins[0].model_dump() == {
         "source": "stops",
         "how": "left",
         "rows_before": 1500,
@@ -83,8 +83,8 @@ def test_the_receipt_tells_joins_and_moments(buses: Buses) -> None:
         "unmatched": 0,
         "unmatched_share": 0.0,
     }
-    assert len(results["leak_test"]) == 4
-    assert all(moment["predictions_before"] > 0 and moment["news_after"] > 0 for moment in results["leak_test"])
+    assert len(results.leak_test) == 4
+    assert all(moment.predictions_before > 0 and moment.news_after > 0 for moment in results.leak_test)
 
 
 def test_a_partition_that_was_never_validated(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.contract.receipt import ObjectState, OutcomeStatus, TableState
+from include.contract.results import IngestResults
 from include.contract.step_names import StepName
 from include.errors import TemporaryError
 from include.runtime.cli import main
@@ -257,7 +258,7 @@ def test_new_columns_can_be_ignored(shop: Shop) -> None:
     shop.overrides = {"new_columns": "ignore"}
     shop.file("orders.csv", (HEADER + orders()).replace("paid\n", "paid,note\n").replace("true\n", "true,x\n"))
     receipt = shop.receipt(shop.ingest())
-    assert receipt.results["ignored_columns"] == ["note"]
+    assert receipt.results_of(IngestResults).ignored_columns == ("note",)
     assert "note" not in shop.rows("raw/orders")[0]
 
 

@@ -8,6 +8,7 @@ from include.errors import DataRejectedError
 from include.runtime.context import StepContext
 from include.runtime.receipts import ReceiptReader
 from include.steps.package.evaluated_model import judged_model
+from tests.support.step_results import least
 from tests.support.worlds.release_world import ReleaseWorld
 
 
@@ -20,12 +21,12 @@ def context(toy: Path) -> StepContext:
 
 def test_model_and_its_evidence_come_from_the_receipts_of_the_run(context: StepContext) -> None:
     judged = judged_model(context)
-    assert judged.positive_class == 1
-    assert [column["name"] for column in judged.signature["inputs"]] == list(judged.trained.features.kept)
+    assert judged.trained.target.positive_class == 1
+    assert [column.name for column in judged.trained.signature.inputs] == list(judged.trained.features.kept)
     assert len(judged.file_digest("golden/golden.json")) == 64
     described = judged.described()
-    assert described["partition"] == "2024-05"
-    assert described["validation"]
+    assert described.partition == "2024-05"
+    assert described.validation
 
 
 def test_artifact_that_the_receipt_does_not_name_is_refused(context: StepContext) -> None:
@@ -45,13 +46,13 @@ def test_judgement_of_another_model_does_not_count(context: StepContext, monkeyp
         judged_model(context)
 
 
-def test_receipt_of_another_platform_is_refused(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receipt_of_another_step_is_refused(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
     find = ReceiptReader.of_run
 
     def other(evidence: ReceiptReader, step: StepName, run: str, subject: str) -> Receipt | None:
         found = find(evidence, step, run, subject)
-        return None if found is None else found.model_copy(update={"results": {}})
+        return None if found is None else found.model_copy(update={"results": least("score")})
 
     monkeypatch.setattr(ReceiptReader, "of_run", other)
-    with pytest.raises(DataRejectedError, match="not what this version of the platform writes"):
+    with pytest.raises(DataRejectedError, match=r"is one of step .*, not TrainResults"):
         judged_model(context)

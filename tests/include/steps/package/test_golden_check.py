@@ -3,6 +3,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from include.contract.results import GoldenProof
 from include.errors import DataRejectedError, TemporaryError
 from include.packaging.files import GOLDEN, Golden, seal_bundle
 from include.steps.package.golden_check import prove
@@ -10,7 +11,7 @@ from tests.support.serving_bundles import bundle
 
 
 def test_bundle_proves_itself_in_a_process_of_its_own() -> None:
-    assert prove(bundle()) == {"golden_rows": 12, "direct": True}
+    assert prove(bundle()) == GoldenProof(golden_rows=12, direct=True)
 
 
 def test_predictions_that_moved_by_little_are_found() -> None:

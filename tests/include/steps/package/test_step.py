@@ -9,6 +9,7 @@ import pytest
 
 from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus
+from include.contract.results import PackageResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.versions import sealed_version, version_tags
@@ -225,9 +226,10 @@ def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(push
     pushing.judged()
     receipt = pushing.done(StepName.PACKAGE)
     ((reference, bundle),) = pushed(pushing).items()
-    assert receipt.results["artifact"] == reference == artifact(pushing)
-    assert receipt.results["digest"] == bundle.digest
-    assert json.loads(pushing.objects.get(str(receipt.results["evidence"])))["artifact"] == reference
+    results = receipt.results_of(PackageResults)
+    assert results.artifact == reference == artifact(pushing)
+    assert results.digest == bundle.digest
+    assert json.loads(pushing.objects.get(results.evidence))["artifact"] == reference
     assert pushing.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
 
 
@@ -235,7 +237,7 @@ def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(push
 def test_without_a_registry_nothing_is_pushed_or_said_of_it(judged: ReleaseWorld) -> None:
     judged.judged()
     receipt = judged.done(StepName.PACKAGE)
-    assert "artifact" not in receipt.results
+    assert receipt.results_of(PackageResults).artifact is None
     assert artifact(judged) is None
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from include.contract.receipt import OutcomeStatus, TableState
+from include.contract.results import ProfileResults
 from include.contract.step_names import StepName
 from tests.support.data_steps import HEADER, Shop, order_line, orders, rejection
 
@@ -31,7 +32,7 @@ def test_compares_with_the_partitions_before(shop: Shop) -> None:
         "2013-01",
         "2013-02",
     ]
-    assert receipt.results["compared_with"] == ["2013-01", "2013-02"]
+    assert receipt.results_of(ProfileResults).compared_with == ("2013-01", "2013-02")
     assert receipt.row_counts == {"rows": 20, "rows_before": 40}
     drift = json.loads(shop.report(StepName.PROFILE, "drift.json"))
     by_name = {column["column"]: column for column in drift["columns"]}
@@ -45,23 +46,23 @@ def test_names_what_drifts(shop: Shop) -> None:
     shop.file("orders.csv", HEADER + amounts)
     validate(shop, "2013-01", "2013-02", "2013-03")
     receipt = shop.receipt(shop.run(StepName.PROFILE))
-    assert receipt.results["columns_drifting"] != 0
+    assert receipt.results_of(ProfileResults).columns_drifting != 0
     top = json.loads(shop.report(StepName.PROFILE, "drift.json"))["columns"][0]
     assert (top["column"], top["level"]) == ("amount", "strong")
-    assert receipt.results["drifting"][0] == top  # type: ignore[index]
+    assert receipt.results_of(ProfileResults).drifting[0].model_dump(mode="json") == top
 
 
 def test_at_most_three_and_no_later_ones(shop: Shop) -> None:
     shop.file("orders.csv", HEADER + "".join(orders(5, first=100 * month, month=month) for month in range(1, 7)))
     validate(shop, *(f"2013-{month:02}" for month in range(1, 7)))
     receipt = shop.receipt(shop.run(StepName.PROFILE, "2013-05"))
-    assert receipt.results["compared_with"] == ["2013-02", "2013-03", "2013-04"]
+    assert receipt.results_of(ProfileResults).compared_with == ("2013-02", "2013-03", "2013-04")
 
 
 def test_the_first_partition_has_nothing_to_compare_with(shop: Shop) -> None:
     validate(shop, "2013-01")
     receipt = shop.receipt(shop.run(StepName.PROFILE, "2013-01"))
-    assert receipt.results == {"compared_with": [], "columns_drifting": 0, "drifting": []}
+    assert receipt.results == ProfileResults(compared_with=(), columns_drifting=0, drifting=())
     assert b"There is no partition before" in shop.report(StepName.PROFILE, "drift.html", "2013-01")
 
 
@@ -89,7 +90,7 @@ def test_is_done_once_and_again_when_an_earlier_partition_appears(shop: Shop) ->
     assert shop.run(StepName.PROFILE).outcome.status is OutcomeStatus.ALREADY_DONE
     validate(shop, "2013-02")
     receipt = shop.receipt(shop.run(StepName.PROFILE))
-    assert receipt.results["compared_with"] == ["2013-02"]
+    assert receipt.results_of(ProfileResults).compared_with == ("2013-02",)
 
 
 def test_a_partition_that_was_never_validated(shop: Shop) -> None:
@@ -104,5 +105,5 @@ def test_rows_without_a_receipt_are_neither_described_nor_compared_with(shop: Sh
     rows = shop.tables.read("shop/validated/orders", "2013-02")
     shop.tables.write("shop/validated/orders", "2013-02", rows.slice(1), stamp={"by": "hand"})
     receipt = shop.receipt(shop.run(StepName.PROFILE))
-    assert receipt.results["compared_with"] == []
+    assert receipt.results_of(ProfileResults).compared_with == ()
     rejection(shop.run(StepName.PROFILE, "2013-02"))

@@ -1,11 +1,13 @@
-import json
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from include.contract.layout import bundle_prefix
+from include.contract.measures import Interval
 from include.contract.receipt import OutcomeStatus, TableState
+from include.contract.results import ScoreResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, MissingObjectError, NothingToDoError
 from tests.support.worlds.scored_world import promote
@@ -35,18 +37,17 @@ def test_the_receipt_tells_observed_quality_with_an_interval(world: World) -> No
     receipt = world.done(StepName.SCORE, SCORED)
     scores = world.tables.read(TABLE, SCORED).column("score").to_numpy()
     target = world.tables.read(world.table, SCORED).column("late").to_numpy()
-    results = receipt.results
-    assert results["rows"] == 400
-    assert results["mean_score"] == pytest.approx(scores.mean(), abs=1e-6)
-    observed = results["observed"]
-    assert isinstance(observed, dict)
-    assert (observed["target"], observed["rows"], observed["positive"]) == ("late", 400, int(target.sum()))
-    assert observed["positive_rate"] == pytest.approx(target.mean(), abs=1e-6)
-    area = observed["roc_auc"]
-    assert isinstance(area, dict)
-    assert area["value"] == pytest.approx(roc_auc_score(target, scores), abs=1e-6)
-    assert float(str(area["low"])) < float(str(area["value"])) < float(str(area["high"]))
-    assert "no promotion depends on it" in str(observed["note"])
+    results = receipt.results_of(ScoreResults)
+    assert results.rows == 400
+    assert results.mean_score == pytest.approx(scores.mean(), abs=1e-6)
+    observed = results.observed
+    assert observed is not None
+    assert (observed.target, observed.rows, observed.positive) == ("late", 400, int(target.sum()))
+    assert observed.positive_rate == pytest.approx(target.mean(), abs=1e-6)
+    area: Any = observed.roc_auc
+    assert area.value == pytest.approx(roc_auc_score(target, scores), abs=1e-6)
+    assert area.low < area.value < area.high
+    assert "no promotion depends on it" in observed.note
     assert receipt.row_counts == {"rows": 400, "positive": int(target.sum())}
 
 
@@ -70,7 +71,7 @@ def test_the_champion_is_the_last_one_that_had_not_seen_the_partition(world: Wor
     promote(world, 3, "2024-04")
     receipt = world.done(StepName.SCORE, "2024-04")
     assert second in receipt.inputs
-    assert receipt.results["champion"] == {
+    assert receipt.results_of(ScoreResults).champion.model_dump() == {
         "model": "lateness",
         "version": 2,
         "digest": second.digest,
@@ -134,10 +135,10 @@ def test_a_partition_of_one_class_has_no_area(world: World) -> None:
     promote(world, 1, "2024-04")
     rows = toy_rows("2024-06").assign(late=np.int64(0))
     world.add("2024-06", rows)
-    observed = world.done(StepName.SCORE, "2024-06").results["observed"]
-    assert isinstance(observed, dict)
-    assert observed["roc_auc"] == {"value": None, "low": None, "high": None}
-    assert observed["positive_rate"] == 0.0
+    observed = world.done(StepName.SCORE, "2024-06").results_of(ScoreResults).observed
+    assert observed is not None
+    assert observed.roc_auc == Interval(value=None, low=None, high=None)
+    assert observed.positive_rate == 0.0
 
 
 @pytest.mark.parametrize("name", ["model.skops", "golden.json", "manifest.json"])
@@ -157,6 +158,6 @@ def test_a_damaged_bundle_is_not_opened(world: World, name: str, damage: str) ->
 def test_no_value_of_a_row_is_told(world: World) -> None:
     promote(world, 1, "2024-04")
     receipt = world.done(StepName.SCORE, SCORED)
-    told = world.said.getvalue() + json.dumps(receipt.results)
+    told = world.said.getvalue() + receipt.model_dump_json()
     scores = world.tables.read(TABLE, SCORED).column("score").to_pylist()
     assert not [score for score in scores[:50] if str(score)[:8] in told]

@@ -9,9 +9,11 @@ from include.contract.receipt import ModelState
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, TemporaryError
 from include.runtime.context import Work
-from include.steps.train.logged_run import KEY_TAG, LoggedRun, model_unchanged
+from include.steps.train.logged_run import KEY_TAG, RECORD_FILE, RECORD_FOLDER, LoggedRun, model_unchanged
+from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.protocol import RunStatus
 from include.stores.registry.run_files import fetched
+from tests.support.step_results import least
 from tests.support.worlds.training_world import World
 
 MODEL = b"PK\x03\x04 a model"
@@ -27,7 +29,7 @@ def _work(world: World, run_id: str, folder: Path) -> Work:
     (model / "model.skops").write_bytes(MODEL)
     world.registry.log_model(run_id, model)
     state = ModelState(name="lateness", run_id=run_id, digest=digest_of(MODEL))
-    return Work(outputs=(state,), row_counts={"train": 3}, results={"run_id": run_id})
+    return Work(outputs=(state,), row_counts={"train": 3}, results=least("train", run_id=run_id))
 
 
 def test_a_finished_run_tells_what_was_done(tmp_path: Path) -> None:
@@ -102,3 +104,23 @@ def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
     assert model_unchanged(world.registry, work.outputs)
     assert not model_unchanged(world.registry, (changed,))
     assert not model_unchanged(world.registry, (changed.model_copy(update={"run_id": "0" * 32}),))
+
+
+@pytest.mark.parametrize(
+    "record", [b"{}", b'{"outputs": [], "row_counts": {}, "results": {"run_id": "r"}}', b'{"format": 3}', b"{"]
+)
+def test_a_finished_run_whose_record_is_of_another_format_is_trained_again_and_said_why(
+    tmp_path: Path, record: bytes
+) -> None:
+    world = World()
+    run = _run(world)
+    run_id = run.start()
+    run.finish(run_id, _work(world, run_id, tmp_path))
+    assert isinstance(world.registry, MemoryRegistry)
+    world.registry.artifact_path(run_id, f"{RECORD_FOLDER}/{RECORD_FILE}").write_bytes(record)
+
+    assert run.finished() is None
+    assert [found.status for found in world.registry.runs("toy", {})] == [RunStatus.FAILED]
+    (told,) = world.events("a finished run cannot be taken over")
+    assert told["run_id"] == run_id
+    assert "training.json of a run is not of format 2" in told["reason"]

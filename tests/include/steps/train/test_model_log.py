@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from include.contract.results import EvaluateResults, TrainResults
 from include.contract.step_names import StepName
 from include.steps.train.model_log import Stopwatch
 from include.stores.registry.open import open_registry
@@ -21,12 +22,13 @@ def test_a_training_on_a_real_server_is_whole(toy: Path, mlflow_server: MlflowSe
     receipt = world.done(StepName.TRAIN)
     judged = world.done(StepName.EVALUATE)
 
-    run_id = str(receipt.results["run_id"])
+    run_id = receipt.results_of(TrainResults).run_id
     (run,) = world.registry.runs("toy", {})
     assert (run.run_id, run.status) == (run_id, RunStatus.FINISHED)
     assert run.tags["platform.partition"] == "2024-05"
     metrics = world.registry.metrics(run_id)
-    assert metrics["test.roc_auc"] == pytest.approx(judged.results["metrics"]["model"]["roc_auc"]["value"], abs=1e-6)  # type: ignore[index,call-overload]
+    area = judged.results_of(EvaluateResults).metrics["model"]["roc_auc"]
+    assert metrics["test.roc_auc"] == pytest.approx(area.value, abs=1e-6)
     folder = world.registry.download(run_id, "model", tmp_path)
     assert {"MLmodel", "model.skops", "input_example.json", "requirements.txt"} <= {
         path.name for path in folder.iterdir()
@@ -34,7 +36,7 @@ def test_a_training_on_a_real_server_is_whole(toy: Path, mlflow_server: MlflowSe
     assert world.run(StepName.TRAIN, run="r2").outcome.status == "already_done"
     for path in mlflow_server.artifacts.rglob("model.skops"):
         path.unlink()
-    assert world.done(StepName.TRAIN, run="r3").results["run_id"] != run_id
+    assert world.done(StepName.TRAIN, run="r3").results_of(TrainResults).run_id != run_id
 
 
 def test_time_is_booked_where_it_went() -> None:

@@ -21,8 +21,8 @@ def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:
     assert found[0].features.outputs[0] == found[0].state.model_copy(update={"version": 0})
     assert found[0].validations[0].outputs == found[0].features.inputs
     described = found[0].described()
-    assert described["partition"] == "2024-01"
-    assert described["validate"] == [found[0].validations[0].identity]
+    assert described.partition == "2024-01"
+    assert described.validations == (found[0].validations[0].identity,)
 
 
 def test_rows_that_were_written_again_have_their_own_receipt() -> None:

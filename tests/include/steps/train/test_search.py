@@ -52,7 +52,7 @@ def test_the_best_trial_wins_and_the_first_of_equals() -> None:
 
     assert search.best.number == 2
     assert search.budget_hit is False
-    assert search.described()["best"] == 2
+    assert search.described().best == 2
 
 
 def test_a_metric_that_is_better_when_smaller_is_minimised() -> None:

@@ -1,6 +1,5 @@
 """Training through its seam: a command in, a receipt and one finished run out; and everything that must stop it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 
 from include.contract.receipt import ModelState
+from include.contract.results import SearchSummary, TrainingWindow, TrainResults
 from include.contract.settings import TRACKING_URI
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, PermanentError, TemporaryError
@@ -29,16 +29,13 @@ def test_a_training_leaves_one_finished_run_with_everything_in_it(world: World, 
     assert isinstance(model, ModelState)
     assert model.name == "lateness"
     assert [run.status for run in world.registry.runs("toy", {})] == [RunStatus.FINISHED]
-    assert receipt.results["window"] == {
-        "train": ["2024-01", "2024-02", "2024-03"],
-        "validation": ["2024-04"],
-        "test": ["2024-05"],
-    }
+    found = receipt.results_of(TrainResults)
+    assert found.window == TrainingWindow(
+        train=("2024-01", "2024-02", "2024-03"), validation=("2024-04",), test=("2024-05",)
+    )
     assert receipt.row_counts == {"train": 1200, "validation": 400, "test": 400}
     assert [state.partition for state in receipt.inputs if state.kind == "table"] == list(MONTHS)
-    files = receipt.results["files"]
-    assert isinstance(files, dict)
-    assert model.digest == "sha256:" + _sha(files["model/model.skops"])
+    assert model.digest == f"sha256:{found.files['model/model.skops'].sha256}"
     assert world.registry.metrics(model.run_id).keys() >= {"validation.roc_auc", "trial.001.roc_auc"}
     folder = world.registry.download(model.run_id, "model", tmp_path)
     assert "predict_fn: predict_proba" in (folder / "MLmodel").read_text()
@@ -46,7 +43,7 @@ def test_a_training_leaves_one_finished_run_with_everything_in_it(world: World, 
 
 def test_the_golden_rows_say_what_the_logged_model_says(world: World, tmp_path: Path) -> None:
     receipt = world.done(TRAIN)
-    run_id = str(receipt.results["run_id"])
+    run_id = receipt.results_of(TrainResults).run_id
 
     content = world.registry.download(run_id, "golden/golden.json", tmp_path).read_bytes()
     golden = Golden.model_validate_json(content)
@@ -59,13 +56,10 @@ def test_the_golden_rows_say_what_the_logged_model_says(world: World, tmp_path: 
 
 
 def test_what_is_constant_or_irrelevant_in_the_window_is_left_out_and_why(world: World) -> None:
-    features = world.done(TRAIN).results["features"]
+    features = world.done(TRAIN).results_of(TrainResults).features
 
-    assert isinstance(features, dict)
-    assert features["kept"] == ["place", "size", "riders", "gap"]
-    dropped = features["dropped"]
-    assert isinstance(dropped, list)
-    reasons = {one["feature"]: one["verdict"] for one in dropped if isinstance(one, dict)}
+    assert features.kept == ("place", "size", "riders", "gap")
+    reasons = {one.feature: one.verdict for one in features.dropped}
     assert reasons == {"fixed": "constant", "noise": "irrelevant"}
 
 
@@ -83,16 +77,16 @@ def test_the_same_data_gives_the_same_search(world: World) -> None:
     other = World(spec=toy_spec())
     other.fill(*MONTHS)
 
-    searches = [_without_seconds(found.done(TRAIN).results["search"]) for found in (world, other)]
+    searches = [_without_seconds(found.done(TRAIN).results_of(TrainResults).search) for found in (world, other)]
 
     assert searches[0] == searches[1]
     assert searches[0]["budget_hit"] is False
 
 
 def test_a_smaller_window_is_another_training(world: World) -> None:
-    window = world.done(TRAIN, window="3").results["window"]
+    window = world.done(TRAIN, window="3").results_of(TrainResults).window
 
-    assert window == {"train": ["2024-03"], "validation": ["2024-04"], "test": ["2024-05"]}
+    assert window == TrainingWindow(train=("2024-03",), validation=("2024-04",), test=("2024-05",))
 
 
 @pytest.mark.parametrize("given", ["2", "0", "-5", "five", "٣", "3.5"])
@@ -218,7 +212,7 @@ def test_a_try_that_was_killed_between_its_run_and_its_receipt_leaves_one_run(wo
 
     assert [run.status for run in finished] == [RunStatus.FINISHED]
     assert world.registry.runs("toy", {}) == finished
-    assert receipt.results["run_id"] == finished[0].run_id
+    assert receipt.results_of(TrainResults).run_id == finished[0].run_id
     assert receipt.row_counts["train"] == 1200
 
 
@@ -245,11 +239,11 @@ def test_a_twin_that_finished_first_wins(world: World) -> None:
 
 def test_a_model_file_that_is_gone_is_trained_again(world: World) -> None:
     first = world.done(TRAIN)
-    _model_file(world, first.results["run_id"]).unlink()
+    _model_file(world, first.results_of(TrainResults).run_id).unlink()
 
     second = world.done(TRAIN)
 
-    assert second.results["run_id"] != first.results["run_id"]
+    assert second.results_of(TrainResults).run_id != first.results_of(TrainResults).run_id
     assert world.events("the receipt no longer holds; the work is done again")
 
 
@@ -302,26 +296,16 @@ def test_nulls_make_a_whole_number_a_number_and_golden_rows_fit_the_signature(wo
         world.add(month, rows)
     world.spec = toy_spec(feature_set__selection__constant=False, feature_set__selection__relevance_at_least=0.0)
 
-    signature = world.done(TRAIN).results["signature"]
+    signature = world.done(TRAIN).results_of(TrainResults).signature
 
-    assert isinstance(signature, dict)
-    inputs = signature["inputs"]
-    assert isinstance(inputs, list)
-    types = {one["name"]: one["type"] for one in inputs if isinstance(one, dict)}
+    types = {one.name: one.type for one in signature.inputs}
     assert types["riders"] == "double"
     assert types["fixed"] == "long"
     assert types["place"] == "string"
 
 
-def _sha(file: Any) -> str:
-    return str(file["sha256"])
-
-
-def _without_seconds(search: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(search))
-    for trial in found["trials"]:
-        del trial["seconds"]
-    return found
+def _without_seconds(search: SearchSummary) -> dict[str, Any]:
+    return search.model_dump(mode="json", exclude={"trials": {"__all__": {"seconds"}}})
 
 
 def _model_file(world: World, run_id: object) -> Path:

@@ -5,12 +5,13 @@ from datetime import date
 import pytest
 
 from include.contract.partition import Grain, Partition
+from include.contract.results import TrainingWindow
 from include.errors import ConfigurationError
-from include.steps.train.window import Window, training_window
+from include.steps.train.window import training_window
 from tests.support.worlds.training_world import toy_spec
 
 
-def _window(last: str, given: str | None = None, **changes: object) -> Window:
+def _window(last: str, given: str | None = None, **changes: object) -> TrainingWindow:
     return training_window(toy_spec(**changes), Partition.parse(last, Grain.MONTH), given)
 
 

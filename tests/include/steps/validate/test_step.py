@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.contract.receipt import OutcomeStatus
+from include.contract.results import ValidateResults
 from include.contract.step_names import StepName
 from include.runtime.cli import main
 from include.steps.validate import step as validate
@@ -42,7 +43,7 @@ def test_good_rows_are_published_as_they_were_ingested(shop: Shop) -> None:
     assert published(shop) == ["validated/orders", "validated/customers"]
     assert receipt.row_counts["rows"] == 8
     assert receipt.row_counts["quarantined"] == 0
-    assert receipt.results == {"orders": {}, "customers": {}}
+    assert receipt.results_of(ValidateResults).broken == {"orders": {}, "customers": {}}
 
 
 def test_bad_rows_go_to_quarantine_with_every_reason(shop: Shop) -> None:
@@ -57,7 +58,7 @@ def test_bad_rows_go_to_quarantine_with_every_reason(shop: Shop) -> None:
         (9, f"unique_key; {between}"),
     ]
     assert receipt.row_counts["orders.quarantined"] == 3
-    assert receipt.results["orders"] == {"unique_key": 2, between: 2}
+    assert receipt.results_of(ValidateResults).broken["orders"] == {"unique_key": 2, between: 2}
 
 
 def test_nothing_is_lost(shop: Shop) -> None:
@@ -163,7 +164,7 @@ def test_a_warning_only_warns(shop: Shop) -> None:
     ingest(shop, orders(4) + orders(2, first=10).replace("ann", "Ann"))
     receipt = shop.receipt(shop.run(StepName.VALIDATE))
     assert len(shop.rows("validated/orders")) == 6
-    assert receipt.results["orders"] == {"expect_column_values_to_match_regex(customer)": 2}
+    assert receipt.results_of(ValidateResults).broken["orders"] == {"expect_column_values_to_match_regex(customer)": 2}
     told = [event for event in shop.events() if event["level"] == "warning"]
     assert told[0]["finding"] == "expect_column_values_to_match_regex(customer): 2 of 6 rows"
 
