@@ -62,7 +62,7 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
     bundle = _bundle(context, judged)
     context.events.emit("bundle made", digest=bundle.digest)
     proof = prove(bundle)
-    context.events.emit("bundle proved", golden_rows=proof.golden_rows)
+    context.events.emit("bundle proved", golden_rows=len(bundle.golden().predictions))
     pushed = _push(context, bundle)
     artifact, push_seconds = pushed if pushed is not None else (None, None)
     files, evidence = _seal(context, judged, bundle, artifact)
@@ -80,7 +80,9 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
         artifact=artifact,
         push_seconds=push_seconds,
     )
-    return Work(outputs=(*files, evidence, state), row_counts={"golden": proof.golden_rows}, results=results)
+    return Work(
+        outputs=(*files, evidence, state), row_counts={"golden": len(bundle.golden().predictions)}, results=results
+    )
 
 
 def _bundle(context: StepContext, judged: JudgedModel) -> Bundle:

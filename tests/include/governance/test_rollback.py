@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from include.contract.results import GoldenProof
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.governance.ledger import LedgerEvent
@@ -17,7 +18,7 @@ from tests.support.worlds.release_world import ReleaseWorld
 def trained(toy: Path) -> Iterator[ReleaseWorld]:
     world = ReleaseWorld.filled()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("include.steps.package.step.prove", lambda _bundle: {})
+        patched.setattr("include.steps.package.step.prove", lambda _bundle: GoldenProof(golden_rows=6, direct=True))
         world.packaged("2024-04", run="old")
         world.packaged("2024-05", run="new")
         yield world

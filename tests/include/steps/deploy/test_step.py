@@ -6,7 +6,7 @@ import pytest
 
 from include.contract.layout import bundle_prefix, ledger_key
 from include.contract.receipt import ObjectState, OutcomeStatus
-from include.contract.results import DeployResults
+from include.contract.results import DeployResults, GoldenProof
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.ledger import LedgerEvent, LedgerVersion
@@ -29,7 +29,7 @@ def trained(toy: Path) -> Iterator[ReleaseWorld]:
     """Two trainings, the older one packaged; a bundle's proof is not this module's matter."""
     world = ReleaseWorld.filled()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("include.steps.package.step.prove", lambda _bundle: {})
+        patched.setattr("include.steps.package.step.prove", lambda _bundle: GoldenProof(golden_rows=6, direct=True))
         world.packaged("2024-04", run="old")
         world.judged("2024-05", run="new")
         yield world

@@ -9,7 +9,7 @@ import pytest
 
 from include.contract.layout import bundle_prefix
 from include.contract.receipt import OutcomeStatus
-from include.contract.results import PackageResults
+from include.contract.results import GoldenProof, PackageResults
 from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.versions import sealed_version, version_tags
@@ -43,7 +43,7 @@ def judged(trained: ReleaseWorld) -> ReleaseWorld:
 @pytest.fixture
 def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle's proof takes a process of its own; one test has it, and ``test_proof``."""
-    monkeypatch.setattr("include.steps.package.step.prove", lambda _bundle: {})
+    monkeypatch.setattr("include.steps.package.step.prove", lambda _bundle: GoldenProof(golden_rows=6, direct=True))
 
 
 def versions(world: ReleaseWorld) -> list[int]:
