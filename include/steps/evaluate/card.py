@@ -38,7 +38,6 @@ class Card:
 
     spec: ProjectSpec
     train: Receipt
-    trained: TrainResults
     models: Mapping[str, ModelMetrics]
     """``model``, ``baseline``, ``prior`` and, where there is one, ``champion``."""
     comparisons: Mapping[str, Comparison]
@@ -56,6 +55,11 @@ class Card:
     """0 or 1 for each row of the holdout."""
     probabilities: Mapping[str, Numbers]
     """Of a 1 for each row of the holdout, by model."""
+
+    @property
+    def trained(self) -> TrainResults:
+        """What the train step found."""
+        return self.train.results_of(TrainResults)
 
     @property
     def passed(self) -> bool:

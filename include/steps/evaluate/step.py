@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from include.contract.layout import report_key
+from include.contract.measures import FeatureImportance
 from include.contract.receipt import Json, ModelState, ObjectState, Receipt, TableState, canonical_json
 from include.contract.results import EvaluateResults, ReportKind, TrainResults
 from include.contract.step_names import StepName
@@ -44,7 +45,7 @@ from include.steps.evaluate.contenders import (
 )
 from include.steps.evaluate.gates import Comparison, evaluate_gates
 from include.steps.evaluate.holdout import Holdout, fitted_groups, read_holdout
-from include.steps.evaluate.importance import Importance, permutation_importance
+from include.steps.evaluate.importance import permutation_importance
 from include.stores.metrics.names import MetricLabels, MetricName
 
 REPORTS: Mapping[ReportKind, str] = {"html": "model_card.html", "markdown": "model_card.md", "json": "evaluation.json"}
@@ -157,7 +158,6 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
     card = Card(
         spec=spec,
         train=challenge.train,
-        trained=challenge.trained,
         models=models,
         comparisons=comparisons,
         gates=evaluate_gates(spec.evaluation, models["model"].measured, comparisons, slices),
@@ -175,7 +175,7 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
     return card, {"test": len(rows), "positive": int(rows.target.sum()), "fit": len(fitted)}
 
 
-def _importance(challenger: Contender, rows: Holdout, spec: ProjectSpec) -> list[Importance]:
+def _importance(challenger: Contender, rows: Holdout, spec: ProjectSpec) -> list[FeatureImportance]:
     features = rows.frame[list(challenger.columns)]
     return permutation_importance(features, rows.target, challenger.probabilities, spec.model.seed)
 
