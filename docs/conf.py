@@ -2,13 +2,12 @@
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 # The page of the DAGs imports Airflow, which writes its settings where this variable points.
-os.environ.setdefault("AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / f"airflow-of-docs-{os.getuid()}"))
+os.environ.setdefault("AIRFLOW_HOME", str(ROOT / ".state" / "docs" / "airflow"))
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
 project = "Airflow ML platform"

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from docs._ext.generated import SOURCES
 from local_platform.checks import site_words
@@ -64,6 +65,13 @@ def test_readme_and_architecture_name_every_folder_of_the_step_image() -> None:
     assert [name for name in folders if f"      {name}/ " not in readme] == []
     layers = (DOCS / "explanation" / "architecture.md").read_text()
     assert [name for name in folders if f"`{name}`" not in layers and name != "projects"] == []
+
+
+def test_forms_for_issues_can_be_read_and_ask_something() -> None:
+    for path in (REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("[bf]*.yml"):
+        form = yaml.safe_load(path.read_text())
+        assert {"name", "description", "body"} <= form.keys()
+        assert all(question["attributes"]["label"] for question in form["body"])
 
 
 def test_every_cluster_variable_is_explained() -> None:
