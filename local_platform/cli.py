@@ -76,7 +76,10 @@ def docs() -> int:
     """Build the documentation site; its words are those that ``make check`` uses."""
     from local_platform import checks
 
-    return subprocess.run(checks.site_words(REPOSITORY), cwd=REPOSITORY, check=False).returncode
+    code = subprocess.run(checks.site_words(REPOSITORY), cwd=REPOSITORY, check=False).returncode
+    if code == 0:
+        Console().say("The site begins at .state/docs/html/index.html.")
+    return code
 
 
 def test(words: list[str]) -> NoReturn:
