@@ -1,4 +1,4 @@
-"""Gets hold of a source's bytes, wherever they are."""
+"""Opens a source's file: of an installed package, of this machine, of S3 or of a web server."""
 
 import hashlib
 import importlib.util
@@ -12,16 +12,16 @@ from include.steps.ingest.location import Location
 from include.steps.ingest.source_file import SourceFile, local_file
 
 BYTES_AT_MOST = 8 * 1024**3
-"""A fetched file is refused above this: it would fill the disk before the step's time is up."""
+"""A download that is larger than this is refused: it would fill the disk before the step's timeout ends it."""
 
 
 def fetch(location: Location) -> SourceFile:
     """
-    Open what lies at a location, fetched to a nameless temporary file where it is remote, and digest it.
+    Open the file at a location and compute its digest; a remote file is downloaded to a temporary file first.
 
-    :raises DataRejectedError: if it is not there, or too large.
-    :raises ConfigurationError: if the location makes no sense, or access is denied.
-    :raises TemporaryError: if the other side or the disk does not serve.
+    :raises DataRejectedError: if the file does not exist, or is too large.
+    :raises ConfigurationError: if the location is malformed, or access is denied.
+    :raises TemporaryError: if the server or the disk fails.
     """
     scheme = location.parts.scheme
     if scheme == "package":
@@ -44,13 +44,15 @@ def fetch(location: Location) -> SourceFile:
 
 def fetched_file(location: Location, pieces: Iterable[bytes], *, bytes_at_most: int = BYTES_AT_MOST) -> SourceFile:
     """
-    Write pieces to a temporary file that has no name once it is complete.
+    Write a download to a temporary file, which is unlinked as soon as it is complete and open.
 
+    :param pieces: the file's bytes, in order.
     :raises DataRejectedError: if there are more bytes than allowed.
-    :raises TemporaryError: if the disk does not take them.
+    :raises TemporaryError: if the disk is full or fails.
     """
     import pyarrow as pa
 
+    # The digest is computed while the file is written, so that files of some GiB are not read a second time for it.
     digest, size_bytes = hashlib.sha256(), 0
     handle, path = tempfile.mkstemp(prefix="ingest-")
     try:
@@ -64,10 +66,12 @@ def fetched_file(location: Location, pieces: Iterable[bytes], *, bytes_at_most: 
                 file.write(piece)
         opened: pa.NativeFile = pa.OSFile(path)
     except OSError as error:
-        message = f"{location} could not be kept in {tempfile.gettempdir()}: {foreign(error)}. "
-        message += "Make room there and run the step again."
+        message = f"{location} cannot be written to {tempfile.gettempdir()}: {foreign(error)}. "
+        message += "Free space there and run the step again."
         raise TemporaryError(message) from error
     finally:
+        # POSIX keeps an unlinked file until its last handle closes, so that a step that is killed (SIGKILL runs no
+        # clean-up) leaves nothing behind on the node's disk.
         Path(path).unlink()
     return SourceFile(
         name=str(location),
@@ -79,11 +83,12 @@ def fetched_file(location: Location, pieces: Iterable[bytes], *, bytes_at_most: 
 
 
 def _package_folder(package: str) -> Path:
-    """Where an installed package lies; it is found, not imported: its code is none of our business."""
-    found = importlib.util.find_spec(package) if package.isidentifier() else None
-    if found is None or not found.submodule_search_locations:
+    """The folder of an installed package, located without importing the package."""
+    # find_spec imports the parents of a dotted name, and with them code that this step has no need to run.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
         message = (
             f"Package '{package}' of location 'package://{package}/…' is not installed. Add it to the step image's "
         )
         raise ConfigurationError(message + "requirements, or correct 'location' in the spec.")
-    return Path(next(iter(found.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations)))

@@ -11,16 +11,16 @@ _PLACEHOLDER = "{partition}"
 
 @dataclass(frozen=True)
 class Location:
-    """Where one source's bytes for one partition lie."""
+    """The address of one source's file for one partition."""
 
     uri: str = ""
-    """As in the spec, with the partition put in; may hold a password, so it goes into no message."""
+    """As in the spec, with the partition filled in; may hold a password, so it must not appear in a message."""
     member: str | None = None
     """The file inside a zip archive."""
 
     @classmethod
     def of(cls, source: SourceSpec, partition: str) -> "Location":
-        """The location of a source of files."""
+        """The location of a source of files, with ``{partition}`` replaced in the URI and the member."""
         member = source.member.replace(_PLACEHOLDER, partition) if source.member else None
         return cls(uri=source.location.replace(_PLACEHOLDER, partition), member=member)
 
@@ -31,7 +31,11 @@ class Location:
 
     @property
     def host(self) -> str:
-        """The package, the bucket, or the server."""
+        """
+        The package, the bucket, or the server.
+
+        :raises ConfigurationError: if the URI names none.
+        """
         host = self.parts.netloc
         if not host:
             message = (
@@ -42,11 +46,12 @@ class Location:
 
     @property
     def path(self) -> str:
-        """The decoded path, without the slash that begins it for packages and buckets."""
+        """The decoded path; it begins with a slash, which is no part of an S3 key."""
         return unquote(self.parts.path)
 
     def __str__(self) -> str:
-        """The location without user, password and query, for people and receipts."""
+        """The location without user, password and query, for messages and receipts."""
+        # A presigned URL carries its signature in the query.
         parts = self.parts
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
         return f"{shown} ({self.member})" if self.member else shown

@@ -1,4 +1,4 @@
-"""Reads CSV: commas, double quotes, a header, UTF-8; every value as text, block by block."""
+"""Reads CSV with commas, double quotes and a header, in UTF-8; every value as text, block by block."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from include.errors import DataRejectedError
 from include.spec.sources import SourceSpec
-from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.rows import RawRows, check_columns
 from include.steps.ingest.source_file import SourceFile
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00": "UTF-
 _ADVICE = "Write the file anew at its origin and run the step again."
 
 
-def csv_rows(file: SourceFile, source: SourceSpec) -> FoundRows:
+def csv_rows(file: SourceFile, source: SourceSpec) -> RawRows:
     """
     The rows of a CSV file.
 
-    :raises DataRejectedError: if it is empty, is no UTF-8, or its header is not that of the spec; while the rows are
-        read, if a line is cut or ragged.
+    :raises DataRejectedError: if the file is empty, is not UTF-8, or its header is not that of the spec; while the rows
+        are read, if a line is truncated or has another number of fields than the header.
     """
     with file.opened() as stream:
         header = _header(file.name, stream)
     ignored = check_columns(file.name, header, source)
-    return FoundRows(
+    return RawRows(
         batches=_batches(file, source),
         from_text=True,
         ignored=ignored,
-        place=lambda position: f"line {_line_of(file, position)}",
+        locate=lambda position: f"line {_line_of(file, position)}",
     )
 
 
@@ -42,11 +42,13 @@ def _header(name: str, stream: IO[bytes]) -> list[str]:
         message = f"{name} is empty ({len(begin)} bytes). {_ADVICE}"
         raise DataRejectedError(message)
     encoding = next(
-        (told for mark, told in _OTHER_ENCODINGS.items() if begin.startswith(mark) or mark in begin[:4]), None
+        (name for mark, name in _OTHER_ENCODINGS.items() if begin.startswith(mark) or mark in begin[:4]), None
     )
     if encoding:
         message = f"{name} is written in {encoding}, not in UTF-8. {_ADVICE}"
         raise DataRejectedError(message)
+    # Excel writes a byte order mark, which would become part of the first column's name. The block may end within a
+    # character: that is replaced here, and a real fault of the encoding is reported when the rows are read.
     text = io.TextIOWrapper(io.BytesIO(begin), encoding="utf-8-sig", errors="replace", newline="")
     return next((row for row in csv.reader(text) if row), [])
 
@@ -56,6 +58,8 @@ def _batches(file: SourceFile, source: SourceSpec) -> "Iterator[pa.RecordBatch]"
     from pyarrow import csv as arrow_csv
 
     names = list(source.columns)
+    # All columns as text: Arrow infers types from the first block, and fails at a value that does not fit without its
+    # line. The conversion to the types of the spec counts the misfits and locates the first.
     options = arrow_csv.ConvertOptions(
         include_columns=names,
         column_types=dict.fromkeys(names, pa.string()),
@@ -67,17 +71,18 @@ def _batches(file: SourceFile, source: SourceSpec) -> "Iterator[pa.RecordBatch]"
             yield from arrow_csv.open_csv(
                 stream,
                 read_options=arrow_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+                # A quoted value may hold a line break; without this, blocks are cut in the middle of such a row.
                 parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
                 convert_options=options,
             )
         except pa.ArrowInvalid:
-            # Arrow's text holds the line's values.
+            # Arrow's message quotes the line, values included, and ``from None`` keeps it out of the log.
             message = f"{file.name}: {_fault(file)} {_ADVICE}"
             raise DataRejectedError(message) from None
 
 
 def _numbered(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
-    """The slow reader: rows that are not blank, the header first, each with the number of its last line."""
+    """Rows that are not blank, the header first, each with the number of its last line; slow, for messages only."""
     with file.opened() as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         try:
@@ -86,7 +91,7 @@ def _numbered(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
                 if row:
                     yield reader.line_num, row
         finally:
-            text.detach()  # a wrapper closes its file when it goes
+            text.detach()  # a TextIOWrapper that is collected closes the stream under it, which its owner still uses
 
 
 def _fault(file: SourceFile) -> str:
@@ -97,8 +102,8 @@ def _fault(file: SourceFile) -> str:
         for number, row in rows:
             line, width = number, width or len(row)
             if len(row) != width:
-                told = f"line {line} has {len(row)} fields, the header has {width}."
-                return told if next(rows, None) else f"{told} It is the last line: half a file?"
+                fault = f"line {line} has {len(row)} fields, the header has {width}."
+                return fault if next(rows, None) else f"{fault} It is the last line: is the file truncated?"
     except UnicodeDecodeError:
         return f"a value after line {line} is not UTF-8."
     except csv.Error:

@@ -1,10 +1,10 @@
-"""Reads Parquet, batch by batch, only the columns of the spec."""
+"""Reads the columns of the spec from Parquet, batch by batch."""
 
 from typing import TYPE_CHECKING
 
 from include.errors import DataRejectedError, foreign
 from include.spec.sources import SourceSpec
-from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.rows import RawRows, check_columns
 from include.steps.ingest.source_file import SourceFile
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 131_072
 
 
-def parquet_rows(file: SourceFile, source: SourceSpec) -> FoundRows:
+def parquet_rows(file: SourceFile, source: SourceSpec) -> RawRows:
     """
     The rows of a Parquet file.
 
-    :raises DataRejectedError: if it is empty, cut or damaged, or its columns are not those of the spec.
+    :raises DataRejectedError: if the file is empty, truncated or damaged, or its columns are not those of the spec.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -34,7 +34,7 @@ def parquet_rows(file: SourceFile, source: SourceSpec) -> FoundRows:
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(file, error) from error
     ignored = check_columns(file.name, opened.schema_arrow.names, source)
-    return FoundRows(batches=_batches(file, opened, list(source.columns)), from_text=False, ignored=ignored)
+    return RawRows(batches=_batches(file, opened, list(source.columns)), from_text=False, ignored=ignored)
 
 
 def _batches(file: SourceFile, opened: "parquet.ParquetFile", names: list[str]) -> "Iterator[pa.RecordBatch]":
@@ -48,5 +48,7 @@ def _batches(file: SourceFile, opened: "parquet.ParquetFile", names: list[str]) 
 
 
 def _damaged(file: SourceFile, error: Exception) -> DataRejectedError:
-    message = f"{file.name} is no whole Parquet file ({foreign(error)}), {file.size_bytes} bytes; half a file? "
-    return DataRejectedError(message + "Fetch it again at its origin and run the step again.")
+    message = (
+        f"{file.name} is not a complete Parquet file ({foreign(error)}), {file.size_bytes} bytes; is it truncated? "
+    )
+    return DataRejectedError(message + "Write it anew at its origin and run the step again.")

@@ -1,4 +1,4 @@
-"""Reads the rows of a query through SQLAlchemy; read only."""
+"""Reads the rows of a query through SQLAlchemy, in a transaction that only reads."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,40 +9,43 @@ from typing import TYPE_CHECKING, Any
 from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
 from include.spec.sources import ColumnType, SourceSpec
-from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.rows import RawRows, check_columns
 from include.stores.tables.content import content_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection, Engine, TextClause
 
+# A first check with a clear message; what keeps a query from writing is the database itself (see _only_read).
 _READS = re.compile(r"^\s*(--[^\n]*\n\s*)*(select|with|values)\b", re.IGNORECASE)
+# SQLite and some drivers report errors of the query as OperationalError, the class of lost connections: only the
+# text tells the permanent error from the temporary one.
 _NO_SUCH = re.compile(r"no such (table|column)|syntax error|does not exist", re.IGNORECASE)
 _ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What a query gave, whole: a partition's rows fit into memory."""
+    """The whole result of a query: a partition's rows fit into memory."""
 
     rows: "pa.Table"
     state: ObjectState
     """Digest of the rows: a database has no file to digest."""
 
-    def found(self) -> FoundRows:
-        """The rows, for choosing and typing."""
-        return FoundRows(batches=iter(self.rows.to_batches()), from_text=False)
+    def raw_rows(self) -> RawRows:
+        """The rows, to be selected and typed."""
+        return RawRows(batches=iter(self.rows.to_batches()), from_text=False)
 
 
 def query_result(source: SourceSpec, *, url: str, bounds: tuple[datetime, datetime]) -> QueryResult:
     """
     Run the source's query.
 
-    :param url: of the database; holds a password, so it goes into no message.
+    :param url: of the database; holds a password, so it must not appear in a message.
     :param bounds: first moment of the partition, and first moment after it; ``:start`` and ``:end`` in the query.
-    :raises ConfigurationError: if the URL or the query makes no sense, or the query does more than read.
+    :raises ConfigurationError: if the URL is malformed, or the database refuses the query or it does more than read.
     :raises DataRejectedError: if the columns are not those of the spec, or hold mixed types.
-    :raises TemporaryError: if the database does not answer.
+    :raises TemporaryError: if the database does not respond, or fails.
     """
     from sqlalchemy import create_engine
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -56,6 +59,7 @@ def query_result(source: SourceSpec, *, url: str, bounds: tuple[datetime, dateti
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         message = f"{name}: ML_CONNECTION_{source.location.upper()} is no SQLAlchemy URL with an installed driver "
+        # The text of these errors, and so their traceback, may quote the URL with its password.
         raise ConfigurationError(message + f"({type(error).__name__}). Correct it.") from None
     try:
         table = _rows(name, engine, source, bounds)
@@ -79,17 +83,19 @@ def _rows(name: str, engine: "Engine", source: SourceSpec, bounds: tuple[datetim
             )
             check_columns(name, list(result.keys()), source)
             parts = list(_tables(name, result.keys(), result.partitions(_ROWS_AT_ONCE), source))
-            connection.rollback()
+            connection.rollback()  # nothing to commit: the next source starts from a clean connection
     except SQLAlchemyError as error:
         raise _failure(name, doing, error) from None
     return pa.concat_tables(parts).combine_chunks() if parts else _empty(source)
 
 
 def _only_read(connection: "Connection") -> None:
+    # A WITH may hold an INSERT, and a SELECT may call a function that writes: only the database can refuse those.
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")
     elif connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        # PostgreSQL shows timestamptz in the session's zone: the same rows must have the same digest on any machine.
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
 
 
@@ -132,10 +138,10 @@ def _array(name: str, column: str, values: list[Any], kind: ColumnType, before: 
         return pa.array(values, type=_sql_types()[kind])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         bad = [number for number, value in enumerate(values) if not _fits(value, kind)]
-        told = f"{name}: column '{column}' is {kind.value}, but "
-        told += f"of rows {before + 1} to {before + len(values)} of the result "
-        told += f"{len(bad)} are not, first row {before + bad[0] + 1}" if bad else "some are not"
-        raise DataRejectedError(f"{told}. Cast it in the query, or correct its type in the spec.") from None
+        message = f"{name}: column '{column}' is {kind.value}, but "
+        message += f"of rows {before + 1} to {before + len(values)} of the result "
+        message += f"{len(bad)} are not, first row {before + bad[0] + 1}" if bad else "some are not"
+        raise DataRejectedError(f"{message}. Cast it in the query, or correct its type in the spec.") from None
 
 
 def _sql_types() -> Mapping[ColumnType, "pa.DataType"]:
@@ -151,7 +157,9 @@ def _sql_types() -> Mapping[ColumnType, "pa.DataType"]:
 
 
 def _plain(value: Any, kind: ColumnType) -> Any:
-    """A driver's value in a type that Arrow takes: databases differ in what they give for the same column."""
+    """A driver's value in a type that Arrow accepts."""
+    # For the same column drivers give different types: SQLite has no booleans and no moments (0 and 1, text),
+    # PostgreSQL gives Decimal for numeric, and datetime for timestamps.
     if value is None or isinstance(value, str):
         return value
     if kind is ColumnType.TIMESTAMP:
@@ -184,14 +192,16 @@ def _empty(source: SourceSpec) -> "pa.Table":
 def _failure(name: str, doing: str, error: Exception) -> PlatformError:
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-    told = foreign(getattr(error, "orig", None) or type(error).__name__)
+    # Only the driver's text: SQLAlchemy adds the statement with its parameters.
+    reason = foreign(getattr(error, "orig", None) or type(error).__name__)
     if doing == "connecting" or getattr(error, "connection_invalidated", False):
         message = (
-            f"{name}: the database does not answer: {told}. Check the server and the connection's URL, and try again."
+            f"{name}: the database does not respond: {reason}. Check the server and the connection's URL, and run the "
+            "step again."
         )
         return TemporaryError(message)
-    if isinstance(error, OperationalError | InterfaceError) and not _NO_SUCH.search(told):
-        return TemporaryError(f"{name}: the database failed {doing}: {told}. Run the step again.")
+    if isinstance(error, OperationalError | InterfaceError) and not _NO_SUCH.search(reason):
+        return TemporaryError(f"{name}: the database failed {doing}: {reason}. Run the step again.")
     if isinstance(error, DBAPIError):
-        return ConfigurationError(f"{name}: the database refused the query: {told}. Correct 'query' in the spec.")
-    return ConfigurationError(f"{name}: the query cannot be run ({told}). Correct 'query' in the spec.")
+        return ConfigurationError(f"{name}: the database refused the query: {reason}. Correct 'query' in the spec.")
+    return ConfigurationError(f"{name}: the query cannot be run ({reason}). Correct 'query' in the spec.")

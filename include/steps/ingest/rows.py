@@ -1,4 +1,4 @@
-"""Rows as a source holds them, before they are chosen and typed."""
+"""Rows as a source holds them, before the partition's are selected and converted to the types of the spec."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,36 +16,38 @@ def _row_number(position: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundRows:
+class RawRows:
     """The rows of a source, batch by batch, in the order in which they were written."""
 
     batches: "Iterator[pa.RecordBatch]"
     """Each has the columns of the spec, in its order and in whatever types the source has."""
     from_text: bool
-    """Whether everything was written as text, numbers too."""
+    """Whether all values are text, numbers too, as in CSV."""
     ignored: tuple[str, ...] = ()
-    """Columns that the spec does not name and says to ignore."""
-    place: Callable[[int], str] = field(default=_row_number)
+    """Columns that the spec does not name, and that are ignored by its ``new_columns``."""
+    locate: Callable[[int], str] = field(default=_row_number)
     """Where the row of a position (from 0) is, for messages: ``line 17``."""
 
 
-def check_columns(name: str, found: list[str], source: SourceSpec) -> tuple[str, ...]:
+def check_columns(name: str, columns: list[str], source: SourceSpec) -> tuple[str, ...]:
     """
     Compare the columns of a source with those of the spec.
 
-    :return: columns that the spec does not name, where it says to ignore them.
-    :raises DataRejectedError: naming what stands twice, is missing, is new, or seems to be renamed.
+    :param name: of the source, for messages.
+    :param columns: names of the source's columns, in its order.
+    :return: columns that the spec does not name, where ``new_columns`` is ``ignore``.
+    :raises DataRejectedError: naming the columns that are duplicated, missing, new, or apparently renamed.
     """
-    twice = {column for column in found if found.count(column) > 1}
-    if twice:
-        message = f"{name} has columns that stand twice: {listed(twice)}. Give each a name of its own at its origin."
+    duplicated = {column for column in columns if columns.count(column) > 1}
+    if duplicated:
+        message = f"{name} has duplicate columns: {listed(duplicated)}. Give each a name of its own at its origin."
         raise DataRejectedError(message)
-    missing = [column for column in source.columns if column not in found]
-    new = [column for column in found if column not in source.columns]
+    missing = [column for column in source.columns if column not in columns]
+    new = [column for column in columns if column not in source.columns]
     if missing and len(missing) == len(source.columns):
-        # What stands there instead may be a row's values, so it is not shown.
+        # Without a header the first line holds a row's values, so its content is not shown.
         message = f"{name} has none of the {len(missing)} columns of the spec ({listed(missing)}) in its first line. "
-        raise DataRejectedError(message + f"Is there a header, and are its {len(found)} names separated by commas?")
+        raise DataRejectedError(message + f"Is there a header, and are its {len(columns)} names separated by commas?")
     if missing:
         message = f"{name} lacks columns of the spec: {listed(missing)}.{_renamed(missing, new)} "
         raise DataRejectedError(message + "Restore them at the origin, or change sources.*.columns in the spec.")
@@ -59,9 +61,5 @@ def check_columns(name: str, found: list[str], source: SourceSpec) -> tuple[str,
 def _renamed(missing: list[str], new: list[str]) -> str:
     if len(missing) == len(new) == 1:
         return f" Was '{missing[0]}' renamed to '{new[0]}'?"
-    told = ""
-    for column in missing:
-        hint = near(column, new)
-        if hint:
-            told += f" In the place of '{column}':{hint}"
-    return told
+    hints = ((column, near(column, new)) for column in missing)
+    return "".join(f" Instead of '{column}':{hint}" for column, hint in hints if hint)

@@ -1,4 +1,4 @@
-"""Chooses the rows of one partition and gives their columns the types of the spec."""
+"""Selects the rows of one partition and converts their columns to the types of the spec."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from include.errors import DataRejectedError
 from include.modeling.arrow_types import MEANINGS, Misfit, converted
 from include.spec.sources import ColumnSpec, ColumnType, SourceSpec
-from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.rows import RawRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,7 @@ _ADVICE = "Correct it at its origin and run the step again."
 
 @dataclass(frozen=True)
 class Selected:
-    """The rows of one partition, in the order in which they were written, and what was left."""
+    """The rows of one partition, in the order in which they were written, and how many were left out."""
 
     rows: "pa.Table"
     """The columns of the spec, in its order and types."""
@@ -29,12 +29,12 @@ class Selected:
 
 
 @dataclass
-class _Chosen:
-    """What was chosen so far."""
+class _Selection:
+    """What the batches read so far contributed."""
 
     batches: "list[pa.RecordBatch]" = field(default_factory=list)
     masks: "list[pa.Array | None]" = field(default_factory=list)
-    """For each batch read which of its rows were kept; None for all."""
+    """For each batch that was read, which of its rows were kept; None for all."""
     lengths: list[int] = field(default_factory=list)
     rows_timeless: int = 0
     misfits: int = 0
@@ -58,100 +58,101 @@ class _Chosen:
         return before + kept
 
 
-def select(name: str, found: FoundRows, source: SourceSpec, bounds: tuple[datetime, datetime]) -> Selected:
+def select(name: str, raw: RawRows, source: SourceSpec, bounds: tuple[datetime, datetime]) -> Selected:
     """
-    The rows of one partition: those whose event time is within the bounds, or all of a register's.
+    The rows of one partition: those whose event time is within the bounds, or all rows of a source without event time.
 
     :param name: of the source, for messages.
+    :param raw: rows as the source holds them; they are read here.
     :param bounds: first moment of the partition, and first moment after it.
     :raises DataRejectedError: if there is no row, no row of the partition, a value that is not of its column's type, or
         more rows without event time than the spec allows.
     """
     import pyarrow as pa
 
-    chosen = _Chosen()
-    for batch in found.batches:
-        _choose(chosen, batch, found, source, bounds)
-    if not chosen.rows_read:
+    selection = _Selection()
+    for batch in raw.batches:
+        _add(selection, batch, raw, source, bounds)
+    if not selection.rows_read:
         message = f"{name} has a header and no rows. Write it anew at its origin and run the step again."
         raise DataRejectedError(message)
-    _check_times(name, chosen, found, source)
-    rows = pa.Table.from_batches(chosen.batches) if chosen.batches else None
+    _check_times(name, selection, raw, source)
+    rows = pa.Table.from_batches(selection.batches) if selection.batches else None
     if rows is None or not rows.num_rows:
         message = (
-            f"{name} has {chosen.rows_read} rows and none with {source.event_time} from {bounds[0]} to {bounds[1]}. "
+            f"{name} has {selection.rows_read} rows and none with {source.event_time} from {bounds[0]} to {bounds[1]}. "
         )
-        raise DataRejectedError(message + "Add the partition's rows at the origin, or ask for a partition that it has.")
+        raise DataRejectedError(message + "Add the partition's rows at the origin, or run a partition that it has.")
+    # Only the partition's rows are typed: a bad value in another month must not stop this one.
     columns = {
-        column: _typed(name, rows.column(column), spec, chosen=chosen, found=found, column=column)
+        column: _typed(name, rows.column(column), spec, selection=selection, raw=raw, column=column)
         for column, spec in source.columns.items()
     }
-    outside = chosen.rows_read - rows.num_rows - chosen.rows_timeless
-    return Selected(pa.table(columns), chosen.rows_read, rows_outside=outside, rows_timeless=chosen.rows_timeless)
+    outside = selection.rows_read - rows.num_rows - selection.rows_timeless
+    return Selected(pa.table(columns), selection.rows_read, rows_outside=outside, rows_timeless=selection.rows_timeless)
 
 
-def _choose(
-    chosen: _Chosen, batch: "pa.RecordBatch", found: FoundRows, source: SourceSpec, bounds: tuple[datetime, datetime]
+def _add(
+    selection: _Selection, batch: "pa.RecordBatch", raw: RawRows, source: SourceSpec, bounds: tuple[datetime, datetime]
 ) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    before = chosen.rows_read
-    chosen.lengths.append(batch.num_rows)
+    before = selection.rows_read
+    selection.lengths.append(batch.num_rows)
     if source.event_time is None:
-        chosen.masks.append(None)
-        chosen.batches.append(batch)
+        selection.masks.append(None)
+        selection.batches.append(batch)
         return
     written = batch.column(source.event_time)
-    times = converted(pa.chunked_array([written]), ColumnType.TIMESTAMP, from_text=found.from_text)
+    times = converted(pa.chunked_array([written]), ColumnType.TIMESTAMP, from_text=raw.from_text)
     if isinstance(times, Misfit):
-        chosen.misfits += times.count
-        chosen.first_misfit = before + times.first if chosen.first_misfit < 0 else chosen.first_misfit
-        chosen.masks.append(pa.array([False] * batch.num_rows))
+        selection.misfits += times.count
+        selection.first_misfit = before + times.first if selection.first_misfit < 0 else selection.first_misfit
+        selection.masks.append(pa.array([False] * batch.num_rows))
         return
     if times.null_count:
-        chosen.rows_timeless += times.null_count
-        if chosen.first_timeless < 0:
-            chosen.first_timeless = before + pc.index(pc.is_null(times), value=True).as_py()
+        selection.rows_timeless += times.null_count
+        if selection.first_timeless < 0:
+            selection.first_timeless = before + pc.index(pc.is_null(times), value=True).as_py()
     start, end = (pa.scalar(moment, times.type) for moment in bounds)
     inside = pc.fill_null(pc.and_(pc.greater_equal(times, start), pc.less(times, end)), fill_value=False)
     mask = inside.combine_chunks()
-    chosen.masks.append(mask)
+    selection.masks.append(mask)
     if kept := pc.sum(mask).as_py():
-        chosen.batches.append(batch if kept == batch.num_rows else batch.filter(mask))
+        selection.batches.append(batch if kept == batch.num_rows else batch.filter(mask))
 
 
-def _check_times(name: str, chosen: _Chosen, found: FoundRows, source: SourceSpec) -> None:
+def _check_times(name: str, selection: _Selection, raw: RawRows, source: SourceSpec) -> None:
     column = source.event_time or ""
-    if chosen.misfits:
-        raise _rejection(name, column, ColumnType.TIMESTAMP, chosen.misfits, found.place(chosen.first_misfit))
-    if not chosen.rows_timeless:
+    if selection.misfits:
+        raise _rejection(name, column, ColumnType.TIMESTAMP, selection.misfits, raw.locate(selection.first_misfit))
+    if not selection.rows_timeless:
         return
-    share = chosen.rows_timeless / chosen.rows_read
+    share = selection.rows_timeless / selection.rows_read
     ceiling = source.columns[column].nulls_at_most
     if share > ceiling:
         message = (
-            f"{name}: {chosen.rows_timeless} of {chosen.rows_read} rows have no {column} and so belong to no partition "
+            f"{name}: {selection.rows_timeless} of {selection.rows_read} rows have no {column} and so belong to no "
+            f"partition (first in {raw.locate(selection.first_timeless)}); sources.*.columns.{column}.nulls_at_most is "
+            f"{ceiling}. {_ADVICE}"
         )
-        message += (
-            f"(first in {found.place(chosen.first_timeless)}); sources.*.columns.{column}.nulls_at_most is {ceiling}. "
-        )
-        raise DataRejectedError(message + _ADVICE)
+        raise DataRejectedError(message)
 
 
 def _typed(
-    name: str, values: "pa.ChunkedArray", spec: ColumnSpec, *, chosen: _Chosen, found: FoundRows, column: str
+    name: str, values: "pa.ChunkedArray", spec: ColumnSpec, *, selection: _Selection, raw: RawRows, column: str
 ) -> "pa.ChunkedArray":
-    made = converted(values, spec.type, from_text=found.from_text)
+    made = converted(values, spec.type, from_text=raw.from_text)
     if isinstance(made, Misfit):
-        raise _rejection(name, column, spec.type, made.count, found.place(chosen.position(made.first)))
+        raise _rejection(name, column, spec.type, made.count, raw.locate(selection.position(made.first)))
     return made
 
 
-def _rejection(name: str, column: str, kind: ColumnType, count: int, place: str) -> DataRejectedError:
-    """Says where the values are, not what they are: they may be anybody's."""
+def _rejection(name: str, column: str, kind: ColumnType, count: int, row: str) -> DataRejectedError:
+    """The error for values that are not of their column's type; it locates them and never shows them."""
     values = "1 value is" if count == 1 else f"{count} values are"
     message = (
-        f"{name}: column '{column}' is {kind.value} ({MEANINGS[kind]}), but {values} not; first in {place}. {_ADVICE}"
+        f"{name}: column '{column}' is {kind.value} ({MEANINGS[kind]}), but {values} not; first in {row}. {_ADVICE}"
     )
     return DataRejectedError(message)

@@ -1,7 +1,6 @@
-"""One source's bytes, at hand and digested."""
+"""One source's file, open and with its digest."""
 
 import hashlib
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """An open file; a fetched one has no name any more and goes when it is closed."""
+    """An open file; a downloaded one is unlinked already and disappears when it is closed."""
 
     name: str
     """The location, without user, password and query."""
@@ -35,7 +34,7 @@ class SourceFile:
     """``sha256:…`` of all bytes, of the archive where there is one."""
     size_bytes: int
     changed: Callable[[], bool] = _never
-    """Whether somebody wrote to it since it was digested."""
+    """Whether the file was written to since its digest was computed."""
 
     @property
     def state(self) -> ObjectState:
@@ -45,9 +44,10 @@ class SourceFile:
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
         """
-        The bytes from the beginning, those of the member in an archive.
+        The file's content from its beginning, or that of the member of an archive.
 
-        :raises DataRejectedError: if the archive is damaged or lacks the member.
+        :raises DataRejectedError: if the archive is damaged or lacks the member, or the file is an archive and the spec
+            names no member.
         """
         self.file.seek(0)
         if self.member is None:
@@ -60,9 +60,11 @@ class SourceFile:
         try:
             with zipfile.ZipFile(self.file) as archive, archive.open(self._member_of(archive)) as member:
                 yield member
+        # zipfile raises RuntimeError for an encrypted member, NotImplementedError for a compression it does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            message = f"{self.name} is no whole zip archive ({foreign(error)}), {self.size_bytes} bytes; half a file? "
-            raise DataRejectedError(message + "Fetch it again at its origin and run the step again.") from error
+            message = f"{self.name} is not a complete zip archive ({foreign(error)}), {self.size_bytes} bytes; is it "
+            message += "truncated? Write it anew at its origin and run the step again."
+            raise DataRejectedError(message) from error
 
     def _member_of(self, archive: zipfile.ZipFile) -> str:
         member = self.member or ""
@@ -74,24 +76,28 @@ class SourceFile:
 
     def check_unchanged(self) -> None:
         """
-        Make sure that what was read is what was digested.
+        Make sure that the rows that were read are those of the digest.
 
-        :raises TemporaryError: if the file was written to in the meantime.
+        :raises TemporaryError: if the file was written to since its digest was computed.
         """
         if self.changed():
-            message = f"{self.name} was changed while it was read. Let its writer finish and run the step again."
+            message = (
+                f"{self.name} was changed while it was read. Wait until its writer is done and run the step again."
+            )
             raise TemporaryError(message)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file; a downloaded one is deleted by it."""
         self.file.close()
 
 
 def local_file(path: Path, *, name: str, member: str | None) -> SourceFile:
     """
-    A file of this machine.
+    Open a file of this machine in place, without a copy.
 
-    :raises DataRejectedError: if there is none.
+    :param name: its location, for messages and the receipt.
+    :param member: the file inside it to read, if it is a zip archive.
+    :raises DataRejectedError: if the file does not exist.
     :raises TemporaryError: if it cannot be read.
     """
     import pyarrow as pa
@@ -103,11 +109,11 @@ def local_file(path: Path, *, name: str, member: str | None) -> SourceFile:
             size_bytes = opened.tell()
         file = pa.OSFile(str(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        message = f"{name} is not there (no file {path}). Put it there, or correct 'location' in the spec."
+        message = f"{name} does not exist (no file {path}). Put it there, or correct 'location' in the spec."
         raise DataRejectedError(message) from error
     except OSError as error:
         message = (
-            f"{name} cannot be read: {foreign(error)}. Check the file's rights and the disk, and run the step again."
+            f"{name} cannot be read: {foreign(error)}. Check its permissions and the disk, and run the step again."
         )
         raise TemporaryError(message) from error
     return SourceFile(
@@ -121,5 +127,6 @@ def local_file(path: Path, *, name: str, member: str | None) -> SourceFile:
 
 
 def _stamp(path: Path) -> Any:
-    found = os.stat(path)  # noqa: PTH116 (one name for what the comparison is about)
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    # A file that is replaced by rename keeps its size and may keep its time, but has another inode.
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -13,7 +13,7 @@ from include.runtime.context import Parts, Plan, StepContext, Work
 from include.spec.sources import SourceFormat, SourceSpec
 from include.steps.ingest.fetch import fetch
 from include.steps.ingest.location import Location
-from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.rows import RawRows
 from include.steps.ingest.selection import Selected, select
 from include.steps.ingest.source_file import SourceFile
 
@@ -25,14 +25,14 @@ _OWN_COLUMNS = ("partition", "reason")
 
 
 @dataclass(frozen=True)
-class _AtHand:
-    """A source's content for one partition, fetched and digested."""
+class _Content:
+    """A source's content for one partition, downloaded or queried, with its digest."""
 
     state: ObjectState
-    rows: Callable[[], FoundRows]
-    """Begin to read."""
+    rows: Callable[[], RawRows]
+    """Start reading; raises for a header that is not that of the spec."""
     done: Callable[[], None]
-    """Make sure that what was read is what was digested, and let go of it."""
+    """Make sure that the rows that were read are those of the digest."""
     close: Callable[[], None]
 
 
@@ -40,10 +40,10 @@ def plan(context: StepContext) -> Plan | Parts:
     """
     One part for each source, unless the call names one.
 
-    :raises ConfigurationError: if no source is left to this call, there is no such source, or its location makes no
-        sense.
-    :raises DataRejectedError: if the source is not there.
-    :raises TemporaryError: if it does not answer.
+    :raises ConfigurationError: if each source has a task of its own and the call names none, the project has no such
+        source, or its location is malformed.
+    :raises DataRejectedError: if the source's file does not exist.
+    :raises TemporaryError: if its server does not respond.
     """
     name = context.options.get("source")
     if name is not None:
@@ -57,11 +57,11 @@ def plan(context: StepContext) -> Plan | Parts:
 
 def _plan_of(context: StepContext, name: str) -> Plan:
     """
-    Fetch the source and digest it; the work is to read, type and write the partition's rows.
+    Download or query the source and compute its digest; the work is to read, type and write the partition's rows.
 
-    :raises ConfigurationError: if there is no such source, or its location makes no sense.
-    :raises DataRejectedError: if the source is not there.
-    :raises TemporaryError: if it does not answer.
+    :raises ConfigurationError: if the project has no such source, or its location is malformed.
+    :raises DataRejectedError: if the source's file does not exist.
+    :raises TemporaryError: if its server does not respond.
     """
     if name not in context.spec.sources:
         known = context.spec.sources
@@ -74,32 +74,32 @@ def _plan_of(context: StepContext, name: str) -> Plan:
             f"sources.{name}.columns: '{taken[0]}' is a column that the platform adds itself. Give yours another name."
         )
         raise ConfigurationError(message)
-    at_hand = _content(context, source)
-    context.events.emit("source fetched", location=at_hand.state.name, size_bytes=at_hand.state.size_bytes)
+    content = _content(context, source)
+    context.events.emit("source fetched", location=content.state.name, size_bytes=content.state.size_bytes)
     return Plan(
-        inputs=(at_hand.state,),
+        inputs=(content.state,),
         parameters=_parameters(context, source),
-        work=partial(_work, context, name, at_hand),
+        work=partial(_work, context, name, content),
     )
 
 
-def _content(context: StepContext, source: SourceSpec) -> _AtHand:
+def _content(context: StepContext, source: SourceSpec) -> _Content:
     if source.format is SourceFormat.SQL:
         from include.steps.ingest.read_sql import query_result
 
         url = context.stores.connection_url(source.location)
         bounds = context.partition.bounds(context.spec.timezone)
         result: QueryResult = query_result(source, url=url, bounds=bounds)
-        return _AtHand(state=result.state, rows=result.found, done=_nothing, close=_nothing)
+        return _Content(state=result.state, rows=result.raw_rows, done=_nothing, close=_nothing)
     file = fetch(Location.of(source, str(context.partition)))
-    return _AtHand(state=file.state, rows=partial(_rows_of, file, source), done=file.check_unchanged, close=file.close)
+    return _Content(state=file.state, rows=partial(_rows_of, file, source), done=file.check_unchanged, close=file.close)
 
 
 def _nothing() -> None:
     return None
 
 
-def _rows_of(file: SourceFile, source: SourceSpec) -> FoundRows:
+def _rows_of(file: SourceFile, source: SourceSpec) -> RawRows:
     if source.format is SourceFormat.CSV:
         from include.steps.ingest.read_csv import csv_rows
 
@@ -114,7 +114,9 @@ def _rows_of(file: SourceFile, source: SourceSpec) -> FoundRows:
 
 
 def _parameters(context: StepContext, source: SourceSpec) -> Json:
-    """What of the spec decides which rows come out, and in which types."""
+    """The keys of the spec that decide which rows are written, and in which types."""
+    # Part of the receipt's identity: a key that is missing here can be changed without the source being read again.
+    # The location is not among them: the content's digest stands for it, so that a file may move.
     return {
         "format": source.format.value,
         "member": source.member,
@@ -129,18 +131,18 @@ def _parameters(context: StepContext, source: SourceSpec) -> Json:
     }
 
 
-def _work(context: StepContext, name: str, at_hand: _AtHand, identity: str) -> Work:
+def _work(context: StepContext, name: str, content: _Content, identity: str) -> Work:
     source = context.spec.sources[name]
     try:
-        found = at_hand.rows()
-        selected = select(at_hand.state.name, found, source, context.partition.bounds(context.spec.timezone))
-        at_hand.done()
+        raw = content.rows()
+        selected = select(content.state.name, raw, source, context.partition.bounds(context.spec.timezone))
+        content.done()
     except DataRejectedError as error:
         message = f"Source '{name}' of {context.partition}: {error}"
         raise DataRejectedError(message) from None
     finally:
-        at_hand.close()
-    _tell(context, found, selected)
+        content.close()
+    _log(context, raw, selected)
     stamp = {"step": context.command.step.value, "run": context.command.run, "identity": identity}
     table = table_name(context.spec.name, Layer.RAW, name)
     state = context.stores.tables.write(table, str(context.partition), selected.rows, stamp=stamp)
@@ -150,13 +152,13 @@ def _work(context: StepContext, name: str, at_hand: _AtHand, identity: str) -> W
         "rows_outside": selected.rows_outside,
         "rows_timeless": selected.rows_timeless,
     }
-    results = IngestResults(source_digest=at_hand.state.digest, ignored_columns=found.ignored)
+    results = IngestResults(source_digest=content.state.digest, ignored_columns=raw.ignored)
     return Work(outputs=(state,), row_counts=counts, results=results)
 
 
-def _tell(context: StepContext, found: FoundRows, selected: Selected) -> None:
-    if found.ignored:
-        context.events.warn("columns ignored that the spec does not name", columns=list(found.ignored))
+def _log(context: StepContext, raw: RawRows, selected: Selected) -> None:
+    if raw.ignored:
+        context.events.warn("columns ignored that the spec does not name", columns=list(raw.ignored))
     if selected.rows_timeless:
         context.events.warn("rows without event time left out", rows=selected.rows_timeless)
     context.events.emit(

@@ -1,4 +1,4 @@
-"""What tests of ingestion share: a web server with answers to order."""
+"""What tests of ingestion share: a web server whose responses a test chooses."""
 
 import threading
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ class WebServer:
     body: bytes = b""
     status: int = 200
     promised: int | None = None
-    """Length that the answer promises, if not its own."""
+    """Length that the response states, if not its own."""
     silent: threading.Event = field(default_factory=threading.Event)
-    """Set: answer. Cleared: say nothing until it is set."""
+    """Set: respond. Cleared: be silent until it is set."""
 
 
 class QuietServer(ThreadingHTTPServer):
@@ -28,25 +28,25 @@ class QuietServer(ThreadingHTTPServer):
 @pytest.fixture
 def web() -> Iterator[WebServer]:
     server = QuietServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    told = WebServer(url=f"http://127.0.0.1:{server.server_port}")
-    told.silent.set()
+    state = WebServer(url=f"http://127.0.0.1:{server.server_port}")
+    state.silent.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.silent.wait(20)
-            self.send_response(told.status)
-            self.send_header("Content-Length", str(len(told.body) if told.promised is None else told.promised))
+            state.silent.wait(20)
+            self.send_response(state.status)
+            self.send_header("Content-Length", str(len(state.body) if state.promised is None else state.promised))
             self.end_headers()
-            self.wfile.write(told.body)
+            self.wfile.write(state.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of the base class)
-            """Say nothing."""
+            """Log nothing."""
 
     server.RequestHandlerClass = Handler
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield told
-    told.silent.set()
+    yield state
+    state.silent.set()
     server.shutdown()
     thread.join()
     server.server_close()

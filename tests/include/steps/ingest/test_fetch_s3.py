@@ -19,31 +19,31 @@ def test_a_source_is_ingested(s3: S3Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bucket", [BUCKET])
-def test_nothing_there(s3: S3Server, bucket: str) -> None:
-    with pytest.raises(DataRejectedError, match=r"S3 answered NoSuchKey \(404\): there is no such object"):
+def test_a_missing_object(s3: S3Server, bucket: str) -> None:
+    with pytest.raises(DataRejectedError, match=r"S3 responded with NoSuchKey \(404\): no such object"):
         list(s3_pieces(Location(f"s3://{bucket}/gone.csv")))
 
 
-def test_a_bucket_that_is_not_there(s3: S3Server) -> None:
-    with pytest.raises(ConfigurationError, match=r"S3 answered NoSuchBucket \(404\) and refuses"):
+def test_a_missing_bucket(s3: S3Server) -> None:
+    with pytest.raises(ConfigurationError, match=r"S3 responded with NoSuchBucket \(404\) and refuses"):
         list(s3_pieces(Location("s3://gone/gone.csv")))
 
 
 def test_a_refusal(s3: S3Server) -> None:
     s3.break_with(Fault("denied"))
-    with pytest.raises(ConfigurationError, match=r"S3 answered AccessDenied \(403\) and refuses"):
+    with pytest.raises(ConfigurationError, match=r"S3 responded with AccessDenied \(403\) and refuses"):
         list(s3_pieces(Location(f"s3://{BUCKET}/a.csv")))
 
 
-def test_a_server_that_cannot_now(s3: S3Server) -> None:
+def test_a_busy_server(s3: S3Server) -> None:
     s3.break_with(Fault("slow_down"))
-    with pytest.raises(TemporaryError, match=r"S3 answered SlowDown \(503\) and cannot serve it now"):
+    with pytest.raises(TemporaryError, match=r"S3 responded with SlowDown \(503\) and cannot serve the object now"):
         list(s3_pieces(Location(f"s3://{BUCKET}/a.csv"), attempts=1))
 
 
 def test_a_silent_server(s3: S3Server) -> None:
     s3.break_with(Fault("hang", path="slow.csv"))
-    with pytest.raises(TemporaryError, match=r"did not answer: Read timeout"):
+    with pytest.raises(TemporaryError, match=r"did not respond: Read timeout"):
         list(s3_pieces(Location(f"s3://{BUCKET}/slow.csv"), attempts=1, silence_seconds=0.3))
 
 

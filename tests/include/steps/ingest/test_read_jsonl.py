@@ -5,7 +5,7 @@ import pytest
 
 from include.errors import DataRejectedError
 from include.steps.ingest.read_jsonl import json_rows
-from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.rows import RawRows
 from include.steps.ingest.source_file import local_file
 from tests.support.data_steps import Shop, rejection, source_of
 
@@ -16,13 +16,13 @@ def line(**values: object) -> str:
     return json.dumps(ORDER | values) + "\n"
 
 
-def found(tmp_path: Path, content: str, **overrides: object) -> FoundRows:
+def raw_rows(tmp_path: Path, content: str, **overrides: object) -> RawRows:
     path = tmp_path / "orders.jsonl"
     path.write_text(content)
     return json_rows(local_file(path, name="orders.jsonl", member=None), source_of({"format": "jsonl"} | overrides))
 
 
-def rows(of: FoundRows) -> list[dict[str, object]]:
+def rows(of: RawRows) -> list[dict[str, object]]:
     return [row for batch in of.batches for row in batch.to_pylist()]
 
 
@@ -38,23 +38,23 @@ def test_a_source_is_ingested(tmp_path: Path) -> None:
 
 def test_a_key_that_some_lines_lack_is_null_there(tmp_path: Path) -> None:
     short = {name: value for name, value in ORDER.items() if name != "amount"}
-    assert [row["amount"] for row in rows(found(tmp_path, line() + json.dumps(short)))] == [2.0, None]
+    assert [row["amount"] for row in rows(raw_rows(tmp_path, line() + json.dumps(short)))] == [2.0, None]
 
 
 def test_many_blocks(tmp_path: Path) -> None:
-    read = found(tmp_path, line() * 100_000)
+    read = raw_rows(tmp_path, line() * 100_000)
     assert sum(batch.num_rows for batch in read.batches) == 100_000
-    assert read.place(99_999) == "line 100000"
+    assert read.locate(99_999) == "line 100000"
 
 
 def test_new_columns_may_be_ignored(tmp_path: Path) -> None:
-    assert "note" not in rows(found(tmp_path, line(note="x"), new_columns="ignore"))[0]
+    assert "note" not in rows(raw_rows(tmp_path, line(note="x"), new_columns="ignore"))[0]
 
 
 BAD = {
     "empty": ("", r"is empty \(0 bytes\)"),
     "blank": ("\n \n", r"is empty \(3 bytes\)"),
-    "half a file": (line() + line()[:40], r"line 2 is no JSON object\. It is the last line: half a file\?"),
+    "truncated": (line() + line()[:40], r"line 2 is no JSON object\. It is the last line: is the file truncated\?"),
     "no objects": (line() + "[1]\n" + line(), r"line 2 is no JSON object\. Write"),
     "missing": (line().replace("amount", "total").replace(', "total": 2', ""), r"lacks columns of the spec: amount"),
     "renamed": (line().replace("amount", "total"), r"does not name: total"),
@@ -66,14 +66,14 @@ BAD = {
     "fraction": (line(order_id=1.5), r"column 'order_id' is int64 \(a whole number\), but 1 values are not"),
     "number": (line(customer=5), r"column 'customer' is string"),
     "flag": (line(paid=1), r"column 'paid' is bool"),
-    "twice": (line().replace('"paid"', '"amount": 1, "paid"'), r"a key may stand twice"),
+    "twice": (line().replace('"paid"', '"amount": 1, "paid"'), r"it has a duplicate key"),
 }
 
 
-@pytest.mark.parametrize(("content", "told"), BAD.values(), ids=BAD.keys())
-def test_refuses(tmp_path: Path, content: str, told: str) -> None:
-    with pytest.raises(DataRejectedError, match=told) as refused:
-        rows(found(tmp_path, content))
+@pytest.mark.parametrize(("content", "expected"), BAD.values(), ids=BAD.keys())
+def test_refuses(tmp_path: Path, content: str, expected: str) -> None:
+    with pytest.raises(DataRejectedError, match=expected) as refused:
+        rows(raw_rows(tmp_path, content))
     assert "CANARY" not in str(refused.value)
 
 

@@ -57,15 +57,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("columns", "told"), BAD.values(), ids=BAD.keys())
-def test_refuses(shop: Shop, columns: dict[str, pa.Array], told: str) -> None:
+@pytest.mark.parametrize(("columns", "expected"), BAD.values(), ids=BAD.keys())
+def test_refuses(shop: Shop, columns: dict[str, pa.Array], expected: str) -> None:
     write(shop, ORDERS | columns)
-    assert told in rejection(shop.ingest())
+    assert expected in rejection(shop.ingest())
 
 
-def test_half_a_file(shop: Shop) -> None:
+def test_a_truncated_file(shop: Shop) -> None:
     shop.file("orders.parquet", write(shop, ORDERS)[:-30])
-    assert "is no whole Parquet file" in rejection(shop.ingest())
+    assert "is not a complete Parquet file" in rejection(shop.ingest())
 
 
 def test_an_empty_file(shop: Shop) -> None:

@@ -92,22 +92,22 @@ def test_a_missing_column(database: Path) -> None:
 
 
 def test_text_where_numbers_belong(database: Path) -> None:
-    told = r"column 'amount' is float64, but of rows 1 to 4 of the result 1 are not, first row 3"
+    expected = r"column 'amount' is float64, but of rows 1 to 4 of the result 1 are not, first row 3"
     query = "select order_id, customer, placed_at, iif(order_id = 3, 'CANARY', 1) as amount, paid from orders"
-    with pytest.raises(DataRejectedError, match=told) as refused:
+    with pytest.raises(DataRejectedError, match=expected) as refused:
         run(database, query)
     assert "CANARY" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["CANARY", "nosuch://ann:CANARY@host/db", "postgresql+nodriver://ann:CANARY@host/db"])
 def test_a_url_that_is_none(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"ML_CONNECTION_SHOP is no SQLAlchemy URL") as told:
+    with pytest.raises(ConfigurationError, match=r"ML_CONNECTION_SHOP is no SQLAlchemy URL") as raised:
         query_result(source_of({"format": "sql", "location": "shop", "query": QUERY}), url=url, bounds=BOUNDS)
-    assert "CANARY" not in str(told.value)
+    assert "CANARY" not in str(raised.value)
 
 
-def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
-    with pytest.raises(TemporaryError, match=r"the database does not answer: unable to open database file"):
+def test_a_database_that_does_not_respond(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError, match=r"the database does not respond: unable to open database file"):
         run(tmp_path / "gone" / "shop.db")
 
 

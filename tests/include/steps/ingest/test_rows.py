@@ -1,7 +1,7 @@
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingest.rows import FoundRows, check_columns
+from include.steps.ingest.rows import RawRows, check_columns
 from tests.support.data_steps import source_of
 
 COLUMNS = ["order_id", "customer", "placed_at", "amount", "paid"]
@@ -16,10 +16,10 @@ def test_new_columns_may_be_ignored() -> None:
 
 
 def test_several_renamed_columns() -> None:
-    found = ["order_id", "customers", "placed_at", "amounts", "paid"]
-    with pytest.raises(DataRejectedError, match=r"lacks columns of the spec: amount, customer\.") as told:
-        check_columns("x", found, source_of())
-    assert "In the place of 'amount': Did you mean 'amounts'?" in str(told.value)
+    columns = ["order_id", "customers", "placed_at", "amounts", "paid"]
+    with pytest.raises(DataRejectedError, match=r"lacks columns of the spec: amount, customer\.") as raised:
+        check_columns("x", columns, source_of())
+    assert "Instead of 'amount': Did you mean 'amounts'?" in str(raised.value)
 
 
 def test_missing_columns_are_refused_even_where_new_ones_are_ignored() -> None:
@@ -28,10 +28,10 @@ def test_missing_columns_are_refused_even_where_new_ones_are_ignored() -> None:
 
 
 def test_what_stands_in_the_place_of_a_header_is_not_shown() -> None:
-    with pytest.raises(DataRejectedError, match=r"none of the 5 columns") as told:
+    with pytest.raises(DataRejectedError, match=r"none of the 5 columns") as raised:
         check_columns("x", ["CANARY", "1"], source_of())
-    assert "CANARY" not in str(told.value)
+    assert "CANARY" not in str(raised.value)
 
 
 def test_rows_are_counted_from_one() -> None:
-    assert FoundRows(batches=iter(()), from_text=False).place(0) == "row 1"
+    assert RawRows(batches=iter(()), from_text=False).locate(0) == "row 1"

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import DataRejectedError
-from include.steps.ingest.rows import FoundRows
+from include.steps.ingest.rows import RawRows
 from include.steps.ingest.selection import Selected, select
 from tests.support.data_steps import source_of
 
@@ -22,7 +22,7 @@ def order(number: str, at: str | None = "2013-03-05T12:00:00Z", amount: str | No
 
 
 def choose(*batches: pa.RecordBatch, **overrides: object) -> Selected:
-    return select("x", FoundRows(batches=iter(batches), from_text=True), source_of(overrides), BOUNDS)
+    return select("x", RawRows(batches=iter(batches), from_text=True), source_of(overrides), BOUNDS)
 
 
 def test_counts_what_it_leaves() -> None:
