@@ -1,8 +1,8 @@
 """
-Make ``.state/venv`` what the lock files say, then go on in it. Standard library only: nothing is installed yet.
+Install what the lock files list into ``.state/venv``, then run in it. Standard library only: nothing is installed yet.
 
-A stamp of the lock files' digest makes the second call instantaneous. A mark lies beside the environment while it is
-being changed: whoever finds it at the next start makes the environment anew.
+A stamp with the lock files' digest tells the next call that nothing has to be installed. A mark file lies beside the
+environment while it is being changed; a call that sees it there was preceded by an interrupted one, and starts over.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ from local_platform.locations import REPOSITORY
 RUN_LOCKS = ("requirements.txt", "include/requirements.txt")
 DEVELOPMENT_LOCKS = ("requirements-dev.txt",)
 INSTALLER_LOCK = "local_platform/uv.txt"
-SHOWN_LINES = 12
+EXCERPT_LINES = 12
 
 
 class BootstrapError(Exception):
-    """The environment cannot be made; the text says why and what to do."""
+    """The environment cannot be set up; the message states the cause and the cure."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Installation:
 
     def is_ready(self, purpose: str) -> bool:
         """
-        Whether the environment is what the lock files say.
+        Whether the environment holds what the lock files of a purpose list.
 
         :param purpose: ``run`` or ``development``.
         """
@@ -99,30 +99,34 @@ def ensure(installation: Installation, purpose: str) -> Path:
     if installation.is_ready(purpose):
         return installation.python
     installation.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(installation):
+    with _locked(installation):
         if not installation.is_ready(purpose):
             _install(installation, purpose)
     return installation.python
 
 
 @contextlib.contextmanager
-def _alone(installation: Installation) -> Iterator[None]:
+def _locked(installation: Installation) -> Iterator[None]:
     with (installation.folder / "venv.lock").open("w") as lock:
-        # Installers inherit the lock, so that nobody begins anew beside one that outlives this process.
+        # Python closes descriptors on exec. Installers must inherit this one: while one outlives this process, the lock
+        # stays taken, and the next call does not install beside it.
         fcntl.fcntl(lock, fcntl.F_SETFD, 0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("waiting for another process that sets up the environment …")
+            _report("waiting for another process that sets up the environment …")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _install(installation: Installation, purpose: str) -> None:
     locks = locks_of(purpose)
-    _say(f"setting up {_shown(installation.environment)} from {' and '.join(locks)} (once; some minutes at most) …")
+    _report(
+        f"setting up {_relative(installation.environment)} from {' and '.join(locks)} (once; some minutes at most) …"
+    )
     uv = _installer(installation)
-    broken = installation.unfinished.exists() or not _answers(installation.python)
+    broken = installation.unfinished.exists() or not _works(installation.python)
+    # The mark comes before the first change and goes after the stamp: a kill in between leaves it.
     installation.stamp.unlink(missing_ok=True)
     installation.unfinished.touch()
     if broken:
@@ -161,7 +165,7 @@ def _installer(installation: Installation) -> Path:
     return uv
 
 
-def _answers(python: Path) -> bool:
+def _works(python: Path) -> bool:
     if not python.exists():
         return False
     probe = "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))"
@@ -172,33 +176,37 @@ def _call(words: Sequence[str | Path]) -> None:
     environment = clean_environment()
     index = environment.get("PIP_INDEX_URL")
     if index:
+        # uv does not read pip's variable, which is what most people have set.
         environment.setdefault("UV_DEFAULT_INDEX", index)
-    seen = sys.stderr.isatty()  # then the installer draws its own progress, and a person reads its errors there
+    # On a terminal the installer draws its own progress, and a person reads its errors there.
+    is_terminal = sys.stderr.isatty()
     done = subprocess.run(
         words,
         check=False,
         env=environment,
         text=True,
         close_fds=False,
+        # Without it a killed 'make' leaves an installer that goes on writing into the environment.
         preexec_fn=lambda: set_parent_death_signal(signal.SIGKILL),
-        stdout=None if seen else subprocess.PIPE,
-        stderr=None if seen else subprocess.STDOUT,
+        stdout=None if is_terminal else subprocess.PIPE,
+        stderr=None if is_terminal else subprocess.STDOUT,
     )
     if done.returncode:
         raise BootstrapError(_advice([str(word) for word in words], done.stdout or ""))
 
 
 def _advice(words: list[str], output: str) -> str:
-    said = "\n".join(f"    {line}" for line in output.strip().splitlines()[-SHOWN_LINES:])
+    excerpt = "\n".join(f"    {line}" for line in output.strip().splitlines()[-EXCERPT_LINES:])
+    # Debian and Ubuntu ship python3 without it, in a package of its own.
     if "ensurepip" in output:
         what = "install it (on Debian and Ubuntu: apt-get install python3-venv), then call again."
-        return f"This Python has no ensurepip, so no virtual environment can be made: {what}\n{said}"
+        return f"This Python has no ensurepip, so no virtual environment can be made: {what}\n{excerpt}"
     if "hash" in output.lower() and "mismatch" in output.lower():
-        return f"A downloaded package is not the one that was locked: check the index that pip and uv use.\n{said}"
+        return f"A downloaded package is not the one that was locked: check the index that pip and uv use.\n{excerpt}"
     what = (
         "It needs a package index: check the network, or name a reachable index in UV_DEFAULT_INDEX and PIP_INDEX_URL."
     )
-    return f"Could not set up the environment: '{' '.join(words[:4])} …' failed. {what}\n{said}"
+    return f"Could not set up the environment: '{' '.join(words[:4])} …' failed. {what}\n{excerpt}"
 
 
 def clean_environment() -> dict[str, str]:
@@ -212,9 +220,9 @@ def clean_environment() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """
-    Set up the environment for a command and become that command; returns only if the first failed.
+    Set up the environment for a command, then replace this process by it; returns only if the set-up failed.
 
-    Whoever asks for help, or mistypes, is answered at once.
+    Help and mistakes in the command line are reported before anything is installed.
     """
     command, _ = parse(arguments)
     purpose = "development" if command in DEVELOPMENT else "run"
@@ -233,9 +241,9 @@ def _become(python: Path, arguments: list[str]) -> NoReturn:
     os.execve(python, [str(python), "-m", "local_platform.cli", *arguments], clean_environment())  # noqa: S606
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _shown(path: Path) -> str:
+def _relative(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,4 +1,4 @@
-"""What ``make check`` looks at: findings of the tools, sizes of the code, and whether lock files fit their sources."""
+"""What ``make check`` does: runs the tools, measures sizes, and compares lock files with their sources."""
 
 import ast
 import subprocess
@@ -28,40 +28,41 @@ LOCKS = {
 PASSED, FAILED = "green", "red"
 WHOLE_LOCK = "requirements-dev.txt"
 Part = Callable[[], str]
-"""One part of the check: what it found, as text; empty if nothing."""
+"""One part of the check: returns its findings as text, empty if there are none."""
 
 
 def check(console: Console, repository: Path = REPOSITORY, parts: Sequence[str] = ()) -> int:
     """
-    Check everything, also when something failed before.
+    Run all parts of the check, also after one has failed.
 
     :param parts: names of the parts to check; all where none is named.
-    :return: exit code: 0 if nothing was found.
+    :return: exit code: 0 without findings, 1 with findings or for a part that does not exist.
     """
     known = parts_of(repository)
     unknown = [part for part in parts if part not in known]
     if unknown:
         console.say(f"make check: there is no part {', '.join(unknown)}; known: {', '.join(known)}.")
         return 1
-    found: list[str] = []
+    failed: list[str] = []
     for name in parts or known:
         with console.live(f"{name} …"):
             finding = known[name]()
-        _tell(console, name, finding, found)
-    if found:
-        console.say(f"make check: {', '.join(found)} failed", style=FAILED)
+        _report(console, name, finding, failed)
+    if failed:
+        console.say(f"make check: {', '.join(failed)} failed", style=FAILED)
     else:
         console.say("make check: all is well", style=PASSED)
-    return 1 if found else 0
+    return 1 if failed else 0
 
 
 def site_words(repository: Path) -> list[str]:
     """
     The command that builds the documentation site; a warning fails it.
 
-    Every page is read anew: Sphinx repeats no warning about a page that it finds unchanged.
+    All pages are read again: Sphinx does not repeat its warnings about a page that has not changed.
     """
     target = repository / ".state" / "docs"
+    # -n: a broken cross-reference is a warning too; -E: no cache of pages; -d: caches outside the published folder.
     words = ["-W", "--keep-going", "-n", "-q", "-E", "-d", str(target / "doctrees"), "-b", "html"]
     return [sys.executable, "-m", "sphinx", *words, str(repository / "docs"), str(target / "html")]
 
@@ -92,7 +93,7 @@ def _crowded(repository: Path) -> Iterator[str]:
 
 
 def lock_files(repository: Path) -> Iterator[str]:
-    """Where a lock file does not give what its source asks for, or two lock files differ."""
+    """Requirements that a lock file does not meet, and packages of which two lock files pin different versions."""
     whole = locked(repository / WHOLE_LOCK)
     for source, lock in LOCKS.items():
         pinned = locked(repository / lock)
@@ -110,12 +111,13 @@ def lock_files(repository: Path) -> Iterator[str]:
 
 def locked(lock: Path) -> dict[str, str]:
     """Name and version of everything in a lock file."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for line in lock.read_text().splitlines():
         name, pinned, rest = line.partition("==")
+        # uv writes a package's hashes and origins below it, indented or as comments.
         if pinned and not line.startswith((" ", "#")):
-            found[canonicalize_name(name.partition("[")[0])] = rest.split()[0].rstrip(";")
-    return found
+            versions[canonicalize_name(name.partition("[")[0])] = rest.split()[0].rstrip(";")
+    return versions
 
 
 def _wanted(source: Path) -> Iterator[Requirement]:
@@ -154,11 +156,11 @@ def _tools(repository: Path) -> dict[str, Sequence[str]]:
     }
 
 
-def _tell(console: Console, name: str, finding: str, found: list[str]) -> None:
+def _report(console: Console, name: str, finding: str, failed: list[str]) -> None:
     console.say(f"  {name:<12} {'failed' if finding else 'ok'}", style=FAILED if finding else PASSED)
     if finding:
         console.say(finding)
-        found.append(name)
+        failed.append(name)
 
 
 def _modules(repository: Path) -> Iterator[Path]:
@@ -171,4 +173,5 @@ def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     first = function.body[0]
     if ast.get_docstring(function, clean=False) is None:
         return whole
+    # ast counts a docstring as the function's first statement.
     return whole - ((first.end_lineno or first.lineno) - first.lineno + 1)

@@ -21,9 +21,9 @@ from local_platform.services.services import Settings
 INTERRUPTED = 130
 Command = Callable[[State, Console], int]
 FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
-"""Variables that would let a test meet something that it did not start."""
+"""Prefixes of variables by which a test could reach a platform, a cluster or a store that it did not start."""
 TEST_OPTIONS = ("--numprocesses=auto", "--dist=loadgroup", "--no-loadscope-reorder", "--durations=20")
-"""Of pytest; tests/conftest.py says which tests stay together, and which begin."""
+"""Options of pytest; ``tests/conftest.py`` groups tests that share a server, and puts long ones first."""
 
 
 def run(state: State, console: Console) -> int:
@@ -39,6 +39,7 @@ def run(state: State, console: Console) -> int:
 
 
 def _job(settings: Settings, names: Sequence[str], console: Console) -> int:
+    # Here, because the stores import pyarrow and Delta Lake, which 'up' and 'down' do not need.
     from include.stores.installation import Stores
     from local_platform.demo import job
 
@@ -66,14 +67,14 @@ def down(state: State, console: Console) -> int:
 
 
 def check(parts: list[str]) -> int:
-    """Look for everything that must not reach the main branch; all of it, or only the parts that are named."""
+    """Run all parts of the check, or only those that are named."""
     from local_platform import checks
 
     return checks.check(Console(), parts=parts)
 
 
 def docs() -> int:
-    """Build the documentation site; its words are those that ``make check`` uses."""
+    """Build the documentation site with the command that ``make check`` uses."""
     from local_platform import checks
 
     code = subprocess.run(checks.site_words(REPOSITORY), cwd=REPOSITORY, check=False).returncode
@@ -84,7 +85,7 @@ def docs() -> int:
 
 def test(words: list[str]) -> NoReturn:
     """
-    Become pytest, with nothing in the environment that names somebody's platform.
+    Replace this process by pytest, without environment variables that name somebody's platform.
 
     Test files run on all cores and the slowest tests are named, unless the options say otherwise (``-n 0``).
     """
@@ -96,7 +97,7 @@ def test(words: list[str]) -> NoReturn:
 
 
 def measure() -> int:
-    """Compare what the tests have run since the data was begun with the floor in ``pyproject.toml``."""
+    """Compare the coverage of all measured tests with the floor in ``pyproject.toml``."""
     from local_platform import coverage_floor
 
     return coverage_floor.report(REPOSITORY)
@@ -130,6 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands |= {f"cluster-{name}": _cluster(name) for name in commands}
     _end_with_make()
     bypass_proxies()
+    # A closed terminal sends SIGHUP, a CI system SIGTERM: both must stop the services as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     console = Console()
@@ -156,7 +158,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end_with_make() -> None:
-    """When make itself is killed, end in an orderly way (Linux only)."""
+    """Shut down when make itself is killed (Linux only)."""
+    # kill -9 of make sends nothing to its children; started without make, the parent is a shell that may go.
     if "MAKELEVEL" in os.environ:
         set_parent_death_signal(signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""The command line: what there is to do, in words. Standard library only: it answers before anything is installed."""
+"""The command line: commands and their help. Standard library only: help is there before anything is installed."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,25 +22,26 @@ COMMANDS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands, each with its help."""
-    found = argparse.ArgumentParser(
+    """The parser of all commands, each with its help."""
+    root = argparse.ArgumentParser(
         prog="python3 -m local_platform",
         description="The platform on this machine. The first command sets up what it needs, which takes minutes.",
     )
-    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in COMMANDS.items():
         command = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
         if name == CHECK:
             command.add_argument("parts", nargs="*", metavar="PART")
-    return found
+    return root
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """
-    Read a command; asked for help, or of a command that does not exist, it says so and ends the process.
+    Read a command. For ``--help`` and for mistakes argparse prints a message and ends the process.
 
     :return: the command and what follows it: for ``test`` what goes to pytest, for ``check`` the parts.
     """
+    # argparse would take pytest's options for its own.
     if arguments[:1] == [TEST]:
         return TEST, list(arguments[1:])
     chosen = parser().parse_args(arguments)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 PLAIN_VARIABLES = ("NO_COLOR", "CI")
-"""With one of them set, nothing but text is written: what follows is read in a log."""
+"""With one of them set, output is plain text: it is read in a log."""
 PLAIN_TERMINALS = frozenset({"dumb", "unknown"})
 
 Show = Callable[["RenderableType"], None]
@@ -19,7 +19,7 @@ Show = Callable[["RenderableType"], None]
 
 
 class Console:
-    """One stream; lines that stay go above the live part. Elsewhere than on a terminal there are only the former."""
+    """Writes to one stream: lines that stay, above a live part. Without a terminal there is no live part."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
@@ -34,9 +34,10 @@ class Console:
         """
         Print lines that stay.
 
-        :param style: of rich, ``bold`` or ``red``; left out elsewhere than on a terminal.
+        :param style: of rich, ``bold`` or ``red``; ignored without a terminal.
         """
         if self.is_live:
+            # print() would read brackets in a log line as rich's markup.
             self._rich.out(text, style=style or None)
         else:
             print(text, file=self._stream, flush=True)
@@ -44,7 +45,7 @@ class Console:
     @contextmanager
     def live(self, first: str = "") -> Iterator[Show]:
         """
-        Have a live part until the block ends, however it ends.
+        Show a live part until the block ends, also by an error.
 
         :param first: what it shows until something else is shown.
         """
@@ -56,6 +57,7 @@ class Console:
         from rich.spinner import Spinner
         from rich.text import Text
 
+        # A line that wraps would move the live part, which rich redraws by its number of lines.
         def line(text: str) -> Text:
             return Text(text, no_wrap=True, overflow="ellipsis")
 
@@ -72,7 +74,7 @@ class Console:
 
 def seconds(value: float) -> str:
     """A duration for people: ``8.4 s``, ``43 s``, ``2 min 07 s``."""
-    if value < 10:  # noqa: PLR2004 (one decimal only where it says something)
+    if value < 10:  # noqa: PLR2004 (one decimal where it matters)
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

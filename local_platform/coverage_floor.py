@@ -1,4 +1,4 @@
-"""How much of the code the tests run: measured where ``COVERAGE=1`` says so, compared with the floor at the end."""
+"""Test coverage: measured where ``COVERAGE=1`` is set, summed over calls of pytest, compared with a floor."""
 
 import os
 import subprocess
@@ -16,10 +16,10 @@ PACKAGES = ("include", "plugins")
 
 def options(environment: Mapping[str, str], repository: Path = REPOSITORY) -> list[str]:
     """
-    Options of pytest that measure; none where the environment does not ask for it.
+    Options of pytest that measure coverage; empty unless ``COVERAGE=1`` is set.
 
-    The floor is for all calls together, so no single call checks it. Data of an earlier call stays:
-    ``rm -r .state/coverage`` begins anew.
+    The floor is for all calls together, so no single call checks it. Data of earlier calls stays:
+    ``rm -r .state/coverage`` removes it.
     """
     if environment.get(VARIABLE) != "1":
         return []
@@ -36,7 +36,8 @@ def report(repository: Path = REPOSITORY) -> int:
     tool = [sys.executable, "-m", "coverage"]
     kept = {**os.environ}
     left = [str(path) for path in _folder(repository).glob("data.*")]
-    if left:  # of processes that outlived the call of pytest which started them
+    # Each process writes a file of its own, and pytest combines them when it ends: these belong to later ones.
+    if left:
         subprocess.run([*tool, "combine", "--append", "--quiet", *left], cwd=repository, check=False, env=kept)
     return subprocess.run([*tool, "report"], cwd=repository, check=False, env=kept).returncode
 

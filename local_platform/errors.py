@@ -1,4 +1,4 @@
-"""What can go wrong with the local platform itself; each message says what, where, and what to do."""
+"""Errors of the local platform itself; each message states what is wrong, where, and what to do."""
 
 
 class LocalPlatformError(Exception):
@@ -14,13 +14,13 @@ class PlatformBusyError(LocalPlatformError):
 
 
 class AirflowApiError(LocalPlatformError):
-    """Airflow's REST API refused a request or did not answer."""
+    """Airflow's REST API refused a request or did not respond."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status; 0 if there was no answer."""
+        """HTTP status; 0 if there was no response."""
 
 
 class JobFailedError(LocalPlatformError):
-    """A part of ``make run`` did not end as it must."""
+    """A part of ``make run`` failed."""

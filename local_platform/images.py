@@ -1,5 +1,5 @@
 """
-Builds the images and pushes them, with whichever of docker, podman and buildah works here.
+Builds the images and pushes them, with docker, podman or buildah, whichever works here.
 
 ``ML_ARTIFACT_REGISTRY`` names the artifact registry and the path in it, ``registry.example.org/team``; with ``http://``
 before it the connection uses no TLS. Without it images are built and stay here. ``ML_IMAGE_BASE`` names another
@@ -32,7 +32,7 @@ CONTEXT = (
     "Dockerfile", ".dockerignore", ".airflowignore", "dags", "include", "local_platform/uv.txt", "plugins",
     "requirements.txt",
 )  # fmt: skip
-"""What images are made from."""
+"""The files and folders that images are built from."""
 DIGESTS = """
 import json, sys
 from include.contract.code_digest import code_digest
@@ -41,19 +41,19 @@ print(json.dumps({f"{name}.{step.value}": code_digest(step, name) for name in sy
 """
 LABEL = "org.ml-platform"
 GROUP = "ml-platform"
-"""Between the registry's path and an image's name."""
+"""Path segment between the registry's path and an image's name."""
 TAG_LENGTH = 12
 REGISTRY, BASE = ARTIFACT_REGISTRY, "ML_IMAGE_BASE"
 PASSED_ON = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 ENGINES = {"docker": ("docker", "info"), "podman": ("podman", "info"), "buildah": ("buildah", "info")}
-"""By name, in order of preference: a call that only a working engine answers."""
-SHOWN_LINES = 15
-LOOK_SECONDS = 20.0
+"""By name, in order of preference: a call that fails where the engine does not work, as docker without its daemon."""
+EXCERPT_LINES = 15
+LOOKUP_SECONDS = 20.0
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )  # fmt: skip
-"""What a registry may keep of an image."""
+"""Media types of manifests, for the Accept header: without it a registry may send another format, of another digest."""
 
 
 class ImageError(LocalPlatformError):
@@ -61,48 +61,52 @@ class ImageError(LocalPlatformError):
 
 
 @dataclass(frozen=True)
-class Registry:
-    """Where images are pushed to."""
+class ArtifactRegistry:
+    """The OCI registry that images are pushed to."""
 
-    place: str
+    address: str
     """Host, port and path: the beginning of every image's name."""
     is_plain: bool = False
-    """Spoken to without TLS."""
+    """Whether connections use no TLS."""
 
     @classmethod
-    def parse(cls, text: str, variable: str = REGISTRY) -> "Registry":
+    def parse(cls, text: str, variable: str = REGISTRY) -> "ArtifactRegistry":
         """
         Read ``registry.example.org/team`` or ``http://10.0.0.1:5000/team``.
 
-        :param variable: where a person wrote it.
+        :param variable: name of the environment variable that holds it, for the message.
+        :raises ImageError: if the scheme is neither http nor https.
         """
-        scheme, found, rest = text.rpartition("://")
-        if found and scheme not in {"http", "https"}:
+        scheme, separator, rest = text.rpartition("://")
+        if separator and scheme not in {"http", "https"}:
             message = f"{variable} is '{text}'; write registry.example.org/team, with http:// before it for no TLS."
             raise ImageError(message)
-        return cls(place=rest.strip("/"), is_plain=scheme == "http")
+        return cls(address=rest.strip("/"), is_plain=scheme == "http")
 
     def find(self, name: str, tag: str) -> str | None:
         """
         Look an image up.
 
-        :return: its reference by digest; nothing where the registry has none, or lets nobody look without a login.
+        :return: its reference by digest; None if the registry has no such image, or requires a login.
+        :raises ImageError: if the registry does not respond.
         """
         import httpx
 
-        host, _, path = self.place.partition("/")
+        host, _, path = self.address.partition("/")
         repository = f"{path}/{name}" if path else name
         url = f"{'http' if self.is_plain else 'https'}://{host}/v2/{repository}/manifests/{tag}"
         headers = {"Accept": ", ".join(MANIFESTS)}
         try:
             # The system's certificates, to which an organisation may have added its own.
             context = ssl.create_default_context()
-            answer = httpx.head(url, headers=headers, timeout=LOOK_SECONDS, verify=context, follow_redirects=True)
+            response = httpx.head(url, headers=headers, timeout=LOOKUP_SECONDS, verify=context, follow_redirects=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            message = f"The registry {self.place} does not answer: {error}. Check its address and the network."
+            message = (
+                f"The artifact registry {self.address} does not respond: {error}. Check its address and the network."
+            )
             raise ImageError(message) from error
-        digest = answer.headers.get("Docker-Content-Digest") if answer.is_success else None
-        return f"{self.place}/{name}@{digest}" if digest else None
+        digest = response.headers.get("Docker-Content-Digest") if response.is_success else None
+        return f"{self.address}/{name}@{digest}" if digest else None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Image:
 
     target: str
     reference: str
-    """``place/target@sha256:…`` once pushed, ``place/target:tag`` before."""
+    """``address/target@sha256:…`` once pushed, ``address/target:tag`` before."""
     size_bytes: int
     """Unpacked, the base image included."""
     build_seconds: float
@@ -129,7 +133,7 @@ class Engine:
     @classmethod
     def find(cls, context: Path = REPOSITORY) -> "Engine":
         """
-        The first that works.
+        The first engine that works here.
 
         :raises ImageError: if none does.
         """
@@ -145,6 +149,7 @@ class Engine:
         """Build one target from the Dockerfile."""
         words = [self.name, "build", "--file", "Dockerfile", "--target", target, "--tag", name, "--network", "host"]
         if self.name != "docker":
+            # buildah caches no layers without it; docker knows no such option.
             words += ["--layers"]
         for key, value in arguments.items():
             words += ["--build-arg", f"{key}={value}"]
@@ -152,11 +157,11 @@ class Engine:
             words += ["--label", f"{key}={value}"]
         self._call([*words, "."])
 
-    def push(self, name: str, registry: Registry) -> str:
+    def push(self, name: str, registry: ArtifactRegistry) -> str:
         """
         Push an image.
 
-        :return: its digest in the registry.
+        :return: its digest in the registry, ``sha256:…``.
         """
         if self.name == "docker":
             self._call(["docker", "push", "--quiet", name])
@@ -168,7 +173,7 @@ class Engine:
             return file.read().strip()
 
     def size_bytes(self, name: str) -> int:
-        """How much room an image takes where it runs."""
+        """Size of an image, unpacked."""
         if self.name != "buildah":
             return int(self._call([self.name, "image", "inspect", "--format", "{{.Size}}", name]))
         listed = json.loads(self._call(["buildah", "images", "--json", name]))
@@ -176,29 +181,33 @@ class Engine:
         return round(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.upper()])
 
     def _call(self, words: Sequence[str]) -> str:
+        # buildah's default isolation needs rights that a container or a CI job seldom has.
         environment = {"BUILDAH_ISOLATION": "chroot"} | os.environ
         done = subprocess.run(words, cwd=self.context, env=environment, check=False, text=True, capture_output=True)
         if done.returncode:
-            said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
-            raise ImageError(f"'{' '.join(words[:2])} …' failed ({words[-1]}):\n{said}")
+            excerpt = "\n".join(
+                f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-EXCERPT_LINES:]
+            )
+            raise ImageError(f"'{' '.join(words[:2])} …' failed ({words[-1]}):\n{excerpt}")
         return done.stdout
 
 
 def context_digest(root: Path) -> str:
-    """Digest of everything that images are made from; the first part of it is their tag."""
-    found = hashlib.sha256()
+    """Digest of all files that images are built from; its first characters are their tag."""
+    total = hashlib.sha256()
     for name in CONTEXT:
-        place = root / name
-        paths = sorted(place.rglob("*")) if place.is_dir() else [place]
+        part = root / name
+        paths = sorted(part.rglob("*")) if part.is_dir() else [part]
         for path in paths:
             if path.is_file() and "__pycache__" not in path.parts:
-                found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+                total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
 
 
 def labels(root: Path) -> dict[str, str]:
-    """What every image says of itself: which code it holds, for each step of each project."""
+    """Labels of every image: the digest of the code that it holds, for each step of each project."""
     names = sorted(path.parent.name for path in (root / "include" / "projects").glob("*/project.yaml"))
+    # In a process of its own: this one may hold modules of another checkout than the context's.
     words = [sys.executable, "-B", "-c", DIGESTS, *names]
     done = subprocess.run(words, cwd=root, check=True, text=True, capture_output=True)
     return {f"{LABEL}.code.{name}": digest for name, digest in json.loads(done.stdout).items()}
@@ -206,7 +215,7 @@ def labels(root: Path) -> dict[str, str]:
 
 @contextmanager
 def snapshot(root: Path = REPOSITORY) -> Iterator[Path]:
-    """A copy of what images are made from: labels and tag hold for it, whatever changes while it is being built."""
+    """A copy of what images are built from. A build takes minutes; tag and labels describe this copy (ADR 10)."""
     with tempfile.TemporaryDirectory(prefix="ml-platform-images-") as folder:
         copy = Path(folder)
         for name in CONTEXT:
@@ -219,52 +228,52 @@ def snapshot(root: Path = REPOSITORY) -> Iterator[Path]:
 
 
 def provide(
-    registry: Registry, targets: Sequence[str], console: Console, base: str = "", root: Path = REPOSITORY
+    registry: ArtifactRegistry, targets: Sequence[str], console: Console, base: str = "", root: Path = REPOSITORY
 ) -> dict[str, str]:
     """
-    Have images of this code in a registry: those that are there already, and those that have to be built.
+    Return images of this code from an artifact registry; build and push those that it does not have.
 
-    :param base: base image for those.
+    :param base: base image for those that are built.
     :return: references by digest, by target.
     """
     with snapshot(root) as context:
         tag = context_digest(context)[:TAG_LENGTH]
-        looked = {target: registry.find(f"{GROUP}/{target}", tag) for target in targets}
-        found = {target: reference for target, reference in looked.items() if reference}
-        missing = [target for target in targets if target not in found]
+        lookups = {target: registry.find(f"{GROUP}/{target}", tag) for target in targets}
+        references = {target: reference for target, reference in lookups.items() if reference}
+        missing = [target for target in targets if target not in references]
         if missing:
-            console.say(f"  building {', '.join(missing)}: the registry has none of this code")
+            console.say(f"  building {', '.join(missing)}: the artifact registry has none of this code")
             made = build(Engine.find(context), registry, missing, console, base)
-            found |= {image.target: image.reference for image in made}
-    return found
+            references |= {image.target: image.reference for image in made}
+    return references
 
 
 def build(
-    engine: Engine, registry: Registry | None, targets: Sequence[str], console: Console, base: str = ""
+    engine: Engine, registry: ArtifactRegistry | None, targets: Sequence[str], console: Console, base: str = ""
 ) -> list[Image]:
     """
     Build images and push them where there is a registry.
 
     :param base: base image, if not the Dockerfile's own.
-    :raises ImageError: with the last lines of the engine if that fails.
+    :raises ImageError: if the engine fails; with the last lines of its output.
     """
     given = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     if base:
         given["BASE"] = base
     tag = context_digest(engine.context)[:TAG_LENGTH]
-    place = f"{registry.place}/" if registry else ""
-    told = labels(engine.context)
+    prefix = f"{registry.address}/" if registry else ""
+    code_labels = labels(engine.context)
     made = []
     for target in targets:
-        name = f"{place}{GROUP}/{target}:{tag}"
+        name = f"{prefix}{GROUP}/{target}:{tag}"
         with console.live(f"{target}: building with {engine.name} …") as show:
             began = time.monotonic()
-            engine.build(target, name, given, told | {f"{LABEL}.image": target})
+            engine.build(target, name, given, code_labels | {f"{LABEL}.image": target})
             built = time.monotonic()
             image = Image(target, name, engine.size_bytes(name), built - began)
             if registry:
-                show(f"{target}: pushing to {registry.place} …")
-                reference = f"{place}{GROUP}/{target}@{engine.push(name, registry)}"
+                show(f"{target}: pushing to {registry.address} …")
+                reference = f"{prefix}{GROUP}/{target}@{engine.push(name, registry)}"
                 image = Image(target, reference, image.size_bytes, image.build_seconds, time.monotonic() - built)
         console.say(line(image))
         made.append(image)
@@ -287,7 +296,7 @@ def main(arguments: Sequence[str]) -> int:
             raise ImageError(f"There is no image '{unknown[0]}'; there are {', '.join(TARGETS)}.")
         refuse_renamed(os.environ)
         text = os.environ.get(REGISTRY)
-        registry = Registry.parse(text) if text else None
+        registry = ArtifactRegistry.parse(text) if text else None
         if registry is None:
             console.say(f"{REGISTRY} is not set: images are built and stay here.")
         with snapshot() as context:

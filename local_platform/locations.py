@@ -1,4 +1,4 @@
-"""Where everything lies that the local platform makes: below one folder that git ignores."""
+"""Paths of everything that the local platform writes: below one folder that git ignores."""
 
 import hashlib
 import os
@@ -64,7 +64,7 @@ class State:
 
     @property
     def services(self) -> Path:
-        """One record of each running service; gone once it ended."""
+        """One record of each running service; its guard removes it."""
         return self.root / "services"
 
     @property
@@ -92,5 +92,6 @@ class State:
         if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
             digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
             path = Path(tempfile.gettempdir()) / f"ml-platform-{os.getuid()}-{digest}" / f"{name}.sock"
+        # The temporary folder is everybody's: nobody else may connect to a socket in it.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path

@@ -1,29 +1,30 @@
-"""How this package asks a service of this machine over HTTP."""
+"""HTTP requests to the services of this machine."""
 
 import httpx
 
 TIMEOUT_SECONDS = 30.0
-"""For each of: to connect, to send, and to hear anything of the answer."""
-SHOWN_CHARACTERS = 500
+"""Limit for each of: to connect, to send, and to receive the next part of the response."""
+EXCERPT_CHARACTERS = 500
 
 
 def client(
     url: str = "", auth: tuple[str, str] | None = None, transport: httpx.BaseTransport | None = None
 ) -> httpx.Client:
     """
-    A client for one service: past any proxy, and with a connection for each request.
+    A client for one service that bypasses proxies and opens a connection for each request.
 
-    A service that is being started or ended closes connections at any moment, and a request on one that was kept would
-    fail for no fault of its own. So none is kept, and the client need not be closed.
+    A service that starts or stops closes connections at any moment, and a request on a kept one would fail although the
+    service is well. So none is kept, and the client need not be closed.
 
-    :param url: the service's address, which the paths of requests are added to.
+    :param url: the service's address; paths of requests are appended.
     :param auth: user and password.
-    :param transport: takes the requests instead of the network.
+    :param transport: handles the requests in place of the network, in tests.
     """
     return httpx.Client(
         base_url=url,
         auth=auth,
         timeout=TIMEOUT_SECONDS,
+        # Variables such as HTTP_PROXY would send requests for loopback to a company's proxy.
         trust_env=False,
         follow_redirects=True,
         limits=httpx.Limits(max_keepalive_connections=0),
@@ -32,5 +33,5 @@ def client(
 
 
 def excerpt(response: httpx.Response) -> str:
-    """The beginning of an answer, on one line, for an error's message."""
-    return " ".join(response.text.split())[:SHOWN_CHARACTERS]
+    """The first 500 characters of a response, on one line, for an error message."""
+    return " ".join(response.text.split())[:EXCERPT_CHARACTERS]

@@ -1,4 +1,4 @@
-"""The kubeconfig of Airflow: the cluster that the person's own names, by the token of Airflow's service account."""
+"""Airflow's kubeconfig: the cluster of the person's own kubeconfig, with the token of Airflow's service account."""
 
 import base64
 import json
@@ -17,12 +17,12 @@ POLL_SECONDS = 0.2
 
 def write_kubeconfig(kubectl: Kubectl, path: Path) -> None:
     """
-    Write it, readable by its owner alone.
+    Write Airflow's kubeconfig, readable by its owner alone.
 
-    The token lives as long as its Secret, which goes with the namespace: one that ends by the clock would end in the
-    middle of somebody's run.
+    The token is valid as long as its Secret, which is deleted with the namespace. A token with an expiry time would
+    expire during a run.
 
-    :raises ClusterError: if the cluster makes no token.
+    :raises ClusterError: if the cluster has made no token after 30 s.
     """
     config = kubeconfig(_own_cluster(kubectl), _token(kubectl))
     partial = path.with_suffix(".partial")
@@ -51,12 +51,14 @@ def kubeconfig(cluster: dict[str, Any], token: str) -> dict[str, Any]:
 
 
 def _own_cluster(kubectl: Kubectl) -> dict[str, Any]:
+    # kubectl merges the files that KUBECONFIG lists, and --flatten puts certificates inline.
     config = json.loads(kubectl.call("config", "view", "--raw", "--minify", "--flatten", "--output", "json"))
     cluster: dict[str, Any] = config["clusters"][0]["cluster"]
     return cluster
 
 
 def _token(kubectl: Kubectl) -> str:
+    # A controller fills the Secret in some time after it was created.
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         data = kubectl.get("secret", AIRFLOW_TOKEN, "--namespace", PLATFORM).get("data", {})

@@ -19,7 +19,7 @@ from local_platform.services.fleet import exclusive
 from local_platform.services.services import Settings
 
 PORTS = (*ports.NAMES, "postgres")
-DELETE_SECONDS, AIR_SECONDS = 300.0, 30.0
+DELETE_SECONDS, MARGIN_SECONDS = 300.0, 30.0
 
 
 def up(state: State, console: Console) -> int:
@@ -48,27 +48,28 @@ def run(state: State, console: Console) -> int:
             code = _job(settings, start.given, fleet.names, console)
     console.say()
     console.say(
-        "Airflow and what else ran on this machine has ended. Left in the cluster: MLflow and the model servers."
+        "Airflow and the other services of this machine have ended. MLflow and the model servers run on in the cluster."
     )
     console.say("'make cluster-up' starts Airflow again beside them, 'make cluster-down' removes them.")
     return code
 
 
 def down(state: State, console: Console) -> int:
-    """End everything on this machine and in the cluster; what lies in S3, the registry and the databases stays."""
+    """Stop everything here and delete the namespaces; data in S3, the artifact registry and the databases stays."""
     given = ClusterSettings.from_environment(os.environ)
     kubectl = Kubectl.find(given.kubeconfig)
     with exclusive(state):
         lifecycle.down(state, console)
         ours = ownership.owned(kubectl, manifests.NAMESPACES, provide_passwords(state.secrets).installation)
-        begun = time.monotonic()
+        began = time.monotonic()
         if ours:
+            # kubectl's own limit first: its message names the namespace that hangs.
             with console.live(f"deleting namespaces {', '.join(ours)} …"):
                 kubectl.call(
                     "delete", "namespace", *ours, "--ignore-not-found", "--wait", f"--timeout={DELETE_SECONDS:.0f}s",
-                    timeout_seconds=DELETE_SECONDS + AIR_SECONDS,
+                    timeout_seconds=DELETE_SECONDS + MARGIN_SECONDS,
                 )  # fmt: skip
-    gone = f"namespaces {', '.join(ours)} are gone after {seconds(time.monotonic() - begun)}"
+    gone = f"namespaces {', '.join(ours)} are gone after {seconds(time.monotonic() - began)}"
     console.say(gone if ours else "nothing of ours was in the cluster")
     console.say(
         f"Kept: bucket {given.s3_bucket}, what {given.registry} holds, and {state.root} with databases and passwords."
@@ -83,17 +84,18 @@ def _start(console: Console) -> ClusterStart:
     given = ClusterSettings.from_environment(os.environ)
     kubectl = Kubectl.find(given.kubeconfig)
     version = kubectl.server_version()
-    console.say(f"Cluster: Kubernetes {version}, registry {given.registry}, S3 {given.s3_endpoint}")
+    console.say(f"Cluster: Kubernetes {version}, artifact registry {given.registry}, S3 {given.s3_endpoint}")
     return ClusterStart(given, kubectl)
 
 
 def _left_running(state: State, start: ClusterStart) -> Settings | None:
-    """What ``make cluster-up`` left running, unless code or cluster have changed since."""
+    """The settings of what ``make cluster-up`` left running; None if code or cluster have changed since."""
     return lifecycle.settings_of(state) if start.is_current(state) else None
 
 
 def _job(settings: Settings, given: ClusterSettings, names: Sequence[str], console: Console) -> int:
     reached = environment.as_reached_here(settings, given)
+    # MLflow's client and boto3 read addresses and keys from the environment, whatever Stores is given.
     os.environ.update(reached)
     return job.run(
         settings, Stores(reached), console, lambda: lifecycle.require_running(settings.state, names), pods.blocks

@@ -1,4 +1,4 @@
-"""The settings of an Airflow on this machine whose steps are pods: of the steps, of Airflow, and of this process."""
+"""Environments of an Airflow on this machine whose steps are pods: of the steps, of Airflow, and of this process."""
 
 import json
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from local_platform.services.services import Settings
 KUBERNETES_CONNECTION = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
 CHART = REPOSITORY / "helm-values" / "airflow.yaml"
 PARALLELISM = 8
-"""Tasks at once: one that waits for its pod is deferred, and takes none of these places."""
+"""Tasks that run at once; a task that waits for its pod is deferred and does not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """One installation on a cluster, once everything it needs is known."""
+    """One installation on a cluster: addresses, images and credentials."""
 
     given: ClusterSettings
     databases: Databases
@@ -36,7 +36,7 @@ class Cluster:
 
 
 def overrides(given: ClusterSettings) -> dict[str, str]:
-    """What ConfigMap ml-settings says of this installation."""
+    """Values of ConfigMap ml-settings that differ from the base."""
     root = f"s3://{given.s3_bucket}"
     return {
         names.TABLES_URI: f"{root}/tables",
@@ -49,11 +49,11 @@ def overrides(given: ClusterSettings) -> dict[str, str]:
 
 
 def step_environment(cluster: Cluster) -> dict[str, str]:
-    """What a step needs, but for its secrets; the pods get it as it is."""
-    told = manifests.base_settings() | overrides(cluster.given)
+    """Variables of a step without its secrets; pods get them unchanged."""
+    shared = manifests.base_settings() | overrides(cluster.given)
     kept = {
         name: value
-        for name, value in told.items()
+        for name, value in shared.items()
         if name not in {"ML_MLFLOW_ARTIFACTS", "MLFLOW_SERVER_ALLOWED_HOSTS"}
     }
     return kept | {
@@ -65,13 +65,14 @@ def step_environment(cluster: Cluster) -> dict[str, str]:
 
 
 def as_reached_here(settings: Settings, given: ClusterSettings) -> dict[str, str]:
-    """The stores, for this process: MLflow by its forwarded port, the rest as a step reaches it."""
-    told = overrides(given) | s3_keys(given)
-    return told | {names.TRACKING_URI: settings.ports.mlflow_url, "AWS_EC2_METADATA_DISABLED": "true"}
+    """Variables of the stores for this process: MLflow by its forwarded port, the rest as in a step."""
+    stores = overrides(given) | s3_keys(given)
+    # Outside AWS a client of S3 that lacks a setting would wait for EC2's metadata service.
+    return stores | {names.TRACKING_URI: settings.ports.mlflow_url, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def s3_keys(given: ClusterSettings) -> dict[str, str]:
-    """With which Airflow reads receipts, and this process the summary."""
+    """Keys with which Airflow reads receipts, and this process the summary."""
     return {"AWS_ACCESS_KEY_ID": given.s3_access_key, "AWS_SECRET_ACCESS_KEY": given.s3_secret_key}
 
 
@@ -83,9 +84,10 @@ def airflow_environment(settings: Settings, cluster: Cluster) -> dict[str, str]:
         "core.parallelism": str(PARALLELISM),
         "database.sql_alchemy_conn": cluster.databases.own_url(AIRFLOW, DRIVER),
         "database.sql_alchemy_conn_async": cluster.databases.own_url(AIRFLOW, "postgresql+asyncpg"),
-        **_statsd(cluster.statsd),
+        **_statsd_settings(cluster.statsd),
     }
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
+    # Nothing of the person's own S3 account or cluster may reach Airflow.
     kept = {name: value for name, value in base.items() if not name.startswith(("AWS_", "CLUSTER_", "ML_"))}
     return (
         kept
@@ -98,10 +100,10 @@ def airflow_environment(settings: Settings, cluster: Cluster) -> dict[str, str]:
     )
 
 
-def _statsd(place: str) -> dict[str, str]:
-    if not place:
+def _statsd_settings(address: str) -> dict[str, str]:
+    if not address:
         return {}
-    host, _, port = place.rpartition(":")
+    host, _, port = address.rpartition(":")
     return {
         "metrics.statsd_on": "True",
         "metrics.statsd_host": host,
@@ -111,6 +113,6 @@ def _statsd(place: str) -> dict[str, str]:
 
 
 def reported_metrics() -> str:
-    """What Airflow reports of itself, as in a cluster: all of it would be thousands of packets a minute."""
+    """Airflow's own metrics that it sends, as in the chart; all of them would be thousands of packets a minute."""
     values = yaml.safe_load(CHART.read_text())
     return str(values["config"]["metrics"]["metrics_allow_list"])

@@ -1,7 +1,7 @@
-"""What can go wrong with the platform on a cluster, beyond what can go wrong on one machine."""
+"""The error of the cluster commands."""
 
 from local_platform.errors import LocalPlatformError
 
 
 class ClusterError(LocalPlatformError):
-    """The cluster, the registry, S3 or PostgreSQL is not what the commands need, or refused something."""
+    """The cluster, the artifact registry, S3 or PostgreSQL lacks what the commands need, or refused a request."""

@@ -1,8 +1,8 @@
 """
-Keeps a port of this machine forwarded to a Service, whatever becomes of the pods behind it. Standard library only.
+Keeps a port of this machine forwarded to a Service while its pods change. Standard library only.
 
-``kubectl port-forward`` chooses one pod at its start and stays with it. This process starts it anew when it ends, and
-when the Service turns to other pods, as that of a model does when a new version takes the traffic.
+``kubectl port-forward`` chooses one pod at its start and stays with it. This process restarts it when it ends, and
+when the Service selects other pods, as that of a model does when a new version takes the traffic.
 """
 
 import argparse
@@ -26,11 +26,11 @@ class Forward:
         self._service = service
         self._ports = f"{port}:{target}"
         self._pods = ""
-        """The Service's selector, as it was last seen; empty before there is a Service."""
+        """The Service's selector at the last change; empty before there is a Service."""
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
-        """Never ends by itself."""
+        """Forward until the process is ended."""
         while True:
             watch = self._watch()
             try:
@@ -49,18 +49,20 @@ class Forward:
         )
 
     def _follow(self, watch: "subprocess.Popen[bytes]") -> None:
-        """Forward until the watch ends, as it does every now and then."""
+        """Forward until the watch ends."""
+        # The API server ends each watch after a while, half an hour to an hour by default.
         if watch.stdout is None:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(watch.stdout, selectors.EVENT_READ)
             while watch.poll() is None:
                 if selector.select(PAUSE_SECONDS):
-                    self._turn_to(_last_line(os.read(watch.stdout.fileno(), 65_536)))
+                    self._switch_to(_last_line(os.read(watch.stdout.fileno(), 65_536)))
+                # kubectl port-forward ends when its pod does.
                 if self._pods and (self._child is None or self._child.poll() is not None):
                     self._start()
 
-    def _turn_to(self, pods: str) -> None:
+    def _switch_to(self, pods: str) -> None:
         if pods and pods != self._pods:
             self._pods = pods
             if self._child is not None:
@@ -80,7 +82,7 @@ def _last_line(text: bytes) -> str:
 
 
 def main() -> int:
-    """Read the command line, forward until told to end."""
+    """Read the command line, forward until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m local_platform.cluster.forward")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--service", required=True)

@@ -1,4 +1,4 @@
-"""Calls of ``kubectl``: the one tool that the cluster commands need beside what is installed by themselves."""
+"""Calls of ``kubectl``, the one tool that the cluster commands do not install themselves (ADR 17)."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from local_platform.cluster.errors import ClusterError
 from local_platform.cluster.settings import KUBECONFIG
 
 TIMEOUT_SECONDS = 120.0
-ANSWER_TIME = "15s"
-SHOWN_LINES = 10
+REQUEST_TIMEOUT = "15s"
+EXCERPT_LINES = 10
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Speaks to one cluster."""
+    """``kubectl`` for one cluster."""
 
     kubeconfig: str
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
@@ -26,7 +26,7 @@ class Kubectl:
     @classmethod
     def find(cls, kubeconfig: str) -> "Kubectl":
         """
-        The one on PATH.
+        The program on PATH.
 
         :raises ClusterError: if there is none.
         """
@@ -42,11 +42,11 @@ class Kubectl:
 
     def call(self, *words: str, given: str = "", timeout_seconds: float = TIMEOUT_SECONDS) -> str:
         """
-        Call it.
+        Run it.
 
         :param given: its standard input.
-        :return: what it printed.
-        :raises ClusterError: with its last words if it fails.
+        :return: its standard output.
+        :raises ClusterError: if it fails, with the last lines of its standard error; or if it runs too long.
         """
         try:
             done = subprocess.run(
@@ -55,35 +55,37 @@ class Kubectl:
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             message = f"'kubectl {' '.join(words[:3])} …' did not end within {timeout_seconds:.0f} s."
-            raise ClusterError(f"{message} Look whether the cluster answers: kubectl get nodes.") from error
+            raise ClusterError(f"{message} Check whether the cluster responds: kubectl get nodes.") from error
         if done.returncode:
-            said = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-SHOWN_LINES:])
-            raise ClusterError(f"'kubectl {' '.join(words[:3])} …' failed:\n{said}")
+            excerpt = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-EXCERPT_LINES:])
+            raise ClusterError(f"'kubectl {' '.join(words[:3])} …' failed:\n{excerpt}")
         return done.stdout
 
     def server_version(self) -> str:
         """
-        What the cluster is: ``v1.36.3``.
+        The cluster's version, as ``v1.36.3``.
 
-        :raises ClusterError: if it does not answer.
+        :raises ClusterError: if it does not respond.
         """
         try:
-            said = json.loads(self.call("version", "--output", "json", "--request-timeout", ANSWER_TIME))
+            versions = json.loads(self.call("version", "--output", "json", "--request-timeout", REQUEST_TIMEOUT))
         except ClusterError as error:
-            message = f"The cluster that {KUBECONFIG}={self.kubeconfig} names does not answer: {error}"
+            message = f"The cluster that {KUBECONFIG}={self.kubeconfig} names does not respond: {error}"
             raise ClusterError(message) from error
-        return str(said["serverVersion"]["gitVersion"])
+        return str(versions["serverVersion"]["gitVersion"])
 
     def get(self, *words: str) -> dict[str, Any]:
-        """What ``kubectl get`` finds, as JSON; empty if there is no object of this name."""
+        """The result of ``kubectl get``; empty if there is no object of this name."""
         text = self.call("get", *words, "--ignore-not-found", "--output", "json")
-        found: dict[str, Any] = json.loads(text) if text.strip() else {}
-        return found
+        content: dict[str, Any] = json.loads(text) if text.strip() else {}
+        return content
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
-        """Have objects as they are given; they travel by standard input, so that a Secret is nowhere on disk."""
+        """Create or update objects; they are passed by standard input, so that no Secret is written to disk."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.call(*APPLY, "--filename", "-", given=json.dumps(listed))
 
 
+# Server-side: no annotation keeps a copy of a Secret, as the client-side apply would. Conflicts are forced, because
+# the overlay is the whole truth of its fields.
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager", "ml-platform-cluster-up")

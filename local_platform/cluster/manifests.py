@@ -29,7 +29,7 @@ PLATFORM, STEPS, SERVING = "ml-platform", "ml-steps", "ml-serving"
 NAMESPACES = (PLATFORM, STEPS, SERVING)
 MANAGED = {"app.kubernetes.io/managed-by": "ml-platform"}
 SECRETS = "ml-platform.org/secrets"
-"""Annotation of MLflow's pods: a digest of what they read at their start."""
+"""Annotation of MLflow's pods: a digest of the settings and Secrets that they read at their start."""
 SETTINGS = "ml-settings"
 MLFLOW_NAME, MLFLOW_PORT = "ml-mlflow", 5000
 STATSD_NAME, STATSD_PORT, STATSD_METRICS_PORT = "ml-statsd-exporter", 9125, 9102
@@ -38,7 +38,7 @@ STATSD_IMAGE = "prom/statsd-exporter"
 AIRFLOW_ACCOUNT, AIRFLOW_TOKEN = "ml-airflow", "ml-airflow-token"
 STORES_POLICY = "stores"
 HTTPS = 443
-"""What a URL without a port means."""
+"""Port of a URL that names none."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class Overlay:
 
     folder: Path
     settings: Mapping[str, str]
-    """What ConfigMap ml-settings says otherwise than the base."""
+    """Values of ConfigMap ml-settings that differ from the base."""
     images: Mapping[str, str]
     """References by the names that the base gives images."""
     ports: tuple[int, ...]
-    """Ports of S3, the registry and PostgreSQL, which the network policies let through."""
+    """Ports of S3, the artifact registry and PostgreSQL, which the network policies allow."""
     installation: str
-    """Whose the namespaces are."""
+    """Id of the installation that owns the namespaces."""
     secrets_digest: str = ""
-    """MLflow reads Secrets and settings at its start, so it starts anew when this changes."""
+    """MLflow reads Secrets and settings at its start, so it is restarted when this changes."""
 
     def write(self, base: Path = BASE) -> None:
-        """Write it, with a copy of the base."""
+        """Write the overlay, with a copy of the base."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(base, self.folder / "base")
         (self.folder / "kustomization.yaml").write_text(json.dumps(self._kustomization(), indent=2))
@@ -69,6 +69,7 @@ class Overlay:
             "namespace": PLATFORM,
             "behavior": "merge",
             "literals": [f"{name}={value}" for name, value in sorted(self.settings.items())],
+            # Pods refer to the ConfigMap by its fixed name; a suffix would be a new object at each change.
             "options": {"disableNameSuffixHash": True},
         }
         listed = [{"protocol": "TCP", "port": port} for port in sorted({*self.ports, HTTPS})]
@@ -96,20 +97,20 @@ class Overlay:
 
 
 def base_settings(base: Path = BASE) -> dict[str, str]:
-    """What ConfigMap ml-settings says in the base."""
+    """Values of ConfigMap ml-settings in the base."""
     lines = (base / "settings.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def store_ports(settings: ClusterSettings, databases: Databases) -> tuple[int, ...]:
-    """Ports to which pods must get."""
-    places = (settings.s3_endpoint, settings.registry, f"//{databases.address}")
-    return tuple(port_of(place) for place in places)
+    """Ports of the stores that pods connect to."""
+    addresses = (settings.s3_endpoint, settings.registry, f"//{databases.address}")
+    return tuple(port_of(address) for address in addresses)
 
 
-def port_of(place: str) -> int:
+def port_of(address: str) -> int:
     """The port of a URL, or of ``host:port/path``."""
-    parts = urlsplit(place if "//" in place else f"https://{place}")
+    parts = urlsplit(address if "//" in address else f"https://{address}")
     return parts.port or (80 if parts.scheme == "http" else HTTPS)
 
 
@@ -120,9 +121,9 @@ def namespaces(installation: str, base: Path = BASE) -> list[dict[str, Any]]:
 
 def apply(kubectl: Kubectl, overlay: Overlay, secrets: list[dict[str, Any]]) -> None:
     """
-    Apply what goes into the namespaces: what pods refer to, then the rest.
+    Apply the objects of the namespaces: first the Secrets, to which pods refer, then the overlay.
 
-    The token comes last: the cluster deletes one whose account is not there yet.
+    The token comes last: the cluster deletes a token whose service account does not exist yet.
     """
     overlay.write()
     kubectl.apply(*secrets)
@@ -148,14 +149,14 @@ def secrets(settings: ClusterSettings, databases: Databases, passwords: Password
 
 
 def token() -> dict[str, Any]:
-    """A Secret into which the cluster writes the token with which Airflow starts pods."""
+    """A Secret into which the cluster writes the token of Airflow's service account."""
     made = _secret(PLATFORM, AIRFLOW_TOKEN, {}) | {"type": "kubernetes.io/service-account-token"}
     made["metadata"]["annotations"] = {"kubernetes.io/service-account.name": AIRFLOW_ACCOUNT}
     return made
 
 
 def digest_of(objects: list[dict[str, Any]]) -> str:
-    """Changes when a Secret does, and gives none of them away."""
+    """SHA-256 of Secrets: changes when one of them does, and reveals none."""
     return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
 
 
@@ -166,9 +167,10 @@ def _named(patch: dict[str, Any]) -> dict[str, Any]:
 def _basic_auth(database: str) -> str:
     values = {
         "default_permission": "READ",
+        # configparser reads a single % as the start of a reference.
         "database_uri": database.replace("%", "%%"),
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
-        # A password is checked by a hash that is meant to be slow, and a step logs in with each of its requests.
+        # MLflow checks a password by a hash that is slow on purpose, and a step signs in with each of its requests.
         "auth_cache_ttl_seconds": "60",
     }
     return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in values.items()), ""])
@@ -185,8 +187,11 @@ def _secret(namespace: str, name: str, values: Mapping[str, str]) -> dict[str, A
 
 
 def _image(name: str, reference: str) -> dict[str, str]:
-    place, found, digest = reference.partition("@")
-    if found:
-        return {"name": name, "newName": place, "digest": digest}
-    place, _, tag = reference.rpartition(":")
-    return {"name": name, "newName": place, "newTag": tag} if "/" not in tag else {"name": name, "newName": reference}
+    repository, _, digest = reference.partition("@")
+    if digest:
+        return {"name": name, "newName": repository, "digest": digest}
+    # The colon may be that of a port: host:5000/name without a tag.
+    repository, _, tag = reference.rpartition(":")
+    return (
+        {"name": name, "newName": repository, "newTag": tag} if "/" not in tag else {"name": name, "newName": reference}
+    )

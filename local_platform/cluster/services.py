@@ -1,4 +1,4 @@
-"""What runs on this machine: PostgreSQL, ways to MLflow and to the served model, and Airflow."""
+"""The services of this machine beside PostgreSQL: forwarded ports of MLflow and the served model, and Airflow."""
 
 import sys
 from collections.abc import Callable
@@ -10,25 +10,28 @@ from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.settings import KUBECONFIG
 from local_platform.demo.year_job import PROJECT
 from local_platform.services import environment, services
-from local_platform.services.probes import answers
+from local_platform.services.probes import responds
 from local_platform.services.services import Service, Settings
 
 SERVING_PORT = 8080
 FORWARD = "local_platform.cluster.forward"
 
 
-def mlflow_way(settings: Settings, kubectl: Kubectl) -> Service:
-    """A port of loopback that is MLflow's."""
+def mlflow_forward(settings: Settings, kubectl: Kubectl) -> Service:
+    """A port of loopback that is forwarded to MLflow."""
     url = settings.ports.mlflow_url
     target = (manifests.PLATFORM, manifests.MLFLOW_NAME, manifests.MLFLOW_PORT)
-    return _way(settings, kubectl, "forward-mlflow", target, settings.ports.mlflow, lambda: answers(f"{url}/health"))
+    return _forward(
+        settings, kubectl, "forward-mlflow", target, settings.ports.mlflow, lambda: responds(f"{url}/health")
+    )
 
 
-def model_way(settings: Settings, kubectl: Kubectl) -> Service:
-    """A port of loopback that is the served model's, as soon as there is one."""
+def model_forward(settings: Settings, kubectl: Kubectl) -> Service:
+    """A port of loopback that is forwarded to the served model, as soon as there is one."""
+    # Names of Services are DNS labels, which have no underscore.
     name = load_project(PROJECT).model.name.replace("_", "-")
     target = (manifests.SERVING, name, SERVING_PORT)
-    return _way(settings, kubectl, "forward-model", target, settings.ports.serving, lambda: True)
+    return _forward(settings, kubectl, "forward-model", target, settings.ports.serving, lambda: True)
 
 
 def airflow(settings: Settings, cluster: Cluster) -> list[Service]:
@@ -38,11 +41,11 @@ def airflow(settings: Settings, cluster: Cluster) -> list[Service]:
 
 
 def migration(settings: Settings, cluster: Cluster) -> Service:
-    """What makes Airflow's database, or brings it to the installed version."""
+    """The service that makes or migrates Airflow's database."""
     return services.migrate(airflow_environment(settings, cluster))
 
 
-def _way(
+def _forward(
     settings: Settings,
     kubectl: Kubectl,
     name: str,

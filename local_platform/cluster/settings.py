@@ -1,11 +1,11 @@
-"""What a person says about the cluster: the ``CLUSTER_…`` variables and ``KUBECONFIG``."""
+"""Settings of the cluster: the ``CLUSTER_…`` variables and ``KUBECONFIG``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from local_platform.cluster.errors import ClusterError
-from local_platform.images import Registry
+from local_platform.images import ArtifactRegistry
 
 KUBECONFIG = "KUBECONFIG"
 REGISTRY = "CLUSTER_REGISTRY"
@@ -20,8 +20,8 @@ IMAGE_BASE = "CLUSTER_IMAGE_BASE"
 STATSD_IMAGE = "CLUSTER_STATSD_IMAGE"
 
 REQUIRED = {
-    KUBECONFIG: "file with the cluster's address and the right to make namespaces ('kind get kubeconfig' prints one)",
-    REGISTRY: "registry and path for images and models, registry.example.org/team; http:// before it for no TLS",
+    KUBECONFIG: "file with the cluster's address and the right to create namespaces ('kind get kubeconfig' prints one)",
+    REGISTRY: "artifact registry and path for images and models, registry.example.org/team; http:// for no TLS",
     S3_ENDPOINT: "URL of S3 as this machine and the pods reach it, http://10.0.0.1:9000",
     S3_ACCESS_KEY: "access key for S3",
     S3_SECRET_KEY: "secret key for S3",
@@ -33,20 +33,20 @@ SECTION = "docs/how-to/cluster.md has an example."
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
-    """Where the platform's parts are that a person brings."""
+    """Addresses and keys of what a person provides: cluster, artifact registry, S3, PostgreSQL."""
 
     kubeconfig: str
     registry: str
-    """As the person wrote it: with ``http://`` for no TLS."""
+    """Artifact registry and path, with ``http://`` for no TLS."""
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str = field(repr=False)
     s3_bucket: str = DEFAULT_BUCKET
     s3_region: str = DEFAULT_REGION
     host_address: str = ""
-    """This machine as pods see it; empty where PostgreSQL does not run on it."""
+    """Address of this machine as pods reach it; empty where PostgreSQL does not run on it."""
     postgres: str = field(default="", repr=False)
-    """URL of a PostgreSQL with the right to make databases; empty for one that is started here."""
+    """URL of a PostgreSQL with the right to create databases; empty for one that is started here."""
     image_base: str = ""
     statsd_image: str = ""
 
@@ -55,32 +55,37 @@ class ClusterSettings:
         """
         Read the variables.
 
-        :raises ClusterError: with all that are missing or wrong.
+        :raises ClusterError: with all variables that are missing or malformed.
+        :raises ImageError: if the artifact registry is malformed.
         """
-        found = {name: environment.get(name, "").strip() for name in (*REQUIRED, S3_BUCKET, S3_REGION)}
-        rest = {name: environment.get(name, "").strip() for name in (HOST_ADDRESS, POSTGRES, IMAGE_BASE, STATSD_IMAGE)}
-        wrong = [f"{name} is not set: {meaning}" for name, meaning in REQUIRED.items() if not found[name]]
-        if not rest[POSTGRES] and not rest[HOST_ADDRESS]:
+        values = {name: environment.get(name, "").strip() for name in (*REQUIRED, S3_BUCKET, S3_REGION)}
+        optional = {
+            name: environment.get(name, "").strip() for name in (HOST_ADDRESS, POSTGRES, IMAGE_BASE, STATSD_IMAGE)
+        }
+        wrong = [f"{name} is not set: {meaning}" for name, meaning in REQUIRED.items() if not values[name]]
+        if not optional[POSTGRES] and not optional[HOST_ADDRESS]:
             wrong.append(
-                f"{HOST_ADDRESS} is not set: address of this machine as pods see it, for the PostgreSQL that is "
+                f"{HOST_ADDRESS} is not set: address of this machine as pods reach it, for the PostgreSQL that is "
                 f"started here; or name a PostgreSQL in {POSTGRES}"
             )
-        wrong += _wrong_urls(found[S3_ENDPOINT], rest[POSTGRES])
+        wrong += _wrong_urls(values[S3_ENDPOINT], optional[POSTGRES])
         if wrong:
-            raise ClusterError("\n".join(["The cluster is not described well:", *_indented(wrong), SECTION]))
-        Registry.parse(found[REGISTRY], REGISTRY)
+            raise ClusterError(
+                "\n".join(["Settings of the cluster are missing or malformed:", *_indented(wrong), SECTION])
+            )
+        ArtifactRegistry.parse(values[REGISTRY], REGISTRY)
         return cls(
-            kubeconfig=found[KUBECONFIG],
-            registry=found[REGISTRY],
-            s3_endpoint=found[S3_ENDPOINT],
-            s3_access_key=found[S3_ACCESS_KEY],
-            s3_secret_key=found[S3_SECRET_KEY],
-            s3_bucket=found[S3_BUCKET] or DEFAULT_BUCKET,
-            s3_region=found[S3_REGION] or DEFAULT_REGION,
-            host_address=rest[HOST_ADDRESS],
-            postgres=rest[POSTGRES],
-            image_base=rest[IMAGE_BASE],
-            statsd_image=rest[STATSD_IMAGE],
+            kubeconfig=values[KUBECONFIG],
+            registry=values[REGISTRY],
+            s3_endpoint=values[S3_ENDPOINT],
+            s3_access_key=values[S3_ACCESS_KEY],
+            s3_secret_key=values[S3_SECRET_KEY],
+            s3_bucket=values[S3_BUCKET] or DEFAULT_BUCKET,
+            s3_region=values[S3_REGION] or DEFAULT_REGION,
+            host_address=optional[HOST_ADDRESS],
+            postgres=optional[POSTGRES],
+            image_base=optional[IMAGE_BASE],
+            statsd_image=optional[STATSD_IMAGE],
         )
 
 

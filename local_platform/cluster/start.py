@@ -1,4 +1,4 @@
-"""Bringing the platform up on a cluster, and away from it."""
+"""Starts the platform on a cluster."""
 
 import hashlib
 import importlib.metadata
@@ -20,7 +20,7 @@ from local_platform.cluster.kubectl import Kubectl
 from local_platform.cluster.manifests import Overlay
 from local_platform.cluster.settings import ClusterSettings
 from local_platform.console import Console, seconds
-from local_platform.images import Registry
+from local_platform.images import ArtifactRegistry
 from local_platform.locations import State, bundle
 from local_platform.services import lifecycle
 from local_platform.services.fleet import Fleet
@@ -34,7 +34,7 @@ REACH_SECONDS = 2.0
 
 
 class ClusterStart:
-    """Starts everything, in the order in which one thing needs another."""
+    """Starts all services; each after those that it needs."""
 
     def __init__(self, given: ClusterSettings, kubectl: Kubectl) -> None:
         self.given = given
@@ -42,37 +42,40 @@ class ClusterStart:
 
     def __call__(self, settings: Settings, own: Fleet, console: Console) -> None:
         """
-        Start it.
+        Start all services.
 
-        :raises ClusterError: if the cluster, the registry, S3 or PostgreSQL is not what is needed.
+        :raises ClusterError: if the cluster, S3 or PostgreSQL lacks something, or does not respond.
+        :raises ImageError: if an image cannot be built or pushed.
         :raises PlatformStartError: if something on this machine does not become ready.
         """
         secrets = passwords.provide(settings.state.secrets)
+        # Before minutes of building images: a cluster of another installation is refused at once.
         ownership.owned(self._kubectl, manifests.NAMESPACES, secrets.installation)
-        registry = Registry.parse(self.given.registry)
+        registry = ArtifactRegistry.parse(self.given.registry)
         references = images.provide(registry, TARGETS, console, self.given.image_base, bundle())
         if bucket.provide(self.given):
             console.say(f"  bucket {self.given.s3_bucket} made")
         ownership.claim(self._kubectl, manifests.namespaces(secrets.installation), secrets.installation)
-        places = self._databases(settings, own, secrets, console)
-        listed = manifests.secrets(self.given, places, secrets)
+        addresses = self._databases(settings, own, secrets, console)
+        listed = manifests.secrets(self.given, addresses, secrets)
         overlay = Overlay(
             folder=settings.state.root / "manifests",
             settings=environment.overrides(self.given),
             images=self._pulled(references),
-            ports=manifests.store_ports(self.given, places),
+            ports=manifests.store_ports(self.given, addresses),
             installation=secrets.installation,
             secrets_digest=manifests.digest_of(listed),
         )
         manifests.apply(self._kubectl, overlay, listed)
         workloads.wait(self._kubectl, manifests.PLATFORM, [manifests.MLFLOW_NAME, manifests.STATSD_NAME], console)
-        self._ways(settings, own)
+        self._start_forwards(settings, own)
         mlflow_users.provide(settings.ports.mlflow_url, secrets)
+        # Not the person's kubeconfig: Airflow has the rights of its own service account (ADR 17).
         kubeconfig = settings.state.secrets / "airflow.kubeconfig"
         access.write_kubeconfig(self._kubectl, kubeconfig)
         cluster = Cluster(
             given=self.given,
-            databases=places,
+            databases=addresses,
             images=references,
             kubeconfig=kubeconfig,
             statsd=self._reachable_statsd(),
@@ -81,15 +84,15 @@ class ClusterStart:
         _started(settings.state).write_text(self._digest())
 
     def is_current(self, state: State) -> bool:
-        """Whether what was started last is of this code and this cluster."""
+        """Whether the last start was of this code, with these settings of the cluster."""
         try:
             return _started(state).read_text() == self._digest()
         except OSError:
             return False
 
     def _digest(self) -> str:
-        told = json.dumps([asdict(self.given), images.context_digest(bundle()), str(bundle())])
-        return hashlib.sha256(told.encode()).hexdigest()
+        content = json.dumps([asdict(self.given), images.context_digest(bundle()), str(bundle())])
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def _databases(self, settings: Settings, own: Fleet, secrets: Passwords, console: Console) -> Databases:
         url = self.given.postgres
@@ -108,18 +111,18 @@ class ClusterStart:
         return Databases(address, own_address, secrets.databases)
 
     def _pulled(self, references: Mapping[str, str]) -> dict[str, str]:
-        """Images of what runs in the cluster beside the steps, by their names in the base."""
+        """Images of MLflow and the StatsD exporter, by their names in the base."""
         exporter = {manifests.STATSD_IMAGE: self.given.statsd_image} if self.given.statsd_image else {}
         return {"mlflow": references["mlflow"], **exporter}
 
-    def _ways(self, settings: Settings, own: Fleet) -> None:
-        ways = [services.mlflow_way(settings, self._kubectl), services.model_way(settings, self._kubectl)]
-        for way in ways:
-            own.start(way)
-        own.wait(ways)
+    def _start_forwards(self, settings: Settings, own: Fleet) -> None:
+        forwards = [services.mlflow_forward(settings, self._kubectl), services.model_forward(settings, self._kubectl)]
+        for forward in forwards:
+            own.start(forward)
+        own.wait(forwards)
 
     def _reachable_statsd(self) -> str:
-        """The exporter, where this machine gets to a Service's own address; its page of metrics shows whether."""
+        """Address of the StatsD exporter if this machine reaches cluster IPs (its TCP port shows), else empty."""
         service = self._kubectl.get("service", manifests.STATSD_NAME, "--namespace", manifests.PLATFORM)
         address = service.get("spec", {}).get("clusterIP", "")
         try:
@@ -134,10 +137,10 @@ def _start_airflow(settings: Settings, cluster: Cluster, own: Fleet, console: Co
     settings.state.airflow.mkdir(parents=True, exist_ok=True)
     held = lifecycle.settle(change)
     if not _is_migrated(settings.state, change):
-        begun = time.monotonic()
+        began = time.monotonic()
         own.complete(services.migration(settings, cluster))
         _mark(settings.state).write_text(importlib.metadata.version("apache-airflow"))
-        console.say(f"  Airflow's database made in {seconds(time.monotonic() - begun)}")
+        console.say(f"  Airflow's database made in {seconds(time.monotonic() - began)}")
     airflow = services.airflow(settings, cluster)
     for service in airflow:
         own.start(service)
@@ -146,7 +149,8 @@ def _start_airflow(settings: Settings, cluster: Cluster, own: Fleet, console: Co
 
 
 def _is_migrated(state: State, change: Change) -> bool:
-    """Whether the database is at the installed version: as far as it was brought there, and is still the same one."""
+    """Whether the database is at the installed version."""
+    # The mark alone does not do: CLUSTER_POSTGRES may name another server since.
     mark = _mark(state)
     known = mark.exists() and mark.read_text() == importlib.metadata.version("apache-airflow")
     return known and bool(change("SELECT version_num FROM alembic_version"))

@@ -1,4 +1,4 @@
-"""Waiting for Deployments, with what they wait for themselves."""
+"""Waits for Deployments, and shows failure they are not ready."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from local_platform.console import Console, seconds
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 1.0
 RESTARTS = 3
-"""After so many, a container that ends again and again is not waited for."""
+"""A container that was restarted so often since the wait began has failed."""
 LOG_LINES, SHOWN_EVENTS = 10, 3
-BACK_OFF = "CrashLoopBackOff"
+CRASH_LOOP = "CrashLoopBackOff"
 
 
 def wait(kubectl: Kubectl, namespace: str, names: Sequence[str], console: Console) -> None:
     """
-    Wait until Deployments are as they were last applied, and their pods ready.
+    Wait until Deployments are rolled out and their pods ready.
 
-    :raises ClusterError: if one is not ready in time or keeps ending; with the reason that its pods give.
+    :raises ClusterError: if one is not ready in time or keeps restarting; with reasons, events and the end of its log.
     """
     began = time.monotonic()
     waiting = [_Workload(kubectl, namespace, name) for name in names]
@@ -31,9 +31,9 @@ def wait(kubectl: Kubectl, namespace: str, names: Sequence[str], console: Consol
                 one.look()
                 if one.is_ready:
                     console.say(f"  {one.name:<22} ready after {seconds(passed)}")
-                elif one.keeps_ending or passed > WAIT_SECONDS:
-                    what = "keeps ending" if one.keeps_ending else f"was not ready after {seconds(passed)}"
-                    raise ClusterError(one.why(what))
+                elif one.keeps_restarting or passed > WAIT_SECONDS:
+                    what = "keeps restarting" if one.keeps_restarting else f"was not ready after {seconds(passed)}"
+                    raise ClusterError(one.failure(what))
             waiting = [one for one in waiting if not one.is_ready]
             show(
                 "\n".join(f"{seconds(passed)}, waiting for {one.name} …   {'; '.join(one.reasons)}" for one in waiting)
@@ -51,14 +51,14 @@ class _Workload:
         self._namespace = namespace
         self._pods = self._living_pods()
         self._restarts_before = restarts_of(self._pods)
-        self._begin_anew()
+        self._delete_failing_pods()
 
     @property
     def reasons(self) -> list[str]:
         return reasons_of(self._pods)
 
     @property
-    def keeps_ending(self) -> bool:
+    def keeps_restarting(self) -> bool:
         counts = restarts_of(self._pods)
         return any(count - self._restarts_before.get(pod, 0) >= RESTARTS for pod, count in counts.items())
 
@@ -67,35 +67,36 @@ class _Workload:
         self._pods = self._living_pods()
         self.is_ready = is_ready(deployment)
 
-    def why(self, what: str) -> str:
-        said = [*self.reasons, *self._events(), *self._log()]
-        told = "\n".join(f"    {line}" for line in said) or "    (its pods say nothing)"
-        return f"Deployment {self.name} in {self._namespace} {what}:\n{told}"
+    def failure(self, what: str) -> str:
+        lines = [*self.reasons, *self._events(), *self._log()]
+        details = "\n".join(f"    {line}" for line in lines) or "    (no reasons, events or log)"
+        return f"Deployment {self.name} in {self._namespace} {what}:\n{details}"
 
-    def _begin_anew(self) -> None:
-        """Remove pods that an earlier start left failing: the cluster would wait minutes before it tries them again."""
-        failing = [pod["metadata"]["name"] for pod in self._pods if BACK_OFF in "".join(_reasons(pod))]
+    def _delete_failing_pods(self) -> None:
+        """Delete pods that an earlier start left failing: the kubelet's back-off may be at five minutes."""
+        failing = [pod["metadata"]["name"] for pod in self._pods if CRASH_LOOP in "".join(_reasons(pod))]
         if failing:
             words = ("--namespace", self._namespace, "--ignore-not-found", "--wait=false")
             self._kubectl.call("delete", "pod", *failing, *words)
 
     def _living_pods(self) -> list[dict[str, Any]]:
         label = f"app.kubernetes.io/name={self.name}"
-        found = self._kubectl.get("pods", "--namespace", self._namespace, "--selector", label).get("items", [])
-        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        pods = self._kubectl.get("pods", "--namespace", self._namespace, "--selector", label).get("items", [])
+        return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
     def _events(self) -> list[str]:
-        """What the cluster reports of a Deployment that may have no pods: a quota, a policy that refuses them."""
+        """Warnings about a Deployment, also one without pods: a quota or a policy that refuses them."""
         words = ("events", "--namespace", self._namespace, "--field-selector", "type=Warning")
-        said = [
+        warnings = [
             f"{event.get('reason', '')}: {event.get('message', '')}"
             for event in self._kubectl.get(*words).get("items", [])
             if event.get("involvedObject", {}).get("name", "").startswith(self.name)
         ]
-        return list(dict.fromkeys(said))[-SHOWN_EVENTS:]
+        return list(dict.fromkeys(warnings))[-SHOWN_EVENTS:]
 
     def _log(self) -> list[str]:
         words = ("logs", f"deployment/{self.name}", "--namespace", self._namespace, "--tail", str(LOG_LINES))
+        # The log of a container that was just restarted is empty: the reason is in that of its predecessor.
         for more in (("--previous",), ()):
             try:
                 lines = self._kubectl.call(*words, *more).splitlines()
@@ -107,15 +108,16 @@ class _Workload:
 
 
 def is_ready(deployment: dict[str, Any]) -> bool:
-    """Whether all replicas of the newest template are there, and no other."""
+    """Whether all replicas are of the newest template and available, and no other exists."""
     status, wanted = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
     counts = (status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas"))
+    # Before the controller has seen a change, the status is that of the old template.
     is_seen = status.get("observedGeneration", 0) >= deployment.get("metadata", {}).get("generation", 1)
     return is_seen and all(count == wanted for count in counts)
 
 
 def reasons_of(pods: Sequence[dict[str, Any]]) -> list[str]:
-    """Why pods are not ready, in the cluster's own words."""
+    """Reasons why pods are not ready, as Kubernetes states them; sorted, unique."""
     return sorted({reason for pod in pods for reason in _reasons(pod)})
 
 
@@ -133,7 +135,7 @@ def _reasons(pod: dict[str, Any]) -> Iterator[str]:
 
 
 def restarts_of(pods: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How often containers of pods that are not ready were started again, by pod."""
+    """Restarts of containers that are not ready, by pod: the highest number of each pod."""
     return {
         pod["metadata"]["name"]: max(
             (one.get("restartCount", 0) for one in pod["status"].get("containerStatuses", []) if not one.get("ready")),

@@ -1,5 +1,6 @@
 """
-What ``make run`` shows: a year of the flights project, watched and summed up.
+What ``make run`` shows: a year of the flights project, its progress, and a summary.
 
-Belongs here: driving Airflow as a user does. Does not belong here: starting and stopping services.
+Belongs here: calls of Airflow's REST API and of the model server, as a user makes them. Does not belong here:
+starting and stopping services.
 """

@@ -1,6 +1,5 @@
-"""Airflow's REST API, as far as the year job needs it."""
+"""Client of Airflow's REST API, as far as the year job needs it."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,16 +8,20 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from include.errors import TemporaryError
+from include.stores.retry import Backoff, retried
 from local_platform import loopback
 from local_platform.errors import AirflowApiError
 
 PAGE = 100
-"""Airflow's own limit of one answer."""
+"""Rows of one response; Airflow's default upper limit (``api.maximum_page_limit``)."""
 UNAUTHORIZED = 401
 NOT_FOUND = 404
 CONFLICT = 409
 SERVER_ERROR = 500
-PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+ATTEMPTS = 7
+BACKOFF = Backoff(first_seconds=0.25, longest_seconds=8.0)
+"""With seven attempts, some 16 s of pauses: longer than a backfill or a migration holds SQLite's lock."""
 ENDED = frozenset({"success", "failed"})
 
 
@@ -34,7 +37,7 @@ class DagRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it ended, well or badly."""
+        """Whether it succeeded or failed."""
         return self.state in ENDED
 
 
@@ -47,16 +50,16 @@ class TaskInstance:
     task: str
     map_index: int
     label: str
-    """The mapped copy's own name where it has one."""
+    """Name of a mapped copy, its index if it has none; empty for other tasks."""
     state: str
-    """Airflow's word; ``none`` before anything happened."""
+    """Airflow's state; ``none`` before the task is scheduled."""
     try_number: int
     seconds: float | None
     started_at: datetime | None
 
 
 class AirflowApi:
-    """One user's session."""
+    """Requests as one user; signs in at the first one, and again after the token expired."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
@@ -65,7 +68,7 @@ class AirflowApi:
         self._token = ""
 
     def has_dag(self, dag: str) -> bool:
-        """Whether Airflow has read this DAG."""
+        """Whether Airflow has parsed this DAG."""
         try:
             self._call("GET", f"/dags/{dag}")
         except AirflowApiError as error:
@@ -75,16 +78,16 @@ class AirflowApi:
         return True
 
     def import_errors(self) -> list[str]:
-        """What Airflow found wrong with DAG files: path and last line of the trace."""
-        found = self._call("GET", "/importErrors")["import_errors"]
-        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
+        """Import errors of DAG files: path and last line of the traceback."""
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
     def pause(self, dag: str) -> None:
-        """Keep the scheduler from a DAG's runs; tasks that run go on."""
+        """Pause a DAG: no task of it starts; tasks that run go on."""
         self._call("PATCH", f"/dags/{dag}", {"is_paused": True})
 
     def unpause(self, dag: str) -> None:
-        """Let a DAG's runs start."""
+        """Unpause a DAG."""
         self._call("PATCH", f"/dags/{dag}", {"is_paused": False})
 
     def runs(self, dag: str, **filters: str) -> list[DagRun]:
@@ -97,12 +100,13 @@ class AirflowApi:
         return _dag_run(self._call("GET", f"/dags/{dag}/dagRuns/{quote(run, safe='')}"))
 
     def trigger(self, dag: str, run: str, conf: Mapping[str, object]) -> DagRun:
-        """Start a run that belongs to no data interval."""
+        """Start a run without a data interval."""
+        # Airflow 3.3 refuses a body without logical_date; null means that there is no interval.
         body = {"logical_date": None, "dag_run_id": run, "conf": dict(conf)}
         return _dag_run(self._call("POST", f"/dags/{dag}/dagRuns", body))
 
     def clear(self, run: DagRun) -> None:
-        """Let a run that ended run again."""
+        """Run all tasks of a finished run again."""
         body = {"dry_run": False, "only_failed": False, "run_on_latest_version": True}
         self._call("POST", f"/dags/{run.dag}/dagRuns/{quote(run.run, safe='')}/clear", body)
 
@@ -110,22 +114,22 @@ class AirflowApi:
         """
         All task instances of some runs of one DAG.
 
-        Run by run: Airflow's one request that takes a list of runs writes a row into its database each time.
+        One request for each run: Airflow's endpoint for a list of runs writes a row into its database at each call.
         """
-        found: list[TaskInstance] = []
+        tasks: list[TaskInstance] = []
         for run in runs:
             path = f"/dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances"
-            found.extend(_task_instance(row) for row in self._pages(path, "task_instances", {}))
-        return found
+            tasks.extend(_task_instance(row) for row in self._pages(path, "task_instances", {}))
+        return tasks
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:
         """
-        Run every interval between two moments that was not run before.
+        Run every interval between two moments that has no run yet. Call it while the DAG is paused.
 
-        When another process holds SQLite's lock, Airflow takes back what it can of the runs that it had made so far and
-        answers 503; a scheduler that had begun one of them falls over it. So call this while the DAG is paused. Runs
-        that exist are cleared one by one instead: Airflow's own way to run them again within a backfill keeps a cursor
-        open when it fails, and with it every later try.
+        While another process holds SQLite's lock, Airflow deletes what it can of the runs that it had made so far and
+        responds 503; a scheduler that had started one of them crashes. Runs that exist are not part of the backfill but
+        cleared one by one: Airflow's option to run them again (``reprocess_behavior``) leaves a cursor open when it
+        fails, and all later attempts fail with it.
 
         :raises AirflowApiError: with status 409 if another backfill of the DAG is not complete.
         """
@@ -145,24 +149,36 @@ class AirflowApi:
         return any(row["completed_at"] is None for row in self._pages("/backfills", "backfills", {"dag_id": dag}))
 
     def _pages(self, path: str, key: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         while True:
-            query = urlencode({**filters, "limit": PAGE, "offset": len(found)})
-            answer = self._call("GET", f"{path}?{query}")
-            found.extend(answer[key])
-            if not answer[key] or len(found) >= answer["total_entries"]:
-                return found
+            query = urlencode({**filters, "limit": PAGE, "offset": len(rows)})
+            page = self._call("GET", f"{path}?{query}")
+            rows.extend(page[key])
+            # total_entries may shrink while pages are read: an empty page ends the loop as well.
+            if not page[key] or len(rows) >= page["total_entries"]:
+                return rows
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        """Call the API; a lost session is renewed, and a busy server (its SQLite is locked at times) asked again."""
-        for pause_seconds in PAUSES_SECONDS:
+        """
+        Send a request; retry it without a response, after a 5xx (SQLite is locked at times), and with a new session.
+
+        :raises AirflowApiError: with the status of the last attempt.
+        """
+        statuses: list[int] = []
+
+        def attempt() -> Any:
             try:
                 return self._request(method, path, body)
             except AirflowApiError as error:
                 if 0 < error.status < SERVER_ERROR and error.status != UNAUTHORIZED:
                     raise
-                time.sleep(pause_seconds)
-        return self._request(method, path, body)
+                statuses.append(error.status)
+                raise TemporaryError(str(error)) from error
+
+        try:
+            return retried(attempt, seconds=None, attempts=ATTEMPTS, backoff=BACKOFF)
+        except TemporaryError as error:
+            raise AirflowApiError(str(error), status=statuses[-1]) from error
 
     def _request(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         if not self._token:
@@ -170,6 +186,7 @@ class AirflowApi:
         try:
             return self._send(method, f"/api/v2{path}", body)
         except AirflowApiError as error:
+            # Tokens expire after a day, and a restarted installation may have another key.
             if error.status == UNAUTHORIZED:
                 self._token = ""
             raise
@@ -179,10 +196,10 @@ class AirflowApi:
         try:
             response = self._client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
-            what = f"Airflow at {self._url} did not answer {method} {path}: {error}."
+            what = f"Airflow at {self._url} did not respond to {method} {path}: {error}."
             raise AirflowApiError(f"{what} See airflow-api-server.log among the logs.") from error
         if response.is_error:
-            message = f"Airflow answered {response.status_code} to {method} {path}: {loopback.excerpt(response)}"
+            message = f"Airflow responded {response.status_code} to {method} {path}: {loopback.excerpt(response)}"
             raise AirflowApiError(message, status=response.status_code)
         return response.json() if response.content else None
 

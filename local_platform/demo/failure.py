@@ -1,4 +1,4 @@
-"""Why a run failed: the task, its own one line, and where its log lies."""
+"""Why a run failed: the task, its error message, and the path of its log."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ from local_platform.services.fleet import tail
 
 
 def explain(api: AirflowApi, state: State, evidence: ReceiptReader, failed: Sequence[DagRun]) -> str:
-    """Lines for a person: which task failed, what it said, where to read on."""
+    """Lines for a person: which task failed, its error message, the path of its log."""
     task = first_failure(api, failed)
     if task is None:
-        return f"No task of {failed[0].run} failed by itself; look at the run in Airflow ('make up' shows where)."
+        return f"No task of {failed[0].run} failed by itself: look at the run in Airflow ('make up' shows where)."
     name = f"{task.task} {task.label}".strip()
     log = log_of(state, task)
-    said = _message(evidence, task) or f"the end of its log:\n{tail(log)}"
-    return f"Task {name} of {task.dag}, run {task.run}, try {task.try_number}: {said}\nIts log: {log}"
+    message = _message(evidence, task) or f"the end of its log:\n{tail(log)}"
+    return f"Task {name} of {task.dag}, run {task.run}, attempt {task.try_number}: {message}\nIts log: {log}"
 
 
 def log_of(state: State, task: TaskInstance) -> Path:
-    """Where Airflow keeps the log of a task's last try."""
+    """Path of the log of a task's last attempt."""
     folder = state.airflow / "logs" / f"dag_id={task.dag}" / f"run_id={task.run}" / f"task_id={task.task}"
     if task.map_index >= 0:
         folder /= f"map_index={task.map_index}"
@@ -32,8 +32,9 @@ def log_of(state: State, task: TaskInstance) -> Path:
 
 
 def _message(evidence: ReceiptReader, task: TaskInstance) -> str:
-    """The one line that the step itself wrote down, if it came so far."""
+    """The message of the outcome that the step itself wrote; empty if it ended before it could."""
     prefix = outcomes_prefix(evidence.project, task.run)
+    # Keys come sorted and hold the attempt: the last one is the newest.
     for key in reversed(evidence.objects.list(prefix)):
         outcome = Outcome.model_validate_json(evidence.objects.get(key))
         if outcome.status is OutcomeStatus.FAILED and _is_of(outcome, task):
@@ -42,7 +43,7 @@ def _message(evidence: ReceiptReader, task: TaskInstance) -> str:
 
 
 def _is_of(outcome: Outcome, task: TaskInstance) -> bool:
-    """Whether a task ended so; a mapped one says in its label what its step worked on."""
+    """Whether an outcome is a task's; the label of a mapped task is the subject of its step."""
     if task.label:
         return outcome.step == task.task and task.label in outcome.subject
     return outcome.task == task.task

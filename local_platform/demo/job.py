@@ -1,4 +1,4 @@
-"""``make run`` once the services are up: the year's work, questions to the served model, the summary."""
+"""``make run`` once the services are up: the year's work, requests to the served model, the summary."""
 
 import time
 from collections.abc import Callable
@@ -13,29 +13,29 @@ from local_platform.demo.failure import explain
 from local_platform.demo.year_job import PROJECT, SCORED, Done, RunsFailedError, YearJob
 from local_platform.services.services import Settings
 
-ASKED_ROWS = 5
-PATIENCE_SECONDS = 20.0
-"""How long a way to the model server may take to turn to a new one."""
+SAMPLE_ROWS = 5
+SWITCH_SECONDS = 20.0
+"""How long a forwarded port may take to reach the new model server after a switch."""
 
 
 def run(
     settings: Settings,
     stores: Stores,
     console: Console,
-    is_well: Callable[[], None],
+    require_services: Callable[[], None],
     add: Callable[[AirflowApi, Done, ReceiptReader], summary.Blocks] = summary.nothing,
 ) -> int:
     """
-    Do the job and print what came of it.
+    Do the job and print the summary.
 
     :param stores: the stores that the steps work with, as this process reaches them.
-    :param is_well: raises an error if a service fell over.
-    :param add: what else the summary tells.
-    :return: exit code: 0 only if all of it happened.
+    :param require_services: raises an error if a service has ended.
+    :param add: further blocks of the summary.
+    :return: exit code: 0 only if all runs succeeded and the served model responded.
     """
     api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
     evidence = ReceiptReader(stores.objects, PROJECT)
-    job = YearJob(api, console, is_well)
+    job = YearJob(api, console, require_services)
     try:
         done = job.do()
     except RunsFailedError as error:
@@ -43,10 +43,10 @@ def run(
         return 1
     began = time.monotonic()
     spec, url = load_project(PROJECT), settings.ports.serving_url
-    identity = served_model.identify(url, PATIENCE_SECONDS)
-    answers = served_model.ask(url, identity, stores, spec, partition=SCORED, count=ASKED_ROWS)
-    done.stages["asking the served model"] = time.monotonic() - began
+    identity = served_model.identify(url, SWITCH_SECONDS)
+    predictions = served_model.predict(url, identity, stores, spec, partition=SCORED, count=SAMPLE_ROWS)
+    done.stages["requests to the served model"] = time.monotonic() - began
     console.say("")
-    told = summary.Told(done, evidence, identity, answers)
-    console.say(summary.text(settings, told, add(api, done, evidence)))
+    facts = summary.Facts(done, evidence, identity, predictions)
+    console.say(summary.text(settings, facts, add(api, done, evidence)))
     return 0

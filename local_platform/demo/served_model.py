@@ -1,4 +1,4 @@
-"""Asking the served model about real rows, as any client would: one HTTP request each."""
+"""Predictions of the served model for real rows, as any client requests them: one HTTP request each."""
 
 import json
 import time
@@ -16,12 +16,12 @@ from local_platform.errors import JobFailedError
 
 POLL_SECONDS = 0.5
 DESCRIBED = ("carrier", "flight", "origin", "dest")
-"""What a person recognises a flight by."""
+"""Columns by which a person recognises a flight."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Which model answers."""
+    """The model that is served."""
 
     model: str
     version: str
@@ -29,43 +29,46 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One row, what the model says of it, and what came true."""
+class Prediction:
+    """One row, the predicted probability, and the observed target."""
 
     row: str
-    question: str
-    """Name of the target: what it is the probability of."""
+    target: str
+    """Name of the target column."""
     probability: float
-    happened: bool
+    observed: bool
 
 
-def identify(url: str, patience_seconds: float = 0.0) -> Identity:
+def identify(url: str, retry_seconds: float = 0.0) -> Identity:
     """
-    Ask the model server what it serves.
+    Request the identity of the served model.
 
-    :param patience_seconds: how long the way to it may be away.
-    :raises JobFailedError: if it serves nothing.
+    :param retry_seconds: how long to retry while the model server does not respond.
+    :raises JobFailedError: if it serves no model.
     """
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + retry_seconds
     client = loopback.client(url)
     while True:
         try:
-            answer = _call(client, "GET", "/health")
+            health = _call(client, "GET", "/health")
         except JobFailedError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)
         else:
             break
-    return Identity(model=answer["model"], version=answer["version"], digest=answer["digest"])
+    return Identity(model=health["model"], version=health["version"], digest=health["digest"])
 
 
-def ask(url: str, identity: Identity, stores: Stores, spec: ProjectSpec, *, partition: str, count: int) -> list[Answer]:
+def predict(
+    url: str, identity: Identity, stores: Stores, spec: ProjectSpec, *, partition: str, count: int
+) -> list[Prediction]:
     """
-    Ask the served model about some rows of a partition's features, spread over it.
+    Request predictions for some rows of a partition's features, spread evenly over it.
 
     :param identity: what is served; the columns to send are those of its sealed bundle.
-    :param count: how many rows.
+    :param count: number of rows, at least 1.
+    :raises JobFailedError: if the model server does not respond, or refuses a row.
     """
     manifest = json.loads(stores.objects.get(f"{bundle_prefix(spec.name, identity.digest)}manifest.json"))
     names = [column["name"] for column in manifest["inputs"]]
@@ -73,18 +76,19 @@ def ask(url: str, identity: Identity, stores: Stores, spec: ProjectSpec, *, part
     table = stores.tables.read(features, partition)
     rows = table.take([table.num_rows * number // count for number in range(count)]).to_pylist()
     client = loopback.client(url)
-    return [_ask_one(client, row, names, spec) for row in rows]
+    return [_predict_one(client, row, names, spec) for row in rows]
 
 
-def _ask_one(client: httpx.Client, row: Mapping[str, Any], names: Sequence[str], spec: ProjectSpec) -> Answer:
+def _predict_one(client: httpx.Client, row: Mapping[str, Any], names: Sequence[str], spec: ProjectSpec) -> Prediction:
     body = {"dataframe_split": {"columns": list(names), "data": [[row[name] for name in names]]}}
     prediction = _call(client, "POST", "/invocations", body)["predictions"][0]
     described = [name for name in (*DESCRIBED, *spec.base.key) if name in row]
-    return Answer(
+    return Prediction(
         row=" ".join(str(row[name]) for name in dict.fromkeys(described)),
-        question=spec.target.name,
+        target=spec.target.name,
+        # predict_proba gives a list, one value a class, the positive one last; predict gives a number.
         probability=float(prediction[-1] if isinstance(prediction, list) else prediction),
-        happened=bool(row[spec.target.name]),
+        observed=bool(row[spec.target.name]),
     )
 
 
@@ -93,8 +97,8 @@ def _call(client: httpx.Client, method: str, path: str, body: Mapping[str, objec
         response = client.request(method, path, json=body)
     except httpx.HTTPError as error:
         advice = "See model-server.log among the logs."
-        raise JobFailedError(f"The model server did not answer at {error.request.url}: {error}. {advice}") from error
+        raise JobFailedError(f"The model server did not respond at {error.request.url}: {error}. {advice}") from error
     if response.is_error:
-        what = f"The model server answered {response.status_code} at {response.url}"
+        what = f"The model server responded {response.status_code} at {response.url}"
         raise JobFailedError(f"{what}: {loopback.excerpt(response)}")
     return response.json()

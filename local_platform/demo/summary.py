@@ -1,4 +1,4 @@
-"""What came of it, read from the receipts of the runs."""
+"""The summary of ``make run``, read from the receipts of its runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from include.contract.step_names import StepName
 from include.runtime.receipts import ReceiptReader
 from local_platform.console import seconds
 from local_platform.demo.airflow_api import AirflowApi, DagRun
-from local_platform.demo.served_model import Answer, Identity
+from local_platform.demo.served_model import Identity, Prediction
 from local_platform.demo.year_job import Done
 from local_platform.services.services import Settings
 
@@ -30,33 +30,34 @@ class Findings:
         for run in runs:
             for key in evidence.objects.list(outcomes_prefix(evidence.project, run.run)):
                 outcome = Outcome.model_validate_json(evidence.objects.get(key))
+                # Keys come sorted and hold the attempt: a later one replaces an earlier one.
                 last[run.run, outcome.step, outcome.subject] = outcome
         self.outcomes = list(last.values())
 
     def receipts(self, step: StepName) -> list[Receipt]:
-        """Receipts with which this step ended, by subject."""
-        found = [outcome for outcome in self.outcomes if outcome.step == step.value]
-        receipts = [self._evidence.receipt(key) for outcome in found for key in outcome.receipt_keys]
+        """Receipts of this step's outcomes, sorted by subject."""
+        outcomes = [outcome for outcome in self.outcomes if outcome.step == step.value]
+        receipts = [self._evidence.receipt(key) for outcome in outcomes for key in outcome.receipt_keys]
         return sorted(receipts, key=lambda receipt: receipt.subject)
 
     def skipped(self) -> list[Outcome]:
-        """Steps that had nothing to do, and say why."""
+        """Outcomes of steps that had nothing to do; the message states why."""
         return [outcome for outcome in self.outcomes if outcome.status is OutcomeStatus.SKIPPED]
 
     def reused(self) -> tuple[int, int]:
-        """How many steps found their work done before, and how many there were."""
+        """Number of steps whose work was already done, and number of all steps."""
         counts = Counter(outcome.status for outcome in self.outcomes)
         return counts[OutcomeStatus.ALREADY_DONE], len(self.outcomes)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the summary is made from."""
+class Facts:
+    """What the summary is made of."""
 
     done: Done
     evidence: ReceiptReader
     identity: Identity
-    answers: Sequence[Answer]
+    predictions: Sequence[Prediction]
 
 
 def nothing(_api: AirflowApi, _done: Done, _evidence: ReceiptReader) -> Blocks:
@@ -69,20 +70,20 @@ def all_runs(done: Done) -> list[DagRun]:
     return [run for runs in done.runs.values() for run in runs]
 
 
-def text(settings: Settings, told: Told, more: Blocks) -> str:
+def text(settings: Settings, facts: Facts, more: Blocks) -> str:
     """
     The summary, as lines.
 
-    :param more: blocks of one kind of installation, told before the places to look at.
+    :param more: blocks of one kind of installation, shown before the links.
     """
-    findings = Findings(told.evidence, all_runs(told.done))
+    findings = Findings(facts.evidence, all_runs(facts.done))
     blocks: dict[str, Iterable[str]] = {
         "Data": _data(findings),
-        "Model": [*_quality(findings), *_october(findings), *_served(told.identity)],
-        "Asked over HTTP": _asked(told.answers),
-        "Time": _time(told.done, findings),
+        "Model": [*_quality(findings), *_scored(findings), *_served(facts.identity)],
+        "Predictions over HTTP": _predictions(facts.predictions),
+        "Time": _time(facts.done, findings),
         **more,
-        "Where to look": _places(settings, findings, told.evidence),
+        "Where to look": _links(settings, findings, facts.evidence),
     }
     lines: list[str] = []
     for title, block in blocks.items():
@@ -119,20 +120,20 @@ def _quality(findings: Findings) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
         results = receipt.results_of(EvaluateResults)
         metrics = results.metrics
-        where = f"on {', '.join(results.test)}, {receipt.row_counts['test']:,} rows unseen by all"
+        where = f"on {', '.join(results.test)}, {receipt.row_counts['test']:,} held-out rows"
         yield f"{'AUC of the model':<20} {interval(metrics['model'].get(METRIC))} {where}"
         yield f"{'of the baseline':<20} {interval(metrics['baseline'].get(METRIC))}"
         champion = results.champion
         if champion and champion.compared:
-            found = interval(metrics["champion"].get(METRIC))
-            yield f"{'of the champion':<20} {found}, version {champion.version} until then"
+            value = interval(metrics["champion"].get(METRIC))
+            yield f"{'of the champion':<20} {value}, version {champion.version}, champion until then"
         else:
             yield f"{'of the champion':<20} {champion.why if champion else 'there was none'}"
         for reason in results.reasons:
             yield f"{'not promoted':<20} {reason}"
 
 
-def _october(findings: Findings) -> Iterator[str]:
+def _scored(findings: Findings) -> Iterator[str]:
     for receipt in findings.receipts(StepName.SCORE):
         observed = receipt.results_of(ScoreResults).observed
         if observed:
@@ -145,10 +146,10 @@ def _served(identity: Identity) -> Iterator[str]:
     yield f"{'digest':<20} {identity.digest}"
 
 
-def _asked(answers: Sequence[Answer]) -> Iterator[str]:
-    for answer in answers:
-        came = "yes" if answer.happened else "no"
-        yield f"{answer.row:<44} {answer.question}: probability {answer.probability:.3f}, in truth {came}"
+def _predictions(predictions: Sequence[Prediction]) -> Iterator[str]:
+    for prediction in predictions:
+        observed = "yes" if prediction.observed else "no"
+        yield f"{prediction.row:<44} {prediction.target}: probability {prediction.probability:.3f}, observed {observed}"
 
 
 def _time(done: Done, findings: Findings) -> Iterator[str]:
@@ -160,7 +161,7 @@ def _time(done: Done, findings: Findings) -> Iterator[str]:
         yield f"{outcome.step} {outcome.subject} had nothing to do: {outcome.message}"
 
 
-def _places(settings: Settings, findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
+def _links(settings: Settings, findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
         card = receipt.results_of(EvaluateResults).reports["html"]
         yield f"{'model card':<20} {evidence.objects.url(card)}"

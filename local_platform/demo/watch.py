@@ -22,13 +22,13 @@ FINISHED = frozenset({"success", "failed", "upstream_failed", "skipped", "remove
 
 @dataclass(frozen=True)
 class Watched:
-    """Runs to wait for, each with the word that a person knows it by."""
+    """Runs of one DAG to wait for, each with a label for people."""
 
     dag: str
     labels: Mapping[str, str]
-    """Run id to word: ``2013-03``."""
+    """Run id to label, as ``2013-03``."""
     filters: Mapping[str, str] = field(default_factory=dict)
-    """Filters of Airflow's API that find these runs, and perhaps others of the DAG."""
+    """Filters of Airflow's API that select these runs; others of the DAG may match too."""
 
 
 @dataclass(frozen=True)
@@ -64,47 +64,47 @@ class Cell:
 class Watch:
     """Waits until all runs ended."""
 
-    def __init__(self, api: AirflowApi, console: Console, is_well: Callable[[], None]) -> None:
+    def __init__(self, api: AirflowApi, console: Console, require_services: Callable[[], None]) -> None:
         self._api = api
         self._console = console
-        self._is_well = is_well
+        self._require_services = require_services
         self._began = time.monotonic()
-        self._said: set[tuple[str, str, str]] = set()
+        self._reported: set[tuple[str, str, str]] = set()
 
     def wait(self, *watched: Watched) -> list[DagRun]:
         """
         Wait for runs.
 
-        :return: the runs as they ended.
-        :raises JobFailedError: if a service fell over in the meantime.
+        :return: the runs after their end, whether they succeeded or failed.
+        :raises PlatformStartError: if a service ended in the meantime.
         """
-        looks = [_Look(group) for group in watched]
+        groups = [_Progress(group) for group in watched]
         with self._console.live() as show:
             while True:
-                self._is_well()
-                for look in looks:
-                    look.refresh(self._api)
-                    for label, run in look.rows:
-                        self._say_changes(f"{look.group.dag} {label}", run, look.cells.get(run, []))
-                if all(look.is_over for look in looks):
-                    return [run for look in looks for run in look.runs.values()]
+                self._require_services()
+                for progress in groups:
+                    progress.refresh(self._api)
+                    for label, run in progress.rows:
+                        self._report_changes(f"{progress.group.dag} {label}", run, progress.cells.get(run, []))
+                if all(progress.is_over for progress in groups):
+                    return [run for progress in groups for run in progress.runs.values()]
                 passed = Text(seconds(time.monotonic() - self._began), style="dim")
-                show(Group(*(table_of(look.group.dag, look.shown) for look in looks), passed))
+                show(Group(*(table_of(progress.group.dag, progress.shown) for progress in groups), passed))
                 time.sleep(POLL_SECONDS)
 
-    def _say_changes(self, name: str, run: str, cells: Sequence[Cell]) -> None:
+    def _report_changes(self, name: str, run: str, cells: Sequence[Cell]) -> None:
         if self._console.is_live:
             return
         for cell in cells:
             key = (run, cell.task, cell.state)
-            if cell.is_finished and key not in self._said:
-                self._said.add(key)
+            if cell.is_finished and key not in self._reported:
+                self._reported.add(key)
                 passed = seconds(time.monotonic() - self._began)
                 self._console.say(f"  {passed:>8}  {name:<26} {cell!s:<18} {cell.state} in {seconds(cell.seconds)}")
 
 
-class _Look:
-    """What is known of some runs; asks only for the tasks of those that move."""
+class _Progress:
+    """State of the runs of one DAG; requests the tasks only of runs that have begun and not ended."""
 
     def __init__(self, group: Watched) -> None:
         self.group = group
@@ -131,15 +131,16 @@ class _Look:
             if run.run not in self.group.labels or (before and before.has_ended):
                 continue
             self.runs[run.run] = run
+            # The tasks of a queued run have no state yet; each request costs the API server a query on SQLite.
             if run.state != "queued":
                 self.cells[run.run] = cells_of(api.tasks(run.dag, [run.run]))
 
 
 def table_of(dag: str, rows: Sequence[tuple[str, Sequence[Cell]]]) -> Table:
     """
-    What a person sees of some runs of one DAG: a line for each run, a column for each task.
+    The live table of runs of one DAG: a line for each run, a column for each task.
 
-    :param rows: the word that a person knows a run by, and its cells.
+    :param rows: label and cells of each run.
     """
     table = Table(dag, box=None, padding=(0, 2, 0, 0), header_style="dim")
     # The run that came furthest shows in which order tasks follow each other.
@@ -161,7 +162,7 @@ def _shown(cell: Cell | None) -> RenderableType:
 
 
 def cells_of(tasks: Sequence[TaskInstance]) -> list[Cell]:
-    """One cell for each task of one run, in the order in which they started; those that did not come last."""
+    """One cell for each task of one run, in the order in which they started; tasks that did not start come last."""
     groups: dict[str, list[TaskInstance]] = {}
     late = float("inf")
     for task in sorted(tasks, key=lambda task: task.started_at.timestamp() if task.started_at else late):
@@ -173,6 +174,7 @@ def _cell(name: str, group: Sequence[TaskInstance]) -> Cell:
     states = {task.state for task in group}
     order = ("failed", "up_for_retry", "running", "restarting", "queued", "scheduled", "upstream_failed")
     state = next((state for state in order if state in states), group[0].state)
+    # Mapped copies that are not scheduled yet: the task as a whole has not ended.
     if "none" in states and state in {"success", "skipped"}:
         state = "running"
     return Cell(
@@ -193,7 +195,7 @@ def _span(group: Sequence[TaskInstance]) -> float:
 
 
 def first_failure(api: AirflowApi, runs: Sequence[DagRun]) -> TaskInstance | None:
-    """The task by which the first of the failed runs failed."""
+    """The task that failed first in the first of the failed runs; None if no task failed by itself."""
     for run in runs:
         failed = [task for task in api.tasks(run.dag, [run.run]) if task.state == "failed"]
         if failed:

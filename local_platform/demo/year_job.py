@@ -22,7 +22,7 @@ FIRST, LAST, SCORED = "2013-01", "2013-09", "2013-10"
 DAG_SECONDS = 180.0
 POLL_SECONDS = 0.5
 RUNS_AT_ONCE = 3
-BACKFILL_TRIES = 3
+BACKFILL_ATTEMPTS = 3
 COMPLETION_SECONDS = 90.0
 CONFLICT = 409
 
@@ -32,18 +32,18 @@ class Done:
     """What was done, for the summary."""
 
     stages: dict[str, float] = field(default_factory=dict)
-    """Seconds, by what a person calls the stage."""
+    """Seconds by name of the stage."""
     runs: dict[str, list[DagRun]] = field(default_factory=dict)
     """Runs by DAG, oldest interval first."""
 
 
 class YearJob:
-    """One pass through the job; what was done before is found done by the steps themselves."""
+    """One pass through the job; the steps themselves skip work that is already done."""
 
-    def __init__(self, api: AirflowApi, console: Console, is_well: Callable[[], None]) -> None:
+    def __init__(self, api: AirflowApi, console: Console, require_services: Callable[[], None]) -> None:
         self._api = api
         self._console = console
-        self._is_well = is_well
+        self._require_services = require_services
         self._spec: ProjectSpec = load_project(PROJECT)
         self._dags = (f"{PROJECT}_data", f"{PROJECT}_training", f"{PROJECT}_scoring")
         self.done = Done()
@@ -60,11 +60,11 @@ class YearJob:
         with self._stage(f"{data} {FIRST} to {LAST}"):
             self._intervals(data, FIRST, LAST)
         with self._stage(training):
-            self._by_hand(training, LAST, self._training_conf())
+            self._trigger_once(training, LAST, self._training_conf())
         with self._stage(f"{data} {SCORED}"):
             self._intervals(data, SCORED, SCORED)
         with self._stage(f"{scoring} {SCORED}"):
-            self._by_hand(scoring, SCORED, {"partition": SCORED})
+            self._trigger_once(scoring, SCORED, {"partition": SCORED})
         return self.done
 
     @contextmanager
@@ -79,7 +79,7 @@ class YearJob:
         deadline = time.monotonic() + DAG_SECONDS
         waiting = list(self._dags)
         while waiting:
-            self._is_well()
+            self._require_services()
             waiting = [dag for dag in waiting if not self._api.has_dag(dag)]
             errors = self._api.import_errors() if waiting else []
             if errors:
@@ -94,14 +94,14 @@ class YearJob:
             self._api.unpause(dag)
 
     def _intervals(self, dag: str, first: str, last: str) -> None:
-        """Run a DAG for every partition from one to another: those that ran before again, the others in a backfill."""
+        """Run a DAG for every partition from first to last: clear the runs that exist, backfill the others."""
         self._let_earlier_runs_end(dag)
         begin, end = self._start_of(first), self._start_of(last)
         count = len(self._partitions(first, last))
         known = self._runs_between(dag, begin, end)
         if len(known) < count:
             self._backfill(dag, begin, end)
-        with self._quiet():
+        with self._paused():
             for run in known:
                 self._api.clear(run)
         runs = self._runs_between(dag, begin, end)
@@ -110,26 +110,26 @@ class YearJob:
         self._finish(Watched(dag, {run.run: self._label(run) for run in runs}, _between(begin, end)))
 
     def _backfill(self, dag: str, begin: datetime, end: datetime) -> None:
-        for _ in range(BACKFILL_TRIES):
+        for _ in range(BACKFILL_ATTEMPTS):
             self._let_earlier_backfill_complete(dag)
             try:
-                with self._quiet():
+                with self._paused():
                     self._api.backfill(dag, begin, end, RUNS_AT_ONCE)
             except AirflowApiError as error:
                 if error.status != CONFLICT:
                     raise
-                # Airflow could not take back all of a try that it refused: what is left runs, then the rest is made.
+                # Airflow does not undo all of a request that it refuses: wait for the runs it made, then make the rest.
                 self._let_earlier_runs_end(dag)
             else:
                 return
 
     @contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def _paused(self) -> Iterator[None]:
         """
-        Keep the scheduler from all DAGs for a moment.
+        Pause all DAGs for a moment.
 
-        It writes into the database several times a second while a run is under way, and SQLite then refuses longer
-        changes.
+        While a run is under way the scheduler writes into the database several times a second, and SQLite then refuses
+        longer transactions of the API server.
         """
         for dag in self._dags:
             self._api.pause(dag)
@@ -140,36 +140,36 @@ class YearJob:
                 self._api.unpause(dag)
 
     def _let_earlier_runs_end(self, dag: str) -> None:
-        """Wait for what a start that was killed left."""
+        """Wait for runs that an interrupted start left unfinished."""
         waiting = {run.run: self._label(run) for run in self._api.runs(dag) if not run.has_ended}
         if waiting:
             self._console.say(f"  an earlier start left {len(waiting)} runs unfinished; they go on")
-            Watch(self._api, self._console, self._is_well).wait(Watched(dag, waiting))
+            Watch(self._api, self._console, self._require_services).wait(Watched(dag, waiting))
 
     def _let_earlier_backfill_complete(self, dag: str) -> None:
         """
-        Airflow allows one backfill of a DAG at a time, and looks every half minute whether one is complete.
+        Wait for the last backfill of a DAG: Airflow allows one at a time, and checks every half minute for completion.
 
-        To cancel it would be quicker, but would keep its runs from ever running again.
+        Cancelling it would be quicker, but its runs could then never run again.
         """
         deadline = time.monotonic() + COMPLETION_SECONDS
-        with self._console.live("waiting for Airflow to call the last backfill complete …"):
+        with self._console.live("waiting for Airflow to complete the last backfill …"):
             while self._api.has_active_backfill(dag) and time.monotonic() < deadline:
-                self._is_well()
+                self._require_services()
                 time.sleep(POLL_SECONDS)
 
-    def _by_hand(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
-        """Run a DAG once, for no data interval."""
+    def _trigger_once(self, dag: str, label: str, conf: Mapping[str, object]) -> None:
+        """Trigger a DAG once, without a data interval, or wait for an unfinished run with the same parameters."""
         for run in self._api.runs(dag):
-            if not run.has_ended and _agrees(run.conf, conf):
+            if not run.has_ended and _matches(run.conf, conf):
                 self._console.say("  an earlier start left this run unfinished; it goes on")
-                # Every start that was killed cost it one of its tries, so that it failed now says nothing yet.
-                (ended,) = Watch(self._api, self._console, self._is_well).wait(_alone(run, label))
+                # Each interrupted start used up one of its retries, so a failure here may have no other cause.
+                (ended,) = Watch(self._api, self._console, self._require_services).wait(_single(run, label))
                 if ended.state == "success":
                     self.done.runs[dag] = [ended]
                     return
         name = f"make_run__{label}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-        self._finish(_alone(self._api.trigger(dag, name, conf), label))
+        self._finish(_single(self._api.trigger(dag, name, conf), label))
 
     def _training_conf(self) -> dict[str, object]:
         partitions = self._partitions(FIRST, LAST)
@@ -180,7 +180,7 @@ class YearJob:
         return next(window for count in range(1, 1000) if (window := end.window(count))[0] == begin)
 
     def _finish(self, watched: Watched) -> None:
-        runs = Watch(self._api, self._console, self._is_well).wait(watched)
+        runs = Watch(self._api, self._console, self._require_services).wait(watched)
         runs = sorted(runs, key=lambda run: watched.labels[run.run])
         self.done.runs.setdefault(watched.dag, []).extend(runs)
         failed = [run for run in runs if run.state != "success"]
@@ -191,7 +191,7 @@ class YearJob:
         return self._api.runs(dag, **_between(begin, end))
 
     def _label(self, run: DagRun) -> str:
-        """The partition that a run is about."""
+        """The partition of a run; the run id of a run without a data interval."""
         if run.logical_date is None:
             return run.run
         local = run.logical_date.astimezone(self._start_of(FIRST).tzinfo)
@@ -213,7 +213,7 @@ class RunsFailedError(JobFailedError):
         self.failed = failed
 
 
-def _alone(run: DagRun, label: str) -> Watched:
+def _single(run: DagRun, label: str) -> Watched:
     return Watched(run.dag, {run.run: label}, {"run_id_pattern": run.run})
 
 
@@ -221,5 +221,5 @@ def _between(begin: datetime, end: datetime) -> dict[str, str]:
     return {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
 
 
-def _agrees(conf: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
+def _matches(conf: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
     return all(conf.get(name) == value for name, value in wanted.items())

@@ -12,12 +12,12 @@ USERS = {"admin": "admin", "viewer": "viewer"}
 PASSWORD_BYTES = 12
 FERNET_BYTES = 32
 KEY_BYTES = 64
-"""As many as the hash has with which Airflow signs its tokens."""
+"""Length of a key for HMAC-SHA512, with which Airflow signs its tokens."""
 
 
 @dataclass(frozen=True, repr=False)
 class Credentials:
-    """What the services and their callers share."""
+    """Secrets that the services and their clients share."""
 
     passwords_file: Path
     """JSON of user and password, as Airflow's simple auth manager reads it."""
@@ -37,12 +37,16 @@ def provide(folder: Path) -> Credentials:
 
 
 def password() -> str:
-    """A fresh one, of letters that need no quoting in a URL."""
+    """A new password, of characters that need no quoting in a URL."""
     return secrets.token_urlsafe(PASSWORD_BYTES)
 
 
 def kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
-    """What a file keeps; fresh values, written into it, of what it lacks: a database may know the others."""
+    """
+    Values from a JSON file; those that it lacks are taken from ``fresh`` and written into it.
+
+    A value in the file is never replaced: a database may have been made with it.
+    """
     try:
         known = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -53,6 +57,7 @@ def kept(path: Path, fresh: dict[str, str]) -> dict[str, str]:
     whole = fresh | known
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
+    # O_EXCL with the mode: at no moment is there a file that others can open.
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(whole, file)
     partial.replace(path)

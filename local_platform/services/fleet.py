@@ -1,4 +1,4 @@
-"""Starting, watching and ending services through their guards, so that nothing stays behind."""
+"""Starts, watches and stops services through their guards, so that no process stays behind (ADR 7)."""
 
 import contextlib
 import fcntl
@@ -20,16 +20,16 @@ from local_platform.services.services import Service
 HEALTH_SECONDS = 180.0
 POLL_SECONDS = 0.1
 GUARD_SECONDS = 25.0
-"""How long a guard may take to end its service: grace, rest and some air."""
-SHOWN_LINES = 15
+"""How long a guard may take to stop its service: the grace period, the rest of its processes, and a margin."""
+EXCERPT_LINES = 15
 
 
 @contextlib.contextmanager
 def exclusive(state: State) -> Iterator[None]:
     """
-    Be the only one who starts, uses or stops the services of this state.
+    Hold the lock of this state: one process at a time starts, uses or stops its services.
 
-    :raises PlatformBusyError: if somebody else does.
+    :raises PlatformBusyError: if another process holds it; with its process id and command.
     """
     state.root.mkdir(parents=True, exist_ok=True)
     with state.lock.open("a+") as lock:
@@ -39,6 +39,7 @@ def exclusive(state: State) -> Iterator[None]:
             lock.seek(0)
             advice = "Wait for it to end, or stop it with Ctrl-C."
             raise PlatformBusyError(f"Process {lock.read().strip()} works with {state.root}. {advice}") from None
+        # Written in place: the lock is on this file, and one that replaced it would be free.
         lock.truncate(0)
         lock.write(f"{os.getpid()} ({' '.join(sys.argv[1:]) or 'local_platform'})")
         lock.flush()
@@ -71,6 +72,8 @@ class Fleet:
             "--grace-seconds", str(service.grace_seconds), "--stop-signal", str(int(service.stop_signal)),
             "--", *service.words,
         ]  # fmt: skip
+        # The pipe to standard input is the lifeline: the kernel closes it however this process ends. In a session of
+        # its own the guard does not get Ctrl-C, which the terminal sends to its whole process group.
         with log.open("wb") as output:
             self._guards[service.name] = subprocess.Popen(
                 words, cwd=REPOSITORY, env=service.variables, stdin=subprocess.PIPE, stdout=output,
@@ -79,7 +82,7 @@ class Fleet:
 
     def complete(self, service: Service) -> None:
         """
-        Run something that ends by itself, and wait for that.
+        Run a service that ends by itself, and wait for its end.
 
         :raises PlatformStartError: if it fails.
         """
@@ -87,33 +90,33 @@ class Fleet:
         with self._guards.pop(service.name) as process, self._console.live(f"waiting for {service.name} …"):
             code = process.wait()
         if code:
-            raise PlatformStartError(self._why(service.name, f"ended with code {code}"))
+            raise PlatformStartError(self._failure(service.name, f"ended with code {code}"))
 
     def wait(self, services: Sequence[Service], timeout_seconds: float = HEALTH_SECONDS) -> None:
         """
-        Wait until services are ready, and say so of each.
+        Wait until services are ready, and report each.
 
         :raises PlatformStartError: if one ends or is not ready in time; with the last lines of its log.
         """
-        begun = time.monotonic()
+        began = time.monotonic()
         waiting = list(services)
         with self._console.live() as show:
             while waiting:
-                passed = time.monotonic() - begun
+                passed = time.monotonic() - began
                 names = ", ".join(service.name for service in waiting)
                 show(f"{seconds(passed)}, waiting for {names} …")
                 waiting = self._not_ready(waiting, passed)
                 if waiting and passed > timeout_seconds:
-                    raise PlatformStartError(self._why(waiting[0].name, f"was not ready after {seconds(passed)}"))
+                    raise PlatformStartError(self._failure(waiting[0].name, f"was not ready after {seconds(passed)}"))
                 time.sleep(POLL_SECONDS if waiting else 0)
 
     def _not_ready(self, services: Sequence[Service], passed: float) -> list[Service]:
-        """Those of some services that are not ready yet; says of the others that they are."""
+        """Services that are not ready yet; reports those that are."""
         waiting = []
         for service in services:
             code = self._guards[service.name].poll()
             if code is not None:
-                raise PlatformStartError(self._why(service.name, f"ended with code {code} before it was ready"))
+                raise PlatformStartError(self._failure(service.name, f"ended with code {code} before it was ready"))
             if service.is_ready():
                 self._console.say(f"  {service.name:<22} ready after {seconds(passed)}")
             else:
@@ -122,7 +125,7 @@ class Fleet:
 
     def detach(self) -> list[subprocess.Popen[bytes]]:
         """
-        Let the services stay when this process ends.
+        Let the services run on after this process ends.
 
         :return: their guards, which are still children of this process.
         """
@@ -135,9 +138,10 @@ class Fleet:
         return left
 
     def stop(self) -> None:
-        """End all services that this process started, together; nothing if they were detached."""
+        """Stop all services that this process started, at the same time; does nothing if they were detached."""
         if not self._guards:
             return
+        # All lifelines first: the services shut down side by side.
         for process in self._guards.values():
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
@@ -149,9 +153,9 @@ class Fleet:
             self._guards.clear()
             clear(self._state)
 
-    def _why(self, name: str, what: str) -> str:
+    def _failure(self, name: str, what: str) -> str:
         log = log_of(self._state, name)
-        return f"{name} {what}. The end of {_shown(log)}:\n{tail(log)}"
+        return f"{name} {what}. The end of {_relative(log)}:\n{tail(log)}"
 
 
 def log_of(state: State, name: str) -> Path:
@@ -162,20 +166,20 @@ def log_of(state: State, name: str) -> Path:
 def tail(log: Path) -> str:
     """The last lines of a log, indented."""
     try:
-        lines = log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
+        lines = log.read_text(errors="replace").splitlines()[-EXCERPT_LINES:]
     except OSError:
         lines = []
     return "\n".join(f"    {line}" for line in lines) or "    (it is empty)"
 
 
 def running(state: State) -> dict[str, Process]:
-    """The guards that are at work, by service."""
+    """The living guards, by service."""
     return {name: guard_process for name, (guard_process, _) in _records(state).items() if guard_process.is_alive}
 
 
 def clear(state: State) -> list[str]:
     """
-    End everything that runs on this state: services, and what an unclean end left behind.
+    Stop everything that runs on this state: services, and processes that an interrupted start left behind.
 
     :return: the names of the services that were still running.
     """
@@ -184,6 +188,7 @@ def clear(state: State) -> list[str]:
     processes.end([guard_process for guard_process, _ in records.values()], GUARD_SECONDS)
     processes.end([service for _, service in records.values()], grace_seconds=2.0)
     sessions = {service.pid for _, service in records.values()}
+    # A process may start another one between the listing and the signal, so list again.
     for _ in range(3):
         left = processes.strays(f"{STATE_VARIABLE}={state.root}", sessions, REPOSITORY)
         if not left:
@@ -195,15 +200,15 @@ def clear(state: State) -> list[str]:
 
 
 def _records(state: State) -> dict[str, tuple[Process, Process]]:
-    found = {}
+    records = {}
     for path in state.services.glob("*.json"):
         try:
             record = json.loads(path.read_text())
-            found[record["name"]] = (Process(*record["guard"]), Process(*record["service"]))
+            records[record["name"]] = (Process(*record["guard"]), Process(*record["service"]))
         except (OSError, ValueError, KeyError, TypeError):
             path.unlink(missing_ok=True)
-    return found
+    return records
 
 
-def _shown(path: Path) -> str:
+def _relative(path: Path) -> str:
     return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)

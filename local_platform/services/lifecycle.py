@@ -1,4 +1,4 @@
-"""Bringing the whole set of services up and down."""
+"""Starts and stops the whole set of services."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ class Change(Protocol):
         Execute it.
 
         :param values: one for each question mark.
-        :return: the first column of what it found; empty where there is no database yet.
+        :return: the first column of the result; empty where there is no database yet.
         """
 
 
@@ -40,14 +40,14 @@ Start = Callable[[Settings, Fleet, Console], None]
 def left_running(state: State) -> list[str]:
     """The services that ``make up`` left running; none unless all of them still run."""
     try:
-        kept = json.loads(_mark(state).read_text())["services"]
+        kept = json.loads(_detached_file(state).read_text())["services"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return list(kept) if set(kept) <= set(fleet.running(state)) else []
 
 
 def settings_of(state: State) -> Settings | None:
-    """The settings of services that ``make up`` left running; nothing unless all of them still run."""
+    """The settings of services that ``make up`` left running; None unless all of them still run."""
     return recall(state) if left_running(state) else None
 
 
@@ -61,39 +61,39 @@ def started(
     state: State, console: Console, start: Start | None = None, port_names: Sequence[str] = ports.NAMES
 ) -> Iterator[tuple[Settings, Fleet]]:
     """
-    Start all services; end them when the block ends, however it ends, unless the fleet was detached.
+    Start all services; stop them when the block ends, also by an error, unless the fleet was detached.
 
     :param start: starts those of another kind of installation than the local one.
-    :param port_names: what needs a port there.
+    :param port_names: names of the services that need a port.
     :raises PlatformStartError: if one does not become healthy.
     """
     left = fleet.clear(state)
     if left:
-        console.say(f"  ended what an earlier start had left running: {', '.join(left)}")
+        console.say(f"  stopped what an earlier start had left running: {', '.join(left)}")
     chosen = ports.choose(state.ports, os.environ, port_names)
     settings = Settings(state, chosen, credentials.provide(state.secrets))
     own = Fleet(state, console)
-    begun = time.monotonic()
+    began = time.monotonic()
     try:
         (start or _start)(settings, own, console)
-        console.say(f"  all services are ready after {seconds(time.monotonic() - begun)}")
+        console.say(f"  all services are ready after {seconds(time.monotonic() - began)}")
         yield settings, own
     finally:
         # A second Ctrl-C must not leave half of them behind; each guard ends its service within a bounded time.
-        with _undisturbed():
+        with _signals_ignored():
             own.stop()
 
 
 def detach(settings: Settings, own: Fleet) -> None:
-    """Leave the services running, and remember that this is meant."""
+    """Leave the services running, and record that this is intended."""
     names = sorted(fleet.running(settings.state))
-    _mark(settings.state).write_text(json.dumps({"services": names}))
+    _detached_file(settings.state).write_text(json.dumps({"services": names}))
     own.detach()
 
 
 def require_running(state: State, names: Sequence[str]) -> None:
     """
-    Look whether services still run.
+    Require that services still run.
 
     :raises PlatformStartError: if one ended by itself; with the end of its log.
     """
@@ -105,10 +105,10 @@ def require_running(state: State, names: Sequence[str]) -> None:
 
 
 def down(state: State, console: Console) -> None:
-    """End whatever runs on this state."""
-    with _undisturbed(), console.live("ending the services …"):
+    """Stop whatever runs on this state."""
+    with _signals_ignored(), console.live("stopping the services …"):
         ended = fleet.clear(state)
-    _mark(state).unlink(missing_ok=True)
+    _detached_file(state).unlink(missing_ok=True)
     console.say(f"ended {', '.join(ended)}" if ended else "nothing was running")
 
 
@@ -121,27 +121,28 @@ def _start(settings: Settings, own: Fleet, console: Console) -> None:
     independent = services.independent(settings)
     for service in independent:
         own.start(service)
+    # MLflow, the fork server and the model server import while the migration runs.
     migration = services.migration(settings)
     if migration:
-        begun = time.monotonic()
+        began = time.monotonic()
         own.complete(migration)
-        services.migrated(settings)
-        console.say(f"  Airflow's database made in {seconds(time.monotonic() - begun)}")
+        services.record_migration(settings)
+        console.say(f"  Airflow's database made in {seconds(time.monotonic() - began)}")
     airflow = services.airflow(settings)
     for service in airflow:
         own.start(service)
     own.wait([*independent, *airflow])
-    services.answered(settings)
+    services.record_mlflow(settings)
     release(sqlite(state), held)
 
 
 def settle(change: Change) -> list[str]:
     """
-    Prepare what an earlier start left in Airflow's database for the next scheduler, while nothing runs.
+    Prepare Airflow's database for the next scheduler, while no process uses it.
 
-    The schedulers of before are gone, which is known here, so their tasks are taken up at once, and not only after half
-    a minute without a sign of life. And every DAG is held until all services are ready: a task that starts before the
-    API server listens has failed.
+    Earlier schedulers are marked as failed, because they have ended: their tasks are adopted at once, not after half a
+    minute without a heartbeat. All DAGs are paused until all services are ready: a task that starts before the API
+    server listens fails.
 
     :return: the DAGs to release.
     """
@@ -152,7 +153,7 @@ def settle(change: Change) -> list[str]:
 
 
 def release(change: Change, dags: Sequence[str]) -> None:
-    """Let DAGs go on that were held."""
+    """Unpause DAGs that :func:`settle` paused."""
     for dag in dags:
         change("UPDATE dag SET is_paused = false WHERE dag_id = ?", dag)
 
@@ -164,9 +165,11 @@ def sqlite(state: State) -> Change:
 
 def _change(state: State, statement: str, *values: str) -> list[str]:
     database = state.airflow / "airflow.db"
+    # A migration that was killed leaves a database without tables.
     if not (state.airflow / "migrated").exists() or not database.exists():
         return []
     try:
+        # A connection is a context manager for its transaction, not for itself.
         with contextlib.closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection, connection:
             return [str(row[0]) for row in connection.execute(statement, values)]
     except sqlite3.DatabaseError as error:
@@ -174,12 +177,12 @@ def _change(state: State, statement: str, *values: str) -> list[str]:
         raise PlatformStartError(f"Airflow's database {database} cannot be used: {error}. {advice}") from error
 
 
-def _mark(state: State) -> Path:
+def _detached_file(state: State) -> Path:
     return state.root / "up.json"
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def _signals_ignored() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

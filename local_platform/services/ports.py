@@ -12,8 +12,8 @@ from local_platform.errors import PlatformStartError
 LOOPBACK = "127.0.0.1"
 NAMES = ("airflow", "mlflow", "serving")
 CHOICE = range(20_000, 32_000)
-"""Below what systems hand out to outgoing connections, so that none of those sits on a remembered port."""
-TRIES = 200
+"""Below the ephemeral ports (from 32768 on Linux), so that no outgoing connection occupies a remembered port."""
+ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Ports:
 
 def choose(remembered: Path, environment: Mapping[str, str], names: Sequence[str] = NAMES) -> Ports:
     """
-    Take the ports that the person named, else those of the last start where they are free, else other free ones.
+    Take the ports that the environment names, else those of the last start where they are free, else other free ones.
 
     :param remembered: file that keeps the choice.
     :param environment: may name ``AIRFLOW_PORT``, ``MLFLOW_PORT``, ``SERVING_PORT`` and ``POSTGRES_PORT``.
-    :param names: what needs a port.
-    :raises PlatformStartError: if a named port is no port or is taken.
+    :param names: names of the services that need a port.
+    :raises PlatformStartError: if a named port is not a number from 1 to 65535 or is in use, or if no port is free.
     """
     known = recall(remembered)
     taken: set[int] = set()
@@ -76,7 +76,7 @@ def recall(remembered: Path) -> dict[str, int]:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of loopback now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a connection that is still closing does not keep a port taken.
+        # As servers do: with it a connection in TIME_WAIT does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -88,7 +88,7 @@ def is_free(port: int) -> bool:
 def _named(variable: str, text: str) -> int:
     port = int(text) if text.isascii() and text.isdigit() else 0
     if not 0 < port < 2**16:
-        raise PlatformStartError(f"{variable} is '{text}', which is no port: name a number from 1 to 65535.")
+        raise PlatformStartError(f"{variable} is '{text}', which is no port: give a number from 1 to 65535.")
     if not is_free(port):
         advice = f"Stop what listens there, name another, or leave {variable} out to get a free one."
         raise PlatformStartError(f"{variable} is {port}, and that port is already taken on {LOOPBACK}. {advice}")
@@ -97,9 +97,9 @@ def _named(variable: str, text: str) -> int:
 
 def _free(preferred: int | None, taken: set[int]) -> int:
     candidates = [preferred] if preferred else []
-    candidates += random.SystemRandom().sample(CHOICE, TRIES)
+    candidates += random.SystemRandom().sample(CHOICE, ATTEMPTS)
     for port in candidates:
         if port not in taken and is_free(port):
             return port
     advice = "Name ports in AIRFLOW_PORT, MLFLOW_PORT and SERVING_PORT."
-    raise PlatformStartError(f"None of {TRIES} ports tried on {LOOPBACK} is free. {advice}")
+    raise PlatformStartError(f"None of {ATTEMPTS} ports tried on {LOOPBACK} is free. {advice}")

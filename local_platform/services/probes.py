@@ -1,4 +1,4 @@
-"""Whether services are ready: what they answer, where they listen, when they last gave a sign of life."""
+"""Readiness of services: by HTTP response, by listening socket, by heartbeat."""
 
 import functools
 import socket
@@ -12,13 +12,13 @@ from local_platform import loopback
 SOCKET_SECONDS = 30.0
 
 
-def answers(url: str) -> bool:
-    """Whether a service answers a request, and well."""
+def responds(url: str) -> bool:
+    """Whether a GET request gets a response of success."""
     return _get(url) is not None
 
 
 def listens(path: Path) -> bool:
-    """Whether a service takes connections on a Unix socket."""
+    """Whether a service accepts connections on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(SOCKET_SECONDS)
         try:
@@ -28,19 +28,21 @@ def listens(path: Path) -> bool:
     return True
 
 
-def beats(url: str, component: str, since: float) -> bool:
+def has_heartbeat(url: str, component: str, since: float) -> bool:
     """
-    Whether a component of Airflow sent a sign of life since a moment: an older one is its predecessor's.
+    Whether a component of Airflow sent a heartbeat since a moment: an older one is its predecessor's.
 
     :param url: of Airflow's API server.
+    :param component: ``scheduler``, ``dag_processor`` or ``triggerer``.
     :param since: seconds since 1970.
     """
     response = _get(f"{url}/api/v2/monitor/health")
     health = response.json().get(component, {}) if response else {}
-    beat = health.get(f"latest_{component}_heartbeat")
-    if not beat:
+    heartbeat = health.get(f"latest_{component}_heartbeat")
+    if not heartbeat:
         return False
-    moment = datetime.fromisoformat(beat)
+    moment = datetime.fromisoformat(heartbeat)
+    # Without a zone where the database keeps none (SQLite); Airflow writes UTC.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() >= since
 
 

@@ -1,4 +1,4 @@
-"""Processes by identity: a number alone is not one, for the kernel gives it again."""
+"""Processes by identity: process id and start time, because the kernel reuses ids."""
 
 import contextlib
 import os
@@ -16,15 +16,15 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Process:
-    """One process, told from any later one with the same number by the moment it started."""
+    """One process; its start time distinguishes it from a later one with the same id."""
 
     pid: int
     started: float
-    """Seconds, exact to a hundredth: since the machine started on Linux, since 1970 elsewhere; compared, never read."""
+    """Seconds, exact to a hundredth: since boot on Linux, since 1970 elsewhere; only compared."""
 
     @classmethod
     def of(cls, pid: int) -> "Process | None":
-        """The process that now has this number; nothing if there is none, or a zombie."""
+        """The process that now has this id; None if there is none, or a zombie."""
         try:
             return _identity(psutil.Process(pid))
         except psutil.Error:
@@ -52,7 +52,7 @@ def descendants(root: int) -> list[Process]:
 
 
 def end(processes: Collection[Process], grace_seconds: float) -> None:
-    """Ask processes to end, and kill those that have not within the grace."""
+    """Send SIGTERM to processes, and SIGKILL to those that still run after the grace period."""
     for process in processes:
         process.signal(signal.SIGTERM)
     if not wait_until_gone(processes, grace_seconds):
@@ -63,9 +63,9 @@ def end(processes: Collection[Process], grace_seconds: float) -> None:
 
 def wait_until_gone(processes: Iterable[Process], timeout_seconds: float) -> bool:
     """
-    Wait for processes that need not be our children; whether all are gone.
+    Wait for processes, which need not be children of this one; returns whether all have ended.
 
-    Only looks: ``psutil.wait_procs`` would take the exit code of those that are our children from who started them.
+    It polls, because ``psutil.wait_procs`` reaps children: ``subprocess.Popen.wait`` then gets no exit code (ADR 6).
     """
     deadline = time.monotonic() + timeout_seconds
     waiting = [process for process in processes if process.is_alive]
@@ -80,19 +80,20 @@ def strays(marker: str, sessions: Collection[int], folder: Path) -> list[Process
     Processes that a service left behind when it and its guard were both killed.
 
     :param marker: ``NAME=value`` that every process of the platform carries in its environment.
-    :param sessions: sessions that belonged to services; a member counts only if it works in ``folder``, for a process
-        that changes its title may have overwritten its environment.
+    :param sessions: sessions that belonged to services; a member counts only if its working folder is ``folder``. A
+        process that changes its title may have overwritten its environment, so the marker alone does not do.
     """
+    # 'make down' itself, and make above it, may carry the marker as well.
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = []
+    left = []
     for pid in psutil.pids():
-        # What ends meanwhile, or belongs to somebody else, is none of ours.
+        # Processes that end meanwhile, or belong to another user, raise here; neither is the platform's.
         with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process(pid)
             identity = _identity(process)
             if pid not in own and identity and _is_ours(process, marker, sessions, folder):
-                found.append(identity)
-    return found
+                left.append(identity)
+    return left
 
 
 def _is_ours(process: psutil.Process, marker: str, sessions: Collection[int], folder: Path) -> bool:
@@ -107,6 +108,7 @@ def _identity(process: psutil.Process) -> Process | None:
         return None
     started = process.create_time()
     if sys.platform == "linux":
-        # Derived from the clock, which may be set meanwhile; what the kernel counts is the time since the start.
+        # psutil adds the boot time, which it derives from a clock that may be set meanwhile; the kernel counts from
+        # boot, in hundredths of a second.
         started -= psutil.boot_time()
     return Process(process.pid, round(started, 2))

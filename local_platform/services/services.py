@@ -1,4 +1,4 @@
-"""The services: how each is started, and how it shows that it is ready."""
+"""The services: the command of each, its environment, and its readiness probe."""
 
 import importlib.metadata
 import signal
@@ -12,12 +12,12 @@ from local_platform.locations import State
 from local_platform.services import environment
 from local_platform.services.credentials import Credentials
 from local_platform.services.ports import LOOPBACK, Ports
-from local_platform.services.probes import answers, beats, listens
+from local_platform.services.probes import has_heartbeat, listens, responds
 
 BIN = Path(sys.executable).parent
 
 
-def _at_once() -> bool:
+def _always() -> bool:
     return True
 
 
@@ -29,11 +29,11 @@ class Service:
     words: tuple[str, ...]
     variables: Mapping[str, str] = field(repr=False)
     """Its whole environment."""
-    is_ready: Callable[[], bool] = _at_once
+    is_ready: Callable[[], bool] = _always
     grace_seconds: float = 10.0
-    """How long it may take to end when asked to."""
+    """How long it may take to end after its stop signal."""
     stop_signal: signal.Signals = signal.SIGTERM
-    """What asks it."""
+    """The signal that stops it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Settings:
 
 
 def migration(settings: Settings) -> Service | None:
-    """What brings Airflow's database to the installed version; nothing if it is there already."""
+    """The service that migrates Airflow's database to the installed version; None if that was done."""
     version = importlib.metadata.version("apache-airflow")
     stamp = settings.state.airflow / "migrated"
     database = settings.state.airflow / "airflow.db"
@@ -56,34 +56,35 @@ def migration(settings: Settings) -> Service | None:
 
 
 def migrate(variables: Mapping[str, str]) -> Service:
-    """What makes Airflow's database, or brings it to the installed version."""
+    """The service that makes or migrates Airflow's database."""
     return Service(name="airflow-migrate", words=(_tool("airflow"), "db", "migrate"), variables=variables)
 
 
-def migrated(settings: Settings) -> None:
-    """Remember that Airflow's database is at the installed version."""
+def record_migration(settings: Settings) -> None:
+    """Record that Airflow's database is at the installed version."""
     (settings.state.airflow / "migrated").write_text(importlib.metadata.version("apache-airflow"))
 
 
-def answered(settings: Settings) -> None:
-    """Remember that MLflow's database was made: its server answered."""
+def record_mlflow(settings: Settings) -> None:
+    """Record that MLflow's database is complete: its server has responded."""
     (settings.state.mlflow / "made").touch()
 
 
 def discard_unfinished(state: State) -> None:
     """
-    Remove databases whose making was killed.
+    Remove databases whose creation was interrupted.
 
-    Neither Airflow nor MLflow can go on with one, and one that was never ready holds nothing.
+    Neither Airflow nor MLflow can use one, and one that was never ready holds no data.
     """
     for database, mark in ((state.airflow / "airflow.db", "migrated"), (state.mlflow / "mlflow.db", "made")):
         if not (database.parent / mark).exists():
+            # With SQLite's -wal and -shm files.
             for path in database.parent.glob(f"{database.name}*"):
                 path.unlink()
 
 
 def independent(settings: Settings) -> list[Service]:
-    """The services that need no database of Airflow."""
+    """The services that do not use Airflow's database."""
     state, ports = settings.state, settings.ports
     base = environment.platform_environment(state)
     steps = base | environment.step_environment(state, ports)
@@ -98,7 +99,7 @@ def independent(settings: Settings) -> list[Service]:
                 "--artifacts-destination", f"file://{state.mlflow / 'artifacts'}",
             ),
             variables=base | environment.mlflow_environment(),
-            is_ready=lambda: answers(f"{ports.mlflow_url}/health"),
+            is_ready=lambda: responds(f"{ports.mlflow_url}/health"),
         ),
         Service(
             name="fork-server",
@@ -123,28 +124,28 @@ def airflow(settings: Settings) -> list[Service]:
 
 
 def airflow_processes(url: str, variables: Mapping[str, str]) -> list[Service]:
-    """Airflow's processes in one environment, but for the triggerer."""
+    """Airflow's processes in one environment, without the triggerer."""
     started = time.time()
     return [
         Service(
             name="airflow-api-server",
             words=(_tool("airflow"), "api-server"),
             variables=variables,
-            # The part that workers talk to is made at its first request, which takes seconds: not in a task's time.
-            is_ready=lambda: all(answers(f"{url}{path}") for path in ("/api/v2/version", "/execution/health")),
+            # The API server builds the app for workers at its first request, which takes seconds: not in a task's time.
+            is_ready=lambda: all(responds(f"{url}{path}") for path in ("/api/v2/version", "/execution/health")),
         ),
         Service(
             name="airflow-scheduler",
-            # The log server would listen on all interfaces, and here every log is on the same disk.
+            # The log server listens on all interfaces; it is not needed where all logs are on one disk.
             words=(_tool("airflow"), "scheduler", "--skip-serve-logs"),
             variables=variables,
-            is_ready=lambda: beats(url, "scheduler", started),
+            is_ready=lambda: has_heartbeat(url, "scheduler", started),
         ),
         Service(
             name="airflow-dag-processor",
             words=(_tool("airflow"), "dag-processor"),
             variables=variables,
-            is_ready=lambda: beats(url, "dag_processor", started),
+            is_ready=lambda: has_heartbeat(url, "dag_processor", started),
         ),
     ]
 
@@ -156,7 +157,7 @@ def triggerer(url: str, variables: Mapping[str, str]) -> Service:
         name="airflow-triggerer",
         words=(_tool("airflow"), "triggerer", "--skip-serve-logs"),
         variables=variables,
-        is_ready=lambda: beats(url, "triggerer", started),
+        is_ready=lambda: has_heartbeat(url, "triggerer", started),
     )
 
 

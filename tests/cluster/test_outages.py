@@ -146,7 +146,7 @@ def test_mlflow_is_away_for_longer_than_all_tries_wait(
     assert (train.state, train.try_number) == ("failed", 2)
     reason = r"MLflow at http://ml-mlflow\S* does not answer: .*Is the server running\?"
     assert re.search(reason, failure.log_of(cluster_platform.state, train).read_text())
-    end_well(cluster_platform, stores, run, rf"^Task train of {TRAINING}, run {run.run}, try 2: {reason}")
+    end_well(cluster_platform, stores, run, rf"^Task train of {TRAINING}, run {run.run}, attempt 2: {reason}")
     assert cluster_platform.tasks(run)["train"].try_number == 3
     require_one_training(stores, last)
     assert finished(stores) == before + 1

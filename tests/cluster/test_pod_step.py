@@ -36,7 +36,7 @@ GONE_SECONDS = 20.0
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    registry = images.Registry.parse(setting("CLUSTER_REGISTRY"))
+    registry = images.ArtifactRegistry.parse(setting("CLUSTER_REGISTRY"))
     base = os.environ.get("CLUSTER_IMAGE_BASE", "")
     given = os.environ.get("CLUSTER_STEP_IMAGE")  # any will do: only its libraries count
     step = given or images.provide(registry, ("step",), Console(io.StringIO()), base)["step"]

@@ -39,9 +39,9 @@ def test_the_model_answers_through_the_traffic_service(
     spec = published.spec(cluster_platform)
     with releases.way(cluster_platform) as url:
         identity = served_model.identify(url, releases.PATIENCE_SECONDS)
-        answers = served_model.ask(url, identity, stores, spec, partition=releases.SCORED, count=ROWS)
-    assert len({answer.probability for answer in answers}) == ROWS
-    assert all(0.0 < answer.probability < 1.0 for answer in answers)
+        predictions = served_model.predict(url, identity, stores, spec, partition=releases.SCORED, count=ROWS)
+    assert len({prediction.probability for prediction in predictions}) == ROWS
+    assert all(0.0 < prediction.probability < 1.0 for prediction in predictions)
 
 
 def test_the_second_training_replaces_the_first(cluster_platform: ClusterPlatform, released: Released) -> None:

@@ -25,7 +25,7 @@ from include.stores.serving.kubernetes import KubernetesServing
 from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER
 from include.stores.serving.settings import Placement, ServingSettings
 from local_platform.console import Console
-from local_platform.images import Registry, provide
+from local_platform.images import ArtifactRegistry, provide
 from local_platform.locations import REPOSITORY
 from tests.support.cluster.cluster_kit import (
     CLIENTS,
@@ -85,7 +85,7 @@ def images() -> dict[str, str]:
     if all(given.values()):
         return given
     base = os.environ.get("CLUSTER_IMAGE_BASE", "")
-    return provide(Registry.parse(setting("CLUSTER_REGISTRY")), BUILT, Console(), base)
+    return provide(ArtifactRegistry.parse(setting("CLUSTER_REGISTRY")), BUILT, Console(), base)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One real Airflow for all tests of DAG files, with steps that do what a test asks for."""
+"""One real Airflow for all tests of DAG files, with steps whose behaviour a test chooses."""
 
 import dataclasses
 import io
@@ -38,8 +38,8 @@ class Airflow:
         run = self.start(dag, conf)
         wait_until(lambda: self.api.run(dag, run.run).has_ended, f"{dag} {run.run} to end", SECONDS)
         ended = self.api.run(dag, run.run)
-        told = {f"{task.task} {task.label}": task.state for task in self.tasks(run)}
-        assert ended.state == state, told
+        states = {f"{task.task} {task.label}": task.state for task in self.tasks(run)}
+        assert ended.state == state, states
         return ended
 
     def start(self, dag: str, conf: dict[str, Any]) -> DagRun:
@@ -70,19 +70,19 @@ class Airflow:
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    folder = tmp_path_factory.mktemp("airflow")
-    bundle, state = make_bundle(folder), State(folder / "state")
-    for place in (state.airflow, state.data):
-        place.mkdir(parents=True)
+    root = tmp_path_factory.mktemp("airflow")
+    bundle, state = make_bundle(root), State(root / "state")
+    for folder in (state.airflow, state.data):
+        folder.mkdir(parents=True)
     settings = services.Settings(state, ports.choose(state.ports, {}), credentials.provide(state.secrets))
     fleet = Fleet(state, Console(io.StringIO()))
     try:
-        found = _start(fleet, settings, bundle)
+        variables = _start(fleet, settings, bundle)
         api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
         for kind in ("data", "training", "scoring"):
             wait_until(partial(api.has_dag, f"flights_{kind}"), f"the DAG flights_{kind}", SECONDS)
         with fork_server(bundle, state.socket("fork_server")):
-            yield Airflow(api, bundle, found, state.airflow / "logs")
+            yield Airflow(api, bundle, variables, state.airflow / "logs")
     finally:
         fleet.stop()
 

@@ -55,16 +55,16 @@ def test_a_backfill_runs_every_partition_of_its_interval(airflow: "Airflow") -> 
     receipts = Path(airflow.variables["ML_OBJECTS_URI"].removeprefix("file://")) / "receipts" / "flights"
     assert {path.name for path in (receipts / "features").iterdir()} == {"2013-01", "2013-02"}
     events = api._call("GET", "/assets/events?limit=100")["asset_events"]
-    said = {(event["name"], event["extra"]["partition"]) for event in events}
+    partitions = {(event["name"], event["extra"]["partition"]) for event in events}
     names = ("flights_validated", "flights_departure_delay_v1")
-    assert said == {(name, partition) for name in names for partition in ("2013-01", "2013-02")}
+    assert partitions == {(name, partition) for name in names for partition in ("2013-01", "2013-02")}
 
 
 @pytest.mark.airflow
 def test_a_run_about_no_partition_fails_at_once(airflow: "Airflow") -> None:
     run = airflow.run("flights_data", {}, "failed")
-    tries = [task.try_number for task in airflow.tasks(run) if task.task == "ingest"]
-    assert set(tries) == {1}
+    attempts = [task.try_number for task in airflow.tasks(run) if task.task == "ingest"]
+    assert set(attempts) == {1}
     assert any("neither a data interval nor the parameter" in line for line in airflow.log(run, "ingest"))
 
 
@@ -74,6 +74,6 @@ def test_a_steps_lines_are_in_the_tasks_log(airflow: "Airflow") -> None:
     run = airflow.run("flights_data", {"partition": "2013-07"}, "success")
     lines = airflow.log(run, "profile")
     assert any(line.startswith("info: Forked process") for line in lines)
-    said = [line.split()[1:3] for line in lines if line.startswith(("info: out", "info: err"))]
-    assert said == [[word, str(number)] for number in range(3) for word in ("out", "err")]
+    words = [line.split()[1:3] for line in lines if line.startswith(("info: out", "info: err"))]
+    assert words == [[word, str(number)] for number in range(3) for word in ("out", "err")]
     assert any(line.startswith("warning: half of the rows are new: row_count=3") for line in lines)

@@ -28,12 +28,12 @@ def test_a_model_that_is_not_promoted_ends_the_run_green_with_its_last_steps_ski
     airflow.bundle.behave("package", "done")
 
 
-def test_a_training_without_a_day_fails_and_says_what_to_give(airflow: "Airflow") -> None:
+def test_a_training_without_a_day_fails_with_what_to_give(airflow: "Airflow") -> None:
     run = airflow.run("flights_training", {}, "failed")
     assert any("parameter 'as_of', so its window has no end" in line for line in airflow.log(run, "train"))
 
 
-def test_a_wrong_parameter_is_refused_when_the_run_is_asked_for(airflow: "Airflow") -> None:
+def test_a_wrong_parameter_is_refused_when_the_run_is_triggered(airflow: "Airflow") -> None:
     with pytest.raises(AirflowApiError, match="400"):
         airflow.start("flights_training", {"as_of": "autumn"})
 
@@ -75,8 +75,8 @@ def test_a_worker_that_is_killed_leaves_nothing_running(airflow: "Airflow") -> N
 
 
 def _ti(airflow: "Airflow", run: str, task: str) -> str:
-    found: str = airflow.api._call("GET", f"/dags/flights_data/dagRuns/{run}/taskInstances/{task}")["id"]
-    return found
+    task_instance: str = airflow.api._call("GET", f"/dags/flights_data/dagRuns/{run}/taskInstances/{task}")["id"]
+    return task_instance
 
 
 def _worker_and_task(ti: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ QUIETLY = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(QUIETLY))
         context = browser.new_context(viewport={"width": 1400, "height": 900})
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         yield context.new_page()
         browser.close()
 
@@ -42,7 +42,7 @@ def log_in(page: Page, airflow: "Airflow", user: str) -> None:
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password", exact=True).fill(credentials.provide(state.secrets).passwords[user])
     page.get_by_role("button", name=re.compile("sign in|log ?in", re.IGNORECASE)).click()
-    expect(page.get_by_text(f"{TITLE}: training")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(f"{TITLE}: training")).to_be_visible(timeout=TIMEOUT_MS)
 
 
 def field(form: Locator, name: str) -> Locator:
@@ -77,7 +77,7 @@ def test_a_person_trains_from_the_trigger_form(airflow: "Airflow", page: Page) -
     page.wait_for_url("**/dags/flights_training/runs/manual__*")
     for step in ("train", "evaluate", "package", "deploy"):
         expect(page.get_by_role("link", name=step, exact=True).first).to_be_visible()
-    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=2 * PATIENCE_MS)
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=2 * TIMEOUT_MS)
     (run,) = [run for run in airflow.api.runs("flights_training") if run.conf.get("as_of") == "2013-06-01"]
     assert {"as_of": "2013-06-01", "window": 4, "promote": "no"}.items() <= run.conf.items()
     wait_until(lambda: airflow.api.run(run.dag, run.run).has_ended, "the run to end")

@@ -38,7 +38,7 @@ def wheel(folder: Path, version: str) -> str:
 
 @pytest.fixture
 def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    """A repository whose locks name one tiny package, and a folder of wheels in the place of an index."""
+    """A repository whose locks name one tiny package, and a folder of wheels in place of an index."""
     (tmp_path / "include").mkdir()
     (tmp_path / "local_platform").mkdir()
     (tmp_path / "wheels").mkdir()
@@ -136,7 +136,9 @@ def test_an_environment_whose_python_is_gone_is_made_anew(installation: Installa
     assert version(installation) == "1.0"
 
 
-def test_without_an_index_it_says_what_to_do(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_index_the_message_states_what_to_do(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("UV_FIND_LINKS")
     monkeypatch.delenv("UV_NO_INDEX")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
@@ -153,14 +155,14 @@ def test_a_package_that_is_not_the_locked_one_is_refused(installation: Installat
         bootstrap.ensure(installation, "run")
 
 
-@pytest.mark.parametrize("found", [(2, 7), (3, 10), (3, 14)])
-def test_another_python_is_refused_in_one_sentence(found: tuple[int, int]) -> None:
-    code = f"import runpy, sys; sys.version_info = {(*found, 0, 'final', 0)}; runpy.run_module('local_platform')"
+@pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14)])
+def test_another_python_is_refused_in_one_sentence(version: tuple[int, int]) -> None:
+    code = f"import runpy, sys; sys.version_info = {(*version, 0, 'final', 0)}; runpy.run_module('local_platform')"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith(
-        f"This is Python {found[0]}.{found[1]}, and the project needs Python 3.11, 3.12 or 3.13:"
+        f"This is Python {version[0]}.{version[1]}, and the project needs Python 3.11, 3.12 or 3.13:"
     )
 
 

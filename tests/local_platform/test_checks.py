@@ -31,26 +31,26 @@ def test_the_repository_s_own_lock_files_fit() -> None:
     assert list(checks.lock_files(REPOSITORY)) == []
 
 
-def test_a_name_that_was_not_locked_is_found(tree: Path) -> None:
+def test_a_name_that_was_not_locked_is_reported(tree: Path) -> None:
     (tree / "requirements.in").write_text("numpy\nPolars>=1\n")
-    found = list(checks.lock_files(tree))
-    assert found[0].startswith("requirements.txt does not hold Polars, which requirements.in names. Make it anew")
-    assert found[1].startswith("requirements-dev.txt does not hold Polars")
+    findings = list(checks.lock_files(tree))
+    assert findings[0].startswith("requirements.txt does not hold Polars, which requirements.in names. Make it anew")
+    assert findings[1].startswith("requirements-dev.txt does not hold Polars")
 
 
-def test_a_version_that_is_not_asked_for_is_found(tree: Path) -> None:
+def test_a_version_that_is_not_required_is_reported(tree: Path) -> None:
     (tree / "include" / "requirements.in").write_text("numpy==2.5.0\n")
     assert next(iter(checks.lock_files(tree))).startswith("include/requirements.txt holds numpy 2.4.6, and include/")
 
 
-def test_two_locks_that_differ_are_found(tree: Path) -> None:
+def test_two_locks_that_differ_are_reported(tree: Path) -> None:
     (tree / "requirements.in").write_text("numpy\n")
     (tree / "requirements.txt").write_text("numpy==2.4.5 \\\n    --hash=sha256:ab\n")
-    (found,) = checks.lock_files(tree)
-    assert found.startswith("requirements.txt holds numpy 2.4.5, and requirements-dev.txt holds 2.4.6.")
+    (findings,) = checks.lock_files(tree)
+    assert findings.startswith("requirements.txt holds numpy 2.4.5, and requirements-dev.txt holds 2.4.6.")
 
 
-def test_long_modules_and_functions_are_found(tree: Path) -> None:
+def test_long_modules_and_functions_are_reported(tree: Path) -> None:
     body = "\n".join("    x = 1" for _ in range(checks.FUNCTION_LINES))
     (tree / "include" / "long.py").write_text(f"def f() -> None:\n{body}\n" + "y = 2\n" * checks.MODULE_LINES)
     module, function = checks.sizes(tree)
@@ -58,7 +58,7 @@ def test_long_modules_and_functions_are_found(tree: Path) -> None:
     assert function.startswith("include/long.py:1: f() has 41 lines without its docstring; 40 is the limit")
 
 
-def test_a_folder_with_too_many_modules_is_found(tree: Path) -> None:
+def test_a_folder_with_too_many_modules_is_reported(tree: Path) -> None:
     folder = tree / "include" / "crowded"
     folder.mkdir()
     for number in range(checks.FOLDER_MODULES):
@@ -71,8 +71,8 @@ def test_a_folder_with_too_many_modules_is_found(tree: Path) -> None:
 
 
 def test_a_docstring_does_not_make_a_function_long(tree: Path) -> None:
-    told = "\n".join("    word" for _ in range(checks.FUNCTION_LINES))
-    (tree / "include" / "told.py").write_text(f'def f() -> None:\n    """\n{told}\n    """\n    return\n')
+    words = "\n".join("    word" for _ in range(checks.FUNCTION_LINES))
+    (tree / "include" / "documented.py").write_text(f'def f() -> None:\n    """\n{words}\n    """\n    return\n')
     assert list(checks.sizes(tree)) == []
 
 
@@ -80,10 +80,10 @@ def test_everything_is_looked_at_also_after_a_finding(tree: Path) -> None:
     stream = io.StringIO()
     (tree / "include" / "wrong.py").write_text("import os,sys\nx: int = ''\n")
     assert checks.check(Console(stream), tree) == 1
-    said = stream.getvalue().splitlines()
+    lines = stream.getvalue().splitlines()
     for name in ("format", "style", "types", "imports"):
-        assert any(line.split() == [name, "failed"] for line in said), said
-    assert said[-1] == "make check: format, style, types, imports failed"
+        assert any(line.split() == [name, "failed"] for line in lines), lines
+    assert lines[-1] == "make check: format, style, types, imports failed"
 
 
 def test_parts_may_be_chosen(tree: Path) -> None:

@@ -57,14 +57,14 @@ class Call:
             )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text(errors="replace")
 
     def wait_for(self, words: str, seconds: float = 600.0) -> None:
         deadline = time.monotonic() + seconds
-        while words not in self.said:
+        while words not in self.output:
             if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"never said '{words}':\n{self.said}")
+                pytest.fail(f"never printed '{words}':\n{self.output}")
             time.sleep(0.2)
 
     def end(self, seconds: float = 1200.0) -> int:
@@ -83,7 +83,7 @@ def left_of(root: Path) -> list[int]:
 @dataclass
 class Ending:
     code: int
-    said: str
+    output: str
     left: list[int]
 
 
@@ -95,7 +95,7 @@ class Story:
     endings: dict[str, Ending] = field(default_factory=dict)
 
     def interrupt(self, name: str, at: str, number: signal.Signals, *, service: str = "") -> None:
-        """Run until something was said and some seconds more, then send a signal to the command or to a service."""
+        """Run until something was printed and some seconds more, then send a signal to the command or to a service."""
         call = Call(self.root, "run")
         call.wait_for(at)
         time.sleep(random.Random(name).uniform(2, 12))  # noqa: S311 (another moment for each)
@@ -111,7 +111,7 @@ class Story:
 
     def _keep(self, name: str, call: Call) -> None:
         code = call.end()
-        self.endings[name] = Ending(code, call.said, left_of(self.root))
+        self.endings[name] = Ending(code, call.output, left_of(self.root))
 
     def versions(self) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.root / "mlflow" / "mlflow.db")) as connection:
@@ -123,16 +123,16 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    told = Story(tmp_path_factory.mktemp("platform") / "state")
+    story = Story(tmp_path_factory.mktemp("platform") / "state")
     data = "flights_data 2013-01 to 2013-09:"
-    told.interrupt("killed while services start", "Services:", signal.SIGKILL)
-    told.interrupt("without MLflow", data, signal.SIGKILL, service="mlflow")
-    told.interrupt("killed in the data", data, signal.SIGKILL)
-    told.interrupt("interrupted in the training", "flights_training:", signal.SIGINT)
-    told.interrupt("killed in the training", "flights_training:", signal.SIGKILL)
-    told.finish("at last")
-    told.finish("once more")
-    return told
+    story.interrupt("killed while services start", "Services:", signal.SIGKILL)
+    story.interrupt("without MLflow", data, signal.SIGKILL, service="mlflow")
+    story.interrupt("killed in the data", data, signal.SIGKILL)
+    story.interrupt("interrupted in the training", "flights_training:", signal.SIGINT)
+    story.interrupt("killed in the training", "flights_training:", signal.SIGKILL)
+    story.finish("at last")
+    story.finish("once more")
+    return story
 
 
 @pytest.mark.e2e
@@ -140,10 +140,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 class TestRun:
     def test_it_ends_well_after_every_interruption(self, story: Story) -> None:
         ending = story.endings["at last"]
-        assert ending.code == 0, ending.said
-        assert re.search(r"AUC of 2013-10\s+0\.[67]\d\d \(0\.\d{3} to 0\.\d{3}\)", ending.said)
-        assert re.search(r"served\s+departure_delay version 1", ending.said)
-        assert ending.said.count("probability 0.") == 5
+        assert ending.code == 0, ending.output
+        assert re.search(r"AUC of 2013-10\s+0\.[67]\d\d \(0\.\d{3} to 0\.\d{3}\)", ending.output)
+        assert re.search(r"served\s+departure_delay version 1", ending.output)
+        assert ending.output.count("probability 0.") == 5
 
     @pytest.mark.parametrize(
         "name", ["killed while services start", "killed in the data", "killed in the training", "at last"]
@@ -153,12 +153,12 @@ class TestRun:
 
     def test_an_interrupt_ends_everything(self, story: Story) -> None:
         ending = story.endings["interrupted in the training"]
-        assert (ending.code, ending.left) == (130, []), ending.said
+        assert (ending.code, ending.left) == (130, []), ending.output
 
-    def test_without_mlflow_it_says_so_and_ends(self, story: Story) -> None:
+    def test_without_mlflow_it_reports_that_and_ends(self, story: Story) -> None:
         ending = story.endings["without MLflow"]
         assert (ending.code, ending.left) == (1, [])
-        assert "mlflow ended by itself. The end of" in ending.said
+        assert "mlflow ended by itself. The end of" in ending.output
 
     def test_one_training_gives_one_version(self, story: Story) -> None:
         assert story.versions() == [("departure_delay", 1)]
@@ -168,19 +168,19 @@ class TestRun:
 
     def test_once_more_finds_all_work_done(self, story: Story) -> None:
         ending = story.endings["once more"]
-        assert ending.code == 0, ending.said
-        found = re.search(r"(\d+) of (\d+) steps found their work already done", ending.said)
-        assert found
-        assert int(found[1]) >= int(found[2]) - 1
+        assert ending.code == 0, ending.output
+        match = re.search(r"(\d+) of (\d+) steps found their work already done", ending.output)
+        assert match
+        assert int(match[1]) >= int(match[2]) - 1
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The services as ``make up`` leaves them: their state folder, and what was said."""
+    """The services as ``make up`` leaves them: their state folder, and what was printed."""
     root = tmp_path_factory.mktemp("up") / "state"
     call = Call(root, "up")
     call.end(400)
-    yield root, call.said
+    yield root, call.output
     assert Call(root, "down").end(120) == 0
     assert left_of(root) == []
 
@@ -189,10 +189,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
 @pytest.mark.timeout(600)
 class TestUp:
     def test_it_tells_where_everything_is(self, platform: tuple[Path, str]) -> None:
-        root, said = platform
+        root, output = platform
         passwords = json.loads((root / "secrets" / "passwords.json").read_text())
         for user in ("admin", "viewer"):
-            assert f"{user} / {passwords[user]}" in said
+            assert f"{user} / {passwords[user]}" in output
         assert stat.S_IMODE((root / "secrets" / "passwords.json").stat().st_mode) == 0o600
 
     def test_both_users_can_log_in_and_one_may_change_nothing(self, platform: tuple[Path, str]) -> None:
@@ -203,7 +203,7 @@ class TestUp:
         AirflowApi(url, "admin", passwords["admin"]).runs("flights_training")
         viewer = AirflowApi(url, "viewer", passwords["viewer"])
         assert viewer.has_dag("flights_data")
-        with pytest.raises(AirflowApiError, match="answered 403"):
+        with pytest.raises(AirflowApiError, match="responded 403"):
             viewer.unpause("flights_data")
 
     def test_everything_listens_on_loopback_alone(self, platform: tuple[Path, str]) -> None:
@@ -213,16 +213,16 @@ class TestUp:
             assert listening(port) == {f"127.0.0.1:{port}"}
 
     def test_up_again_changes_nothing(self, platform: tuple[Path, str]) -> None:
-        root, said = platform
+        root, output = platform
         again = Call(root, "up")
         assert again.end(60) == 0
-        assert again.said in said
+        assert again.output in output
 
-    def test_mlflow_answers(self, platform: tuple[Path, str]) -> None:
+    def test_mlflow_responds(self, platform: tuple[Path, str]) -> None:
         root, _ = platform
         port = json.loads((root / "ports.json").read_text())["mlflow"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as answer:
-            assert answer.status == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as response:
+            assert response.status == 200
 
 
 def test_a_named_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_named_port_that_is_taken_is_refused_before_anything_starts(tmp_path: 
         port = listener.getsockname()[1]
         call = Call(tmp_path / "state", "up", AIRFLOW_PORT=str(port))
         assert call.end(60) == 1
-    assert f"AIRFLOW_PORT is {port}, and that port is already taken on 127.0.0.1." in call.said
+    assert f"AIRFLOW_PORT is {port}, and that port is already taken on 127.0.0.1." in call.output
     assert left_of(tmp_path / "state") == []
 
 
@@ -240,10 +240,10 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
     with exclusive(State(tmp_path / "state")):
         call = Call(tmp_path / "state", "run")
         assert call.end(60) == 1
-    assert f"Process {os.getpid()} " in call.said
-    assert "Wait for it to end, or stop it with Ctrl-C." in call.said
+    assert f"Process {os.getpid()} " in call.output
+    assert "Wait for it to end, or stop it with Ctrl-C." in call.output
 
 
-def test_down_with_nothing_running_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_down_with_nothing_running_reports_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.down(State(tmp_path / "state"), Console()) == 0
     assert capsys.readouterr().out == "nothing was running\n"

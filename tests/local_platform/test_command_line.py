@@ -24,13 +24,13 @@ def test_help_needs_nothing_that_must_be_installed(words: list[str]) -> None:
 
 
 def test_help_tells_what_each_command_does() -> None:
-    said = " ".join(call("--help").stdout.split())
+    output = " ".join(call("--help").stdout.split())
     for words in command_line.COMMANDS.values():
-        assert words in said
+        assert words in output
 
 
 @pytest.mark.parametrize("words", [[], ["rum"], ["up", "--port"]])
-def test_a_mistake_is_answered_at_once(words: list[str]) -> None:
+def test_a_mistake_is_reported_at_once(words: list[str]) -> None:
     done = call(*words)
     assert done.returncode == 2
     assert "usage: python3 -m local_platform" in done.stderr

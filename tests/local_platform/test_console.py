@@ -50,7 +50,7 @@ def test_without_libraries_there_is_text_alone(monkeypatch: pytest.MonkeyPatch) 
     assert stream.getvalue() == "built\n"
 
 
-def test_on_a_terminal_a_block_takes_the_place_of_the_last_one() -> None:
+def test_on_a_terminal_a_block_replaces_the_last_one() -> None:
     stream = Terminal()
     console = Console(stream)
     table = Table("task", "state")

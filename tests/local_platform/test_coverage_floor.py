@@ -50,7 +50,7 @@ def call(tree: Path, test: str) -> None:
     subprocess.run(words, cwd=tree, env=kept, check=True, capture_output=True)
 
 
-def test_nothing_is_measured_unless_it_is_asked_for(tree: Path) -> None:
+def test_nothing_is_measured_unless_the_variable_is_set(tree: Path) -> None:
     assert coverage_floor.options({}, tree) == []
     assert coverage_floor.options({coverage_floor.VARIABLE: "0"}, tree) == []
 

@@ -1,4 +1,4 @@
-"""Engines are stand-ins on PATH that write down how they were called: what matters here is what they are asked."""
+"""Engines are stand-ins on PATH that record how they were called: what matters here is their arguments."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from include.contract.step_names import StepName
 from local_platform.console import Console
 from local_platform.images import (
     TARGETS,
+    ArtifactRegistry,
     Engine,
     Image,
     ImageError,
-    Registry,
     build,
     context_digest,
     labels,
@@ -69,7 +69,7 @@ def test_an_engine_whose_daemon_is_away_is_none(tools: Path) -> None:
 
 def test_an_image_is_pushed_and_named_by_its_digest(tools: Path) -> None:
     program = stand_in(tools, "buildah", BUILDAH)
-    registry = Registry("10.0.0.1:5000/team", is_plain=True)
+    registry = ArtifactRegistry("10.0.0.1:5000/team", is_plain=True)
     made = build(Engine("buildah"), registry, ["step"], Console(), base="registry.example.org/python:3.12")
     calls = program.with_name("buildah.calls").read_text().splitlines()
     assert [image.reference for image in made] == [f"10.0.0.1:5000/team/ml-platform/step@{DIGEST}"]
@@ -95,7 +95,7 @@ def test_the_former_name_of_the_registry_is_refused(
     assert "set ML_ARTIFACT_REGISTRY instead" in capsys.readouterr().err
 
 
-def test_what_was_pushed_is_told_by_digest(
+def test_what_was_pushed_is_printed_by_digest(
     tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(tools, "buildah", BUILDAH)
@@ -107,8 +107,8 @@ def test_what_was_pushed_is_told_by_digest(
 def test_a_failed_build_tells_the_engines_last_words(tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(tools, "podman", "#!/bin/sh\n[ $1 = info ] && exit 0\necho 'no space left on device' >&2\nexit 125\n")
     assert main(["step"]) == 1
-    assert "'podman build …' failed" in (said := capsys.readouterr().err)
-    assert "no space left on device" in said
+    assert "'podman build …' failed" in (output := capsys.readouterr().err)
+    assert "no space left on device" in output
 
 
 def test_an_unknown_image_is_refused(tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,52 +119,52 @@ def test_an_unknown_image_is_refused(tools: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("text", "registry"),
     [
-        ("registry.example.org/team/", Registry("registry.example.org/team")),
-        ("https://registry.example.org", Registry("registry.example.org")),
-        ("http://10.0.0.1:5000", Registry("10.0.0.1:5000", is_plain=True)),
+        ("registry.example.org/team/", ArtifactRegistry("registry.example.org/team")),
+        ("https://registry.example.org", ArtifactRegistry("registry.example.org")),
+        ("http://10.0.0.1:5000", ArtifactRegistry("10.0.0.1:5000", is_plain=True)),
     ],
 )
-def test_a_registry_is_read(text: str, registry: Registry) -> None:
-    assert Registry.parse(text) == registry
+def test_a_registry_is_read(text: str, registry: ArtifactRegistry) -> None:
+    assert ArtifactRegistry.parse(text) == registry
 
 
 def test_another_scheme_is_refused() -> None:
     with pytest.raises(ImageError, match="ML_ARTIFACT_REGISTRY is 'docker://host'"):
-        Registry.parse("docker://host")
+        ArtifactRegistry.parse("docker://host")
 
 
 @pytest.fixture
-def shelf() -> Iterator[Registry]:
+def shelf() -> Iterator[ArtifactRegistry]:
     """A registry that has the step image under every tag, and wants a login for the serving image."""
     with running_registry() as registry:
         registry.tags["team/ml-platform/step"] = DIGEST
         registry.private = frozenset({"team/ml-platform/serving"})
-        yield Registry(f"{registry.host}/team", is_plain=True)
+        yield ArtifactRegistry(f"{registry.host}/team", is_plain=True)
 
 
-def test_an_image_that_is_there_is_found_by_its_tag(shelf: Registry) -> None:
-    assert shelf.find("ml-platform/step", "1") == f"{shelf.place}/ml-platform/step@{DIGEST}"
+def test_an_image_is_looked_up_by_its_tag(shelf: ArtifactRegistry) -> None:
+    assert shelf.find("ml-platform/step", "1") == f"{shelf.address}/ml-platform/step@{DIGEST}"
     assert shelf.find("ml-platform/mlflow", "1") is None
     assert shelf.find("ml-platform/serving", "1") is None
 
 
-def test_a_registry_that_does_not_answer_is_told() -> None:
-    with pytest.raises(ImageError, match=r"The registry 127\.0\.0\.1:9/team does not answer"):
-        Registry("127.0.0.1:9/team", is_plain=True).find("ml-platform/step", "1")
+def test_a_registry_that_does_not_respond_is_reported() -> None:
+    with pytest.raises(ImageError, match=r"The artifact registry 127\.0\.0\.1:9/team does not respond"):
+        ArtifactRegistry("127.0.0.1:9/team", is_plain=True).find("ml-platform/step", "1")
 
 
-def test_only_what_the_registry_lacks_is_built(tools: Path, shelf: Registry) -> None:
+def test_only_what_the_registry_lacks_is_built(tools: Path, shelf: ArtifactRegistry) -> None:
     program = stand_in(tools, "buildah", BUILDAH)
-    found = provide(shelf, ["step", "mlflow"], Console(), base="registry.example.org/python:3.12")
-    assert found == {name: f"{shelf.place}/ml-platform/{name}@{DIGEST}" for name in ("step", "mlflow")}
+    references = provide(shelf, ["step", "mlflow"], Console(), base="registry.example.org/python:3.12")
+    assert references == {name: f"{shelf.address}/ml-platform/{name}@{DIGEST}" for name in ("step", "mlflow")}
     built = [line for line in program.with_name("buildah.calls").read_text().splitlines() if line.startswith("build")]
     assert len(built) == 1
     assert "--target mlflow" in built[0]
     assert "BASE=registry.example.org/python:3.12" in built[0]
 
 
-def test_nothing_is_built_where_all_is_there(tools: Path, shelf: Registry) -> None:
-    assert provide(shelf, ["step"], Console()) == {"step": f"{shelf.place}/ml-platform/step@{DIGEST}"}
+def test_nothing_is_built_where_all_is_there(tools: Path, shelf: ArtifactRegistry) -> None:
+    assert provide(shelf, ["step"], Console()) == {"step": f"{shelf.address}/ml-platform/step@{DIGEST}"}
 
 
 def test_every_file_of_the_context_counts() -> None:

@@ -7,8 +7,8 @@ from local_platform import loopback
 def echo(request: httpx.Request) -> httpx.Response:
     if request.url.path == "/moved":
         return httpx.Response(307, headers={"Location": "/here"})
-    said = f"{request.url}\n  {request.headers.get('Authorization', 'nobody')}"
-    return httpx.Response(200, text=said)
+    echo = f"{request.url}\n  {request.headers.get('Authorization', 'nobody')}"
+    return httpx.Response(200, text=echo)
 
 
 def test_paths_are_added_to_the_service_s_address() -> None:
@@ -22,12 +22,12 @@ def test_a_user_is_named() -> None:
     assert loopback.excerpt(client.get("/")).endswith("Basic YWRtaW46eA==")
 
 
-def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://proxy.example:3128")
     with pytest.raises(httpx.ConnectError, match="refused"):
         loopback.client().get("http://127.0.0.1:9")
 
 
-def test_a_long_answer_is_cut() -> None:
-    assert len(loopback.excerpt(httpx.Response(500, text="word " * 1000))) == loopback.SHOWN_CHARACTERS
+def test_a_long_response_is_cut() -> None:
+    assert len(loopback.excerpt(httpx.Response(500, text="word " * 1000))) == loopback.EXCERPT_CHARACTERS

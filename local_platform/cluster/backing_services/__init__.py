@@ -1,1 +1,1 @@
-"""What the platform on a cluster leans on: PostgreSQL, a bucket, MLflow's users and the passwords of all."""
+"""Services that the platform on a cluster depends on: PostgreSQL, a bucket, MLflow's users, and their passwords."""

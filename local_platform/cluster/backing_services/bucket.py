@@ -9,15 +9,15 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
 OURS_ALREADY = {"BucketAlreadyOwnedByYou"}
 MISSING = {"404", "NoSuchBucket", "NotFound"}
 HOME_REGION = "us-east-1"
-"""The region whose buckets are made without naming it."""
+"""AWS refuses a LocationConstraint that names this region."""
 
 
 def provide(settings: ClusterSettings) -> bool:
     """
-    Have the bucket.
+    Create the bucket if it does not exist.
 
-    :return: whether it was made now.
-    :raises ClusterError: if S3 does not answer or refuses it.
+    :return: whether it was created.
+    :raises ClusterError: if S3 does not respond or refuses the bucket.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,15 +29,15 @@ def provide(settings: ClusterSettings) -> bool:
             raise _refusal(settings, error) from error
     except BotoCoreError as error:
         advice = "Check CLUSTER_S3_ENDPOINT and the network."
-        raise ClusterError(f"S3 at {settings.s3_endpoint} does not answer: {error}. {advice}") from error
+        raise ClusterError(f"S3 at {settings.s3_endpoint} does not respond: {error}. {advice}") from error
     else:
         return False
     try:
         if settings.s3_region == HOME_REGION:
             client.create_bucket(Bucket=name)
         else:
-            place = {"LocationConstraint": settings.s3_region}
-            client.create_bucket(Bucket=name, CreateBucketConfiguration=place)
+            location = {"LocationConstraint": settings.s3_region}
+            client.create_bucket(Bucket=name, CreateBucketConfiguration=location)
     except ClientError as error:
         if error.response["Error"]["Code"] in OURS_ALREADY:
             return False
@@ -54,6 +54,7 @@ def _client(settings: ClusterSettings) -> Any:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        # Most S3 servers beside AWS have no DNS name for each bucket.
         s3={"addressing_style": "path"},
     )
     return session.client("s3", endpoint_url=settings.s3_endpoint, config=config)

@@ -21,24 +21,24 @@ CONNECT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Databases:
-    """Where they are."""
+    """Addresses and passwords of the databases."""
 
     address: str
     """``host:port`` as pods reach it."""
     own_address: str
-    """``host:port`` as this machine does."""
+    """``host:port`` as this machine reaches it."""
     passwords: Mapping[str, str] = field(repr=False)
-    """Of their users, by name."""
+    """By user; a user and its database have the same name."""
 
     def url(self, name: str) -> str:
-        """One database, for SQLAlchemy in a pod; its driver is named, for the default one changes with the version."""
+        """SQLAlchemy's URL of one database for a pod; it names the driver, as SQLAlchemy's default may change."""
         return f"{DRIVER}://{name}:{self.passwords[name]}@{self.address}/{name}"
 
     def own_url(self, name: str, scheme: str = "postgresql") -> str:
         """
-        One database, for its own user and for this machine.
+        URL of one database for this machine, with the database's own user.
 
-        :param scheme: may name a driver.
+        :param scheme: ``postgresql``, or with a driver as SQLAlchemy writes it.
         """
         return f"{scheme}://{name}:{self.passwords[name]}@{self.own_address}/{name}"
 
@@ -47,7 +47,7 @@ class Databases:
         Execute a statement on Airflow's database.
 
         :param statement: with a question mark for each value.
-        :return: the first column of what it found; empty if Airflow has not made its tables yet.
+        :return: the first column of the result; empty if Airflow has not made its tables yet.
         """
         import psycopg2
 
@@ -60,7 +60,7 @@ class Databases:
 
 
 def is_ready(url: str) -> bool:
-    """Whether the server of a URL lets its user in."""
+    """Whether the server accepts a connection of the URL's user."""
     import psycopg2
 
     try:
@@ -72,11 +72,11 @@ def is_ready(url: str) -> bool:
 
 def provide(url: str, passwords: Mapping[str, str]) -> None:
     """
-    Make users and databases that are not there, and give all users their passwords.
+    Create users and databases that do not exist, and set the passwords of all users.
 
-    :param url: of a server, for somebody who may make databases.
+    :param url: of a server, with a user who may create databases.
     :param passwords: by name of the user, which is the database's name as well.
-    :raises ClusterError: if the server does not let it happen.
+    :raises ClusterError: if the server does not respond or refuses.
     """
     import psycopg2
 
@@ -86,7 +86,7 @@ def provide(url: str, passwords: Mapping[str, str]) -> None:
                 _provide_one(connection, name, password)
     except psycopg2.Error as error:
         host = urlsplit(url).hostname
-        raise ClusterError(f"PostgreSQL at {host} refused to make the databases: {_said(error)}") from error
+        raise ClusterError(f"PostgreSQL at {host} refused to create the databases: {_one_line(error)}") from error
 
 
 def _provide_one(connection: "Connection", name: str, password: str) -> None:
@@ -96,11 +96,12 @@ def _provide_one(connection: "Connection", name: str, password: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
         if cursor.fetchone() is None:
+            # PostgreSQL has no CREATE ROLE IF NOT EXISTS, and none for databases.
             cursor.execute(SQL("CREATE ROLE {} LOGIN").format(user))
         cursor.execute(SQL("ALTER ROLE {} PASSWORD {}").format(user, Literal(password)))
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if cursor.fetchone() is None:
-            # Who is no superuser may give a database only to a role of its own.
+            # A user who is no superuser may make a database only for a role that it is a member of.
             cursor.execute(SQL("GRANT {} TO CURRENT_USER").format(user))
             cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(user, user))
             cursor.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(user))
@@ -112,11 +113,12 @@ def _connected(url: str) -> Iterator["Connection"]:
 
     connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
     try:
+        # CREATE DATABASE cannot run inside a transaction.
         connection.autocommit = True
         yield connection
     finally:
         connection.close()
 
 
-def _said(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""Passwords of the cluster's services: made at the first start, kept for the databases that know them."""
+"""Passwords of the cluster's services: generated at the first start, then kept, because databases hold them."""
 
 import secrets
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MLFLOW_ADMIN, MLFLOW_STEPS = "admin", "steps"
 
 @dataclass(frozen=True)
 class Passwords:
-    """What was made up for one installation."""
+    """The secrets of one installation."""
 
     databases: Mapping[str, str] = field(repr=False)
     """By user."""
@@ -24,15 +24,15 @@ class Passwords:
     mlflow: str = field(repr=False)
     """Of MLflow's administrator."""
     mlflow_steps: str = field(repr=False)
-    """Of the user of MLflow as whom the steps log in."""
+    """Of MLflow's user for the steps."""
     mlflow_key: str = field(repr=False)
-    """With which MLflow signs its sessions."""
+    """Key with which MLflow signs its sessions."""
     installation: str
-    """Names this installation to others that share the cluster."""
+    """Id of this installation, by which others on the same cluster recognise its namespaces."""
 
 
 def provide(folder: Path) -> Passwords:
-    """Read them below a folder; make them where there are none."""
+    """Read the secrets below a folder; generate those that are missing."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = {name: password() for name in (*NAMES, ADMIN, "mlflow-admin", "mlflow-steps")}
     fresh |= {"mlflow-key": secrets.token_urlsafe(KEY_BYTES), "installation": secrets.token_hex(8)}

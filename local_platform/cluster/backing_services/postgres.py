@@ -1,8 +1,8 @@
 """
 A PostgreSQL of the installation's own, run from the programs that the system has.
 
-PostgreSQL refuses to run as root, so root runs it as the system's user ``postgres``. Passwords are asked for on every
-way in, and from outside this machine each user reaches the database of the same name alone.
+PostgreSQL refuses to run as root, so root runs it as the system's user ``postgres``. Every connection needs a password,
+and from outside this machine each user reaches only the database of the same name.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ host all {ADMIN} {LOOPBACK}/32 scram-sha-256
 host all {ADMIN} all reject
 host sameuser all all scram-sha-256
 """
-SHOWN_LINES = 10
+EXCERPT_LINES = 10
 CONNECT_SECONDS = 2.0
 
 
@@ -45,7 +45,7 @@ class OwnPostgres:
 
     state: State
     address: str
-    """The machine's address as pods see it; loopback is listened to as well."""
+    """The machine's address as pods reach it; the server listens on loopback as well."""
     port: int
 
     @property
@@ -55,15 +55,16 @@ class OwnPostgres:
 
     @property
     def data(self) -> Path:
-        """The server's data; whole, or not there."""
+        """The server's data; complete, or missing."""
         return self.folder / "data"
 
     def make(self, password: str) -> bool:
         """
-        Make the data folder if there is none.
+        Create the data folder if there is none.
 
         :param password: of the administrator.
-        :return: whether it was made now.
+        :return: whether it was created.
+        :raises ClusterError: if PostgreSQL's programs are missing, or initdb fails.
         """
         if self.data.exists():
             return False
@@ -78,6 +79,7 @@ class OwnPostgres:
                 *_as_user(), str(self._program("initdb")), "--pgdata", str(fresh), "--username", ADMIN,
                 "--pwfile", file, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale",
             )  # fmt: skip
+        # initdb takes seconds: a kill in between leaves no half-made folder under the final name.
         fresh.rename(self.data)
         return True
 
@@ -85,33 +87,35 @@ class OwnPostgres:
         """
         The server.
 
-        :param password: of the administrator, to see whether it answers.
+        :param password: of the administrator, for the readiness probe.
         """
         (self.data / "pg_hba.conf").write_text(ACCESS)
         options = {
             "listen_addresses": ",".join(dict.fromkeys([LOOPBACK, self.address])),
             "port": str(self.port),
+            # Its default folder is the system's, which only the distribution's own server may write to.
             "unix_socket_directories": "",
         }
         words = [*_as_user(), str(self._program("postgres")), "-D", str(self.data)]
         for name, value in options.items():
             words += ["-c", f"{name}={value}"]
+        # PGDATA, PGSSLMODE and their like are those of somebody's own server.
         kept = {name: value for name, value in clean_environment().items() if not name.startswith("PG")}
         return Service(
             name="postgres",
             words=tuple(words),
             variables=kept | {STATE_VARIABLE: str(self.state.root)},
             is_ready=lambda: is_ready(self.url(password)) and self._listens(),
-            # Without it, it would wait for its clients in the cluster to go away.
+            # Fast shutdown: with SIGTERM it would wait for its clients in the cluster to disconnect.
             stop_signal=signal.SIGINT,
         )
 
     def url(self, password: str) -> str:
-        """The administrator's way in, from this machine alone."""
+        """URL of the administrator, valid from this machine alone."""
         return f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{self.port}"
 
     def _listens(self) -> bool:
-        """Whether it listens where pods look for it: PostgreSQL itself is content with one address of several."""
+        """Whether it listens on the address for pods: PostgreSQL starts if one of several addresses works."""
         try:
             socket.create_connection((self.address, self.port), CONNECT_SECONDS).close()
         except OSError:
@@ -152,12 +156,12 @@ def programs(data: Path) -> list[Path]:
 
 
 def _version(program: Path) -> str:
-    said = subprocess.run([program, "--version"], check=False, text=True, capture_output=True).stdout.split()
-    return said[2].partition(".")[0] if len(said) > 2 else ""  # noqa: PLR2004 (postgres (PostgreSQL) 15.1 …)
+    output = subprocess.run([program, "--version"], check=False, text=True, capture_output=True).stdout.split()
+    return output[2].partition(".")[0] if len(output) > 2 else ""  # noqa: PLR2004 (postgres (PostgreSQL) 15.1 …)
 
 
 def _user() -> pwd.struct_passwd | None:
-    """Whom the server runs as, if not whoever calls."""
+    """The user that the server runs as; None for the user of this process."""
     if os.geteuid() != 0:
         return None
     try:
@@ -175,7 +179,8 @@ def _as_user() -> Sequence[str]:
 
 
 def _call(*words: str) -> None:
+    # The user postgres may not be able to enter the current folder, and initdb fails then.
     done = subprocess.run(words, cwd="/", check=False, text=True, capture_output=True)
     if done.returncode:
-        said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
-        raise ClusterError(f"PostgreSQL's data could not be made:\n{said}")
+        excerpt = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-EXCERPT_LINES:])
+        raise ClusterError(f"PostgreSQL's data folder could not be created:\n{excerpt}")

@@ -51,7 +51,9 @@ def test_it_is_written_again_over_what_was_there(kubectl: Kubectl, tmp_path: Pat
     assert json.loads(path.read_text())["kind"] == "Config"
 
 
-def test_a_token_that_is_not_made_is_told(kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_is_not_made_is_reported(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(access, "WAIT_SECONDS", 0.3)
     stand_in(tmp_path, "")
     with pytest.raises(ClusterError, match=r"made no token for service account ml-airflow.*kubectl describe secret"):

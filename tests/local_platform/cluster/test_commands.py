@@ -37,22 +37,22 @@ def test_without_a_cluster_nothing_begins(command: str, tmp_path: Path, monkeypa
     assert not (tmp_path / "state").exists()
 
 
-def answering(folder: Path, installation: str) -> None:
+def stand_in_kubectl(folder: Path, installation: str) -> None:
     """Let all namespaces be there, and an installation's."""
-    answer = f'{{"metadata": {{"annotations": {{"{INSTALLATION}": "{installation}"}}}}}}'
-    (folder / "kubectl").write_text(f"{KUBECTL}[ $1 = get ] && echo '{answer}'\ntrue\n")
+    response = f'{{"metadata": {{"annotations": {{"{INSTALLATION}": "{installation}"}}}}}}'
+    (folder / "kubectl").write_text(f"{KUBECTL}[ $1 = get ] && echo '{response}'\ntrue\n")
 
 
-def test_down_removes_the_namespaces_and_says_what_is_kept(described: Path) -> None:
+def test_down_removes_the_namespaces_and_reports_what_is_kept(described: Path) -> None:
     state, stream = State(described / "state"), io.StringIO()
-    answering(described, passwords.provide(state.secrets).installation)
+    stand_in_kubectl(described, passwords.provide(state.secrets).installation)
     assert commands.down(state, Console(stream)) == 0
     calls = (described / "kubectl.calls").read_text()
     assert "delete namespace ml-platform ml-steps ml-serving --ignore-not-found --wait" in calls
-    said = stream.getvalue()
-    assert "nothing was running" in said
-    assert "namespaces ml-platform, ml-steps, ml-serving are gone after" in said
-    assert f"Kept: bucket ml-platform, what http://10.0.0.1:5000/ml holds, and {state.root}" in said
+    output = stream.getvalue()
+    assert "nothing was running" in output
+    assert "namespaces ml-platform, ml-steps, ml-serving are gone after" in output
+    assert f"Kept: bucket ml-platform, what http://10.0.0.1:5000/ml holds, and {state.root}" in output
 
 
 def test_down_on_a_cluster_with_nothing_of_ours_deletes_nothing(described: Path) -> None:
@@ -63,7 +63,7 @@ def test_down_on_a_cluster_with_nothing_of_ours_deletes_nothing(described: Path)
 
 
 def test_down_leaves_the_namespaces_of_another_installation_alone(described: Path) -> None:
-    answering(described, "theirs")
+    stand_in_kubectl(described, "theirs")
     with pytest.raises(ClusterError, match="belongs to another installation"):
         commands.down(State(described / "state"), Console(io.StringIO()))
     assert "delete" not in (described / "kubectl.calls").read_text()

@@ -73,14 +73,14 @@ class TestForward:
         assert until(lambda: forwards(tmp_path) == 2)
         assert until(lambda: not is_running(first))
 
-    def test_it_begins_anew_when_the_way_is_lost(self, tmp_path: Path) -> None:
+    def test_it_restarts_when_the_connection_is_lost(self, tmp_path: Path) -> None:
         say(tmp_path, '{"version":"1"}')
         assert until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip().isdigit())
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         assert until(lambda: forwards(tmp_path) == 2)
 
 
-def test_it_ends_when_told_to(forward: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+def test_it_ends_by_sigterm(forward: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     say(tmp_path, '{"version":"1"}')
     assert until(lambda: forwards(tmp_path) == 1)
     forward.terminate()

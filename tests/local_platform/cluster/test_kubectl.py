@@ -1,4 +1,4 @@
-"""``kubectl`` is a stand-in on PATH that writes down how it was called: what matters here is what it is asked."""
+"""``kubectl`` is a stand-in on PATH that records how it was called: what matters here are its arguments."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from local_platform.cluster.kubectl import Kubectl
 SCRIPT = """#!/bin/sh
 echo "$KUBECONFIG $@" >> "$0.calls"
 case "$1" in
-  get) printf '%s' '{answer}' ;;
+  get) printf '%s' '{response}' ;;
   apply) cat > "$0.given" ;;
   version) echo '{{"serverVersion": {{"gitVersion": "v1.36.3"}}}}' ;;
   delete) echo 'pods "x" is forbidden' >&2; exit 1 ;;
@@ -20,16 +20,16 @@ esac
 """
 
 
-def stand_in(folder: Path, answer: str = "") -> Path:
+def stand_in(folder: Path, response: str = "") -> Path:
     program = folder / "kubectl"
-    program.write_text(SCRIPT.format(answer=answer))
+    program.write_text(SCRIPT.format(response=response))
     program.chmod(0o755)
     return program
 
 
 @pytest.fixture
 def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
-    stand_in(tmp_path, answer='{"kind": "Service"}')
+    stand_in(tmp_path, response='{"kind": "Service"}')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     return Kubectl.find("/the/kubeconfig")
 
@@ -67,14 +67,14 @@ def test_the_version_is_the_clusters(kubectl: Kubectl) -> None:
     assert kubectl.server_version() == "v1.36.3"
 
 
-def test_a_cluster_that_does_not_answer_is_told_by_its_file(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_respond_is_reported_by_its_file(kubectl: Kubectl, tmp_path: Path) -> None:
     (tmp_path / "kubectl").write_text("#!/bin/sh\necho 'connection refused' >&2\nexit 1\n")
-    message = r"The cluster that KUBECONFIG=/the/kubeconfig names does not answer: .*\n    connection refused"
+    message = r"The cluster that KUBECONFIG=/the/kubeconfig names does not respond: .*\n    connection refused"
     with pytest.raises(ClusterError, match=message):
         kubectl.server_version()
 
 
-def test_without_kubectl_the_way_to_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kubectl_the_message_tells_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ClusterError, match="There is no kubectl on PATH, which the cluster commands need"):
         Kubectl.find("/the/kubeconfig")

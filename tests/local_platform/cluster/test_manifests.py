@@ -20,17 +20,17 @@ GIVEN = ClusterSettings(
     kubeconfig="k", registry="http://10.0.0.1:5000/ml", s3_endpoint="http://10.0.0.1:7070", s3_access_key="me",
     s3_secret_key="canary-of-s3",
 )  # fmt: skip
-PLACES = Databases("10.0.0.1:20001", "127.0.0.1:20001", {"airflow": "a", "mlflow": "m", "mlflow_auth": "p%q"})
+DATABASES = Databases("10.0.0.1:20001", "127.0.0.1:20001", {"airflow": "a", "mlflow": "m", "mlflow_auth": "p%q"})
 
 
 def overlay(folder: Path, digest: str = "1") -> Overlay:
     images = {"mlflow": MLFLOW, "prom/statsd-exporter": STATSD}
-    ports = manifests.store_ports(GIVEN, PLACES)
+    ports = manifests.store_ports(GIVEN, DATABASES)
     return Overlay(folder / "manifests", {"ML_TABLES_URI": "s3://ours/tables"}, images, ports, "ours", digest)
 
 
 def secrets(folder: Path) -> list[dict[str, Any]]:
-    return manifests.secrets(GIVEN, PLACES, passwords.provide(folder / "secrets"))
+    return manifests.secrets(GIVEN, DATABASES, passwords.provide(folder / "secrets"))
 
 
 @pytest.mark.needs("cluster")
@@ -39,23 +39,23 @@ def test_the_overlay_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     written.write()
     words = ["kubectl", "kustomize", str(written.folder)]
     text = subprocess.run(words, check=True, text=True, capture_output=True).stdout
-    found = {
+    objects = {
         (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one
         for one in yaml.safe_load_all(text)
     }
-    mlflow = found["Deployment", "ml-platform", "ml-mlflow"]["spec"]["template"]
+    mlflow = objects["Deployment", "ml-platform", "ml-mlflow"]["spec"]["template"]
     assert mlflow["spec"]["containers"][0]["image"] == MLFLOW
     assert mlflow["metadata"]["annotations"]["ml-platform.org/secrets"]
-    statsd = found["Deployment", "ml-platform", "ml-statsd-exporter"]["spec"]["template"]["spec"]
+    statsd = objects["Deployment", "ml-platform", "ml-statsd-exporter"]["spec"]["template"]["spec"]
     assert statsd["containers"][0]["image"] == STATSD
-    settings = found["ConfigMap", "ml-platform", "ml-settings"]["data"]
+    settings = objects["ConfigMap", "ml-platform", "ml-settings"]["data"]
     assert settings["ML_TABLES_URI"] == "s3://ours/tables"
     assert settings["ML_POD_NAMESPACE"] == "ml-steps"
     for namespace in manifests.NAMESPACES:
-        assert found["Namespace", "", namespace]["metadata"]["annotations"] == {INSTALLATION: "ours"}
-        (rule,) = found["NetworkPolicy", namespace, "stores"]["spec"]["egress"]
+        assert objects["Namespace", "", namespace]["metadata"]["annotations"] == {INSTALLATION: "ours"}
+        (rule,) = objects["NetworkPolicy", namespace, "stores"]["spec"]["egress"]
         assert [one["port"] for one in rule["ports"]] == [443, 5000, 7070, 20001]
-    assert {one["metadata"]["labels"]["app.kubernetes.io/managed-by"] for one in found.values()} == {"ml-platform"}
+    assert {one["metadata"]["labels"]["app.kubernetes.io/managed-by"] for one in objects.values()} == {"ml-platform"}
 
 
 def test_mlflow_starts_anew_when_what_it_read_at_its_start_changes(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_settings_of_the_base_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "port"),
+    ("address", "port"),
     [
         ("http://h:7070", 7070),
         ("http://h/x", 80),
@@ -96,14 +96,14 @@ def test_the_settings_of_the_base_are_read() -> None:
         ("registry.example/ml", 443),
     ],
 )
-def test_ports_of_places(place: str, port: int) -> None:
-    assert port_of(place) == port
+def test_ports_of_addresses(address: str, port: int) -> None:
+    assert port_of(address) == port
 
 
 class TestSecrets:
     def test_there_is_one_for_each_connection_and_no_step_gets_mlflows(self, tmp_path: Path) -> None:
-        found = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in secrets(tmp_path)}
-        assert found == {
+        objects = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in secrets(tmp_path)}
+        assert objects == {
             ("ml-platform", "ml-mlflow"), ("ml-platform", "ml-connection-s3"),
             ("ml-steps", "ml-connection-s3"), ("ml-steps", "ml-connection-mlflow"), ("ml-serving", "ml-connection-s3"),
         }  # fmt: skip
@@ -125,7 +125,7 @@ class TestSecrets:
         assert first != manifests.digest_of(secrets(tmp_path / "other"))
 
 
-def test_the_token_is_asked_for_when_its_account_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_is_requested_when_its_account_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kubectl").write_text(
         '#!/bin/sh\necho "$@" >> "$0.calls"\ngrep -o ml-airflow-token >> "$0.calls"\ntrue\n'
     )

@@ -22,8 +22,8 @@ elif words[0] == "create":
     path = here / f"{made['metadata']['name']}.json"
     with (here / "created").open("a") as created:
         created.write(path.stem)
-    if (here / "rival.json").exists():
-        (here / "rival.json").rename(path)
+    if (here / "contender.json").exists():
+        (here / "contender.json").rename(path)
     if path.exists():
         sys.exit("AlreadyExists")
     path.write_text(json.dumps(made))
@@ -53,7 +53,7 @@ def mark(installation: str) -> dict[str, str]:
     return {INSTALLATION: installation}
 
 
-def test_what_is_ours_is_told(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_what_is_ours_is_listed(kubectl: Kubectl, tmp_path: Path) -> None:
     assert owned(kubectl, NAMES, "ours") == []
     put(tmp_path, "b", annotations=mark("ours"))
     assert owned(kubectl, NAMES, "ours") == ["b"]
@@ -69,7 +69,7 @@ def test_anothers_are_left_alone(kubectl: Kubectl, tmp_path: Path) -> None:
 
 def test_what_somebody_made_by_hand_is_left_alone(kubectl: Kubectl, tmp_path: Path) -> None:
     put(tmp_path, "a")
-    with pytest.raises(ClusterError, match="Namespace a is there already, and 'make cluster-up' did not make it"):
+    with pytest.raises(ClusterError, match="Namespace a exists already, and 'make cluster-up' did not create it"):
         owned(kubectl, NAMES, "ours")
 
 
@@ -81,7 +81,7 @@ def test_namespaces_are_made_and_made_again(kubectl: Kubectl, tmp_path: Path) ->
 
 
 def test_of_two_at_the_same_time_one_is_refused(kubectl: Kubectl, tmp_path: Path) -> None:
-    put(tmp_path, "rival", annotations=mark("theirs"))
+    put(tmp_path, "contender", annotations=mark("theirs"))
     with pytest.raises(ClusterError, match=r"a belongs to another installation of the platform \(theirs\)"):
         claim(kubectl, namespaces("ours"), "ours")
     assert not (tmp_path / "b.json").exists()

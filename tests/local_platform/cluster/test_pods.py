@@ -39,8 +39,8 @@ def outcome(step: str, seconds: float, subject: str = "2013-01") -> Outcome:
 def test_the_longest_work_comes_first() -> None:
     tasks = [task("score", 5.0), task("ingest", 3.0), task("ingest", 4.0), task("ingest", 80.0)]
     outcomes = [outcome("ingest", 1.0), outcome("ingest", 1.5), outcome("ingest", 2.0)]
-    told = list(pods.pods(tasks, outcomes))
-    assert [" ".join(line.split()) for line in told] == [
+    lines = list(pods.pods(tasks, outcomes))
+    assert [" ".join(line.split()) for line in lines] == [
         "ingest 3 pods, half of them worked 1.5 s and took 4.0 s or less",
         "score 1 pod, half of them took 5.0 s or less",
     ]
@@ -86,7 +86,7 @@ class Receipts(Findings):
         ),
         (
             {}, {"bundle_by": "init container"},
-            ["artifact none: it was packaged without a registry", "gets into its pods by init container"],
+            ["artifact none: it was packaged without an artifact registry", "gets into its pods by init container"],
         ),
     ],
 )  # fmt: skip
@@ -94,5 +94,5 @@ def test_it_tells_from_where_the_model_is_served(
     tmp_path: Path, package: dict[str, Any], deploy: dict[str, Any], expected: list[str]
 ) -> None:
     evidence = ReceiptReader(objects=open_objects(f"file://{tmp_path}"), project="flights")
-    told = pods.served_from(Receipts(evidence, package, deploy))
-    assert [" ".join(line.split()) for line in told] == expected
+    lines = pods.served_from(Receipts(evidence, package, deploy))
+    assert [" ".join(line.split()) for line in lines] == expected

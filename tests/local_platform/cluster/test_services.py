@@ -23,8 +23,8 @@ def cluster(tmp_path: Path) -> Cluster:
     given = ClusterSettings(
         kubeconfig="k", registry="r", s3_endpoint="http://s", s3_access_key="a", s3_secret_key="canary-of-s3"
     )
-    places = Databases("h:1", "h:1", {"airflow": "canary-of-airflow"})
-    return Cluster(given=given, databases=places, images={"step": "s", "serving": "m"}, kubeconfig=tmp_path / "k")
+    databases = Databases("h:1", "h:1", {"airflow": "canary-of-airflow"})
+    return Cluster(given=given, databases=databases, images={"step": "s", "serving": "m"}, kubeconfig=tmp_path / "k")
 
 
 def test_deferred_tasks_have_a_triggerer(settings: Settings, cluster: Cluster) -> None:
@@ -39,9 +39,9 @@ def test_no_secret_travels_in_arguments_or_shows(settings: Settings, cluster: Cl
     assert "canary" not in str([service.words for service in started])
 
 
-def test_ways_lead_to_mlflow_and_to_the_models_own_service(settings: Settings) -> None:
+def test_ports_are_forwarded_to_mlflow_and_to_the_models_own_service(settings: Settings) -> None:
     kubectl = Kubectl("/the/kubeconfig")
-    mlflow, model = services.mlflow_way(settings, kubectl), services.model_way(settings, kubectl)
+    mlflow, model = services.mlflow_forward(settings, kubectl), services.model_forward(settings, kubectl)
     assert " ".join(mlflow.words).endswith("--namespace ml-platform --service ml-mlflow --port 9 --target 5000")
     assert " ".join(model.words).endswith("--namespace ml-serving --service departure-delay --port 9 --target 8080")
     assert mlflow.variables["KUBECONFIG"] == "/the/kubeconfig"

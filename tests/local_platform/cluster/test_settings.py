@@ -15,19 +15,19 @@ WHOLE = {
 
 
 def test_what_is_left_out_has_a_value() -> None:
-    found = ClusterSettings.from_environment(WHOLE)
-    assert (found.s3_bucket, found.s3_region, found.postgres) == ("ml-platform", "us-east-1", "")
+    settings = ClusterSettings.from_environment(WHOLE)
+    assert (settings.s3_bucket, settings.s3_region, settings.postgres) == ("ml-platform", "us-east-1", "")
     assert ClusterSettings.from_environment(WHOLE | {"CLUSTER_S3_BUCKET": "ours"}).s3_bucket == "ours"
 
 
-def test_all_that_is_missing_is_told_at_once_with_its_meaning() -> None:
-    with pytest.raises(ClusterError, match="The cluster is not described well") as caught:
+def test_all_that_is_missing_is_reported_at_once_with_its_meaning() -> None:
+    with pytest.raises(ClusterError, match="Settings of the cluster are missing or malformed") as caught:
         ClusterSettings.from_environment({})
-    said = str(caught.value)
+    message = str(caught.value)
     for name, meaning in REQUIRED.items():
-        assert f"{name} is not set: {meaning}" in said
-    assert "CLUSTER_HOST_ADDRESS is not set" in said
-    assert "docs/how-to/cluster.md has an example." in said
+        assert f"{name} is not set: {meaning}" in message
+    assert "CLUSTER_HOST_ADDRESS is not set" in message
+    assert "docs/how-to/cluster.md has an example." in message
 
 
 def test_a_blank_value_is_a_missing_one() -> None:
@@ -41,7 +41,7 @@ def test_with_a_postgresql_elsewhere_this_machine_needs_no_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("CLUSTER_S3_ENDPOINT", "10.0.0.1:9000", "CLUSTER_S3_ENDPOINT is '10.0.0.1:9000', which is no URL"),
         (
@@ -51,8 +51,8 @@ def test_with_a_postgresql_elsewhere_this_machine_needs_no_address() -> None:
         ),
     ],
 )
-def test_a_value_of_another_kind_is_refused(name: str, value: str, said: str) -> None:
-    with pytest.raises(ClusterError, match=said):
+def test_a_value_of_another_kind_is_refused(name: str, value: str, message: str) -> None:
+    with pytest.raises(ClusterError, match=message):
         ClusterSettings.from_environment(WHOLE | {name: value})
 
 

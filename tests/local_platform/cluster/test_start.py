@@ -35,8 +35,8 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def service_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterStart:
-    answer = json.dumps({"spec": {"clusterIP": "127.0.0.1"}})
-    (folder / "kubectl").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    response = json.dumps({"spec": {"clusterIP": "127.0.0.1"}})
+    (folder / "kubectl").write_text(f"#!/bin/sh\necho '{response}'\n")
     (folder / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     return ClusterStart(GIVEN, Kubectl("k"))

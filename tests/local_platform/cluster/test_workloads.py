@@ -18,11 +18,11 @@ READY = {
 }
 SCRIPT = """#!/usr/bin/env python3
 import json, pathlib, sys
-answers = json.loads(pathlib.Path(__file__).with_name("answers.json").read_text())
+responses = json.loads(pathlib.Path(__file__).with_name("responses.json").read_text())
 words = sys.argv[1:]
 with pathlib.Path(__file__).with_name("calls").open("a") as calls:
     calls.write(" ".join(words) + chr(10))
-print(answers.get("logs" if words[0] == "logs" else " ".join(words[:2]), ""))
+print(responses.get("logs" if words[0] == "logs" else " ".join(words[:2]), ""))
 """
 
 
@@ -42,7 +42,7 @@ def pod(
         {"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1},
     ],
 )
-def test_a_deployment_on_its_way_is_not_ready(status: dict[str, int]) -> None:
+def test_a_deployment_that_is_rolled_out_is_not_ready(status: dict[str, int]) -> None:
     assert is_ready(READY)
     assert not is_ready(READY | {"status": status})
     assert not is_ready({})
@@ -70,20 +70,20 @@ def test_restarts_of_what_is_ready_do_not_count() -> None:
 
 
 class Cluster:
-    """A cluster that answers what it is told to, by a ``kubectl`` on PATH."""
+    """A cluster with fixed responses, by a ``kubectl`` on PATH."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "kubectl").write_text(SCRIPT)
         (folder / "kubectl").chmod(0o755)
 
-    def answers(self, deployment: dict[str, Any], *pods: dict[str, Any], log: str = "") -> None:
+    def responds_with(self, deployment: dict[str, Any], *pods: dict[str, Any], log: str = "") -> None:
         events = {
             "items": [{"reason": "FailedCreate", "message": "exceeded quota", "involvedObject": {"name": "thing-9"}}]
         }
-        said = {"get deployment": deployment, "get pods": {"items": list(pods)}, "get events": events}
-        texts = {name: json.dumps(value) for name, value in said.items()} | {"logs": log}
-        (self._folder / "answers.json").write_text(json.dumps(texts))
+        objects = {"get deployment": deployment, "get pods": {"items": list(pods)}, "get events": events}
+        texts = {name: json.dumps(value) for name, value in objects.items()} | {"logs": log}
+        (self._folder / "responses.json").write_text(json.dumps(texts))
 
     def calls(self) -> str:
         return (self._folder / "calls").read_text()
@@ -101,40 +101,40 @@ def wait(stream: io.StringIO | None = None) -> None:
     workloads.wait(Kubectl.find("k"), "here", ["thing"], Console(stream or io.StringIO()))
 
 
-def test_what_is_ready_is_said(cluster: Cluster) -> None:
-    cluster.answers(READY)
+def test_what_is_ready_is_reported(cluster: Cluster) -> None:
+    cluster.responds_with(READY)
     wait(stream := io.StringIO())
     assert stream.getvalue().startswith("  thing                  ready after")
 
 
-def test_what_does_not_get_ready_is_told_with_its_reason(cluster: Cluster) -> None:
-    cluster.answers({}, pod(waiting={"reason": "ErrImagePull", "message": "not found"}), log="Traceback")
+def test_what_does_not_get_ready_is_reported_with_its_reason(cluster: Cluster) -> None:
+    cluster.responds_with({}, pod(waiting={"reason": "ErrImagePull", "message": "not found"}), log="Traceback")
     with pytest.raises(ClusterError, match=r"Deployment thing in here was not ready after 0\.\d s") as caught:
         wait()
-    told = str(caught.value)
+    message = str(caught.value)
     for line in ("ErrImagePull: not found", "FailedCreate: exceeded quota", "the end of its log:", "Traceback"):
-        assert f"\n    {line}" in told
+        assert f"\n    {line}" in message
 
 
 def test_what_failed_before_is_removed_and_its_old_restarts_do_not_count(cluster: Cluster) -> None:
-    cluster.answers({}, pod(restarts=9, waiting={"reason": "CrashLoopBackOff"}))
+    cluster.responds_with({}, pod(restarts=9, waiting={"reason": "CrashLoopBackOff"}))
     with pytest.raises(ClusterError, match="was not ready"):
         wait()
     assert "delete pod thing-1 --namespace here --ignore-not-found --wait=false" in cluster.calls()
 
 
-def test_what_keeps_ending_is_not_waited_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_restarting_is_not_waited_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "WAIT_SECONDS", 60.0)
     counts = iter([0, 1, 2, 3, 4])
     look = workloads._Workload._living_pods
     monkeypatch.setattr(workloads._Workload, "_living_pods", lambda self: [*look(self), pod(restarts=next(counts))])
-    cluster.answers({})
-    with pytest.raises(ClusterError, match="Deployment thing in here keeps ending"):
+    cluster.responds_with({})
+    with pytest.raises(ClusterError, match="Deployment thing in here keeps restarting"):
         wait()
 
 
 def test_pods_that_are_being_removed_say_nothing(cluster: Cluster) -> None:
-    cluster.answers({}, pod(waiting={"reason": "ErrImagePull"}, deletionTimestamp="2026-01-01T00:00:00Z"))
+    cluster.responds_with({}, pod(waiting={"reason": "ErrImagePull"}, deletionTimestamp="2026-01-01T00:00:00Z"))
     with pytest.raises(ClusterError, match="was not ready") as caught:
         wait()
     assert "ErrImagePull" not in str(caught.value)

@@ -46,40 +46,42 @@ def write(evidence: ReceiptReader, subject: str, message: str) -> None:
     evidence.objects.create(key, canonical_json(outcome.model_dump(mode="json")))
 
 
-def test_the_step_s_own_line_is_told_with_its_log(tmp_path: Path, evidence: ReceiptReader) -> None:
+def test_the_message_of_the_step_is_shown_with_its_log(tmp_path: Path, evidence: ReceiptReader) -> None:
     write(evidence, "2013-01/flights", "another one's")
     write(evidence, "2013-01/weather", "Column 'temp' is missing.")
-    said = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN]).splitlines()
-    place = f"{tmp_path}/airflow/logs/dag_id=flights_data/run_id=backfill__2013-02/task_id=ingest/map_index=1"
-    assert said == [
-        "Task ingest weather of flights_data, run backfill__2013-02, try 2: Column 'temp' is missing.",
-        f"Its log: {place}/attempt=2.log",
+    lines = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN]).splitlines()
+    folder = f"{tmp_path}/airflow/logs/dag_id=flights_data/run_id=backfill__2013-02/task_id=ingest/map_index=1"
+    assert lines == [
+        "Task ingest weather of flights_data, run backfill__2013-02, attempt 2: Column 'temp' is missing.",
+        f"Its log: {folder}/attempt=2.log",
     ]
 
 
 @pytest.mark.parametrize(
-    ("task", "told"), [("ingest", "1 of 2 parts failed (planes)."), ("ingest_weather", "Column 'temp' is missing.")]
+    ("task", "message"), [("ingest", "1 of 2 parts failed (planes)."), ("ingest_weather", "Column 'temp' is missing.")]
 )
-def test_a_task_s_line_is_that_of_its_own_step(tmp_path: Path, evidence: ReceiptReader, task: str, told: str) -> None:
+def test_a_task_s_message_is_that_of_its_own_step(
+    tmp_path: Path, evidence: ReceiptReader, task: str, message: str
+) -> None:
     write(evidence, "2013-01", "1 of 2 parts failed (planes).")
     write(evidence, "2013-01/weather", "Column 'temp' is missing.")
     first, log = failure.explain(OneFailed(task, ""), State(tmp_path), evidence, [RUN]).splitlines()
-    assert first == f"Task {task} of flights_data, run backfill__2013-02, try 2: {told}"
+    assert first == f"Task {task} of flights_data, run backfill__2013-02, attempt 2: {message}"
     assert log.endswith(f"/task_id={task}/attempt=2.log")
 
 
-def test_without_an_outcome_the_end_of_the_log_is_told(tmp_path: Path, evidence: ReceiptReader) -> None:
+def test_without_an_outcome_the_end_of_the_log_is_shown(tmp_path: Path, evidence: ReceiptReader) -> None:
     log = failure.log_of(State(tmp_path), OneFailed().tasks("flights_data", [])[0])
     log.parent.mkdir(parents=True)
     log.write_text("it was killed\n")
-    said = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN])
-    assert "try 2: the end of its log:\n    it was killed\nIts log: " in said
+    lines = failure.explain(OneFailed(), State(tmp_path), evidence, [RUN])
+    assert "attempt 2: the end of its log:\n    it was killed\nIts log: " in lines
 
 
-def test_a_run_that_failed_without_a_task_is_told(tmp_path: Path, evidence: ReceiptReader) -> None:
+def test_a_run_that_failed_without_a_task_is_reported(tmp_path: Path, evidence: ReceiptReader) -> None:
     class NoneFailed(OneFailed):
         def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002
             return []
 
-    said = failure.explain(NoneFailed(), State(tmp_path), evidence, [RUN])
-    assert said.startswith("No task of backfill__2013-02 failed by itself; look at the run in Airflow")
+    lines = failure.explain(NoneFailed(), State(tmp_path), evidence, [RUN])
+    assert lines.startswith("No task of backfill__2013-02 failed by itself: look at the run in Airflow")

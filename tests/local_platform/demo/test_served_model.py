@@ -16,24 +16,24 @@ from local_platform.errors import JobFailedError
 
 
 class Model(BaseHTTPRequestHandler):
-    """Says the distance, as a probability, of each row that it is asked about."""
+    """Predicts the distance of a row as its probability."""
 
-    asked: list[object]
+    requests: list[object]
 
     def do_GET(self) -> None:
-        self._answer(200, {"model": "departure_delay", "version": "3", "digest": "sha256:d"})
+        self._respond(200, {"model": "departure_delay", "version": "3", "digest": "sha256:d"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        type(self).asked.append(body)
+        type(self).requests.append(body)
         (row,) = body["dataframe_split"]["data"]
         if row[0] < 0:
-            self._answer(400, {"message": "distance is negative"})
+            self._respond(400, {"message": "distance is negative"})
         else:
-            self._answer(200, {"predictions": [[1 - row[0], row[0]]]})
+            self._respond(200, {"predictions": [[1 - row[0], row[0]]]})
 
-    def _answer(self, status: int, answer: object) -> None:
-        text = json.dumps(answer).encode()
+    def _respond(self, status: int, content: object) -> None:
+        text = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -45,7 +45,7 @@ class Model(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    Model.asked = []
+    Model.requests = []
     with HTTPServer(("127.0.0.1", 0), Model) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -67,25 +67,25 @@ def stores(tmp_path: Path, distances: list[float]) -> Stores:
     return made
 
 
-def test_rows_are_asked_about_one_by_one_with_the_model_s_columns(tmp_path: Path, url: str) -> None:
+def test_rows_are_sent_one_by_one_with_the_model_s_columns(tmp_path: Path, url: str) -> None:
     identity = served_model.identify(url)
     kept = stores(tmp_path, [0.0, 0.1, 0.2, 0.3])
-    answers = served_model.ask(url, identity, kept, load_project("flights"), partition="2013-10", count=2)
-    assert Model.asked == [
+    predictions = served_model.predict(url, identity, kept, load_project("flights"), partition="2013-10", count=2)
+    assert Model.requests == [
         {"dataframe_split": {"columns": ["distance"], "data": [[0.0]]}},
         {"dataframe_split": {"columns": ["distance"], "data": [[0.2]]}},
     ]
-    assert [(answer.probability, answer.happened) for answer in answers] == [(0.0, False), (0.2, False)]
-    assert answers[1].row == "UA 2 2013-10-01"
+    assert [(prediction.probability, prediction.observed) for prediction in predictions] == [(0.0, False), (0.2, False)]
+    assert predictions[1].row == "UA 2 2013-10-01"
 
 
-def test_a_refusal_is_told_as_it_was_said(tmp_path: Path, url: str) -> None:
+def test_a_refusal_is_reported_with_the_response(tmp_path: Path, url: str) -> None:
     identity = served_model.identify(url)
     kept = stores(tmp_path, [-1.0])
-    with pytest.raises(JobFailedError, match=r"answered 400 at .*/invocations: .*distance is negative"):
-        served_model.ask(url, identity, kept, load_project("flights"), partition="2013-10", count=1)
+    with pytest.raises(JobFailedError, match=r"responded 400 at .*/invocations: .*distance is negative"):
+        served_model.predict(url, identity, kept, load_project("flights"), partition="2013-10", count=1)
 
 
-def test_nobody_there_is_told_with_the_log_to_read() -> None:
-    with pytest.raises(JobFailedError, match=r"did not answer at http://127\.0\.0\.1:9/health.*model-server\.log"):
+def test_no_response_is_reported_with_the_log_to_read() -> None:
+    with pytest.raises(JobFailedError, match=r"did not respond at http://127\.0\.0\.1:9/health.*model-server\.log"):
         served_model.identify("http://127.0.0.1:9")

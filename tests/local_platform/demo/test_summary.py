@@ -12,7 +12,7 @@ from include.runtime.receipts import ReceiptReader
 from include.stores.objects.open import open_objects
 from local_platform.demo import summary
 from local_platform.demo.airflow_api import DagRun
-from local_platform.demo.served_model import Answer, Identity
+from local_platform.demo.served_model import Identity, Prediction
 from local_platform.demo.year_job import Done
 from local_platform.locations import State
 from local_platform.services import credentials
@@ -56,7 +56,7 @@ def write(
 
 
 @pytest.fixture
-def told(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
+def facts(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
     write(evidence, "ingest", "2013-09", {"rows_kept": 27_574}, {})
     write(evidence, "validate", "2013-09", {"quarantined": 12}, {}, is_reused=True)
     dropped = [{"feature": "origin", "verdict": "irrelevant", "why": "says nothing"}]
@@ -64,40 +64,40 @@ def told(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
         evidence, "train", "2013-09", {}, {"features": {"table": "t", "kept": ["carrier", "dest"], "dropped": dropped}}
     )
     metrics = {"model": {"roc_auc": INTERVAL}, "baseline": {"roc_auc": INTERVAL | {"value": 0.61}}}
-    judged = {"test": ["2013-09"], "champion": None, "reasons": [], "reports": {"html": "reports/card.html"}}
-    write(evidence, "evaluate", "2013-09", {"test": 27_000}, judged | {"metrics": metrics})
+    evaluated = {"test": ["2013-09"], "champion": None, "reasons": [], "reports": {"html": "reports/card.html"}}
+    write(evidence, "evaluate", "2013-09", {"test": 27_000}, evaluated | {"metrics": metrics})
     write(
         evidence, "score", "2013-10", {"rows": 28_000}, {"observed": {**OBSERVED, "roc_auc": INTERVAL | {"value": 0.7}}}
     )
     settings = Settings(State(tmp_path), Ports(1, 2, 3), credentials.provide(tmp_path / "secrets"))
     done = Done(stages={"flights_training": 61.0}, runs={"flights_training": [RUN]})
     identity = Identity(model="departure_delay", version="1", digest="sha256:abc")
-    answers = [Answer(row="UA 1545 EWR IAH", question="delayed", probability=0.21, happened=False)]
-    told = summary.Told(done, evidence, identity, answers)
+    predictions = [Prediction(row="UA 1545 EWR IAH", target="delayed", probability=0.21, observed=False)]
+    facts = summary.Facts(done, evidence, identity, predictions)
     more = {"Pods": ["train 1 pod"]}
-    return [" ".join(line.split()) for line in summary.text(settings, told, more).splitlines()]
+    return [" ".join(line.split()) for line in summary.text(settings, facts, more).splitlines()]
 
 
-def test_it_tells_of_data_model_answers_and_time(told: list[str]) -> None:
+def test_it_shows_data_model_predictions_and_time(facts: list[str]) -> None:
     for line in (
         "rows in 27,574 of 1 partitions, 2013-09 to 2013-09",
         "quarantined 12",
         "features 2 kept, 1 dropped",
         "dropped origin: says nothing",
-        "AUC of the model 0.742 (0.735 to 0.750) on 2013-09, 27,000 rows unseen by all",
+        "AUC of the model 0.742 (0.735 to 0.750) on 2013-09, 27,000 held-out rows",
         "of the baseline 0.610 (0.735 to 0.750)",
         "of the champion there was none",
         "AUC of 2013-10 0.700 (0.735 to 0.750), 28,000 rows scored as of the beginning of the month",
         "served departure_delay version 1",
         "digest sha256:abc",
-        "UA 1545 EWR IAH delayed: probability 0.210, in truth no",
+        "UA 1545 EWR IAH delayed: probability 0.210, observed no",
         "flights_training 1 min 01 s",
         "1 of 5 steps found their work already done, and that it is unchanged",
     ):
-        assert line in told
+        assert line in facts
 
 
-def test_a_step_of_several_sources_is_one_step_whose_receipts_are_told_by_source(evidence: ReceiptReader) -> None:
+def test_a_step_of_several_sources_is_one_step_whose_receipts_are_listed_by_source(evidence: ReceiptReader) -> None:
     rows = {"weather": 2_000, "flights": 25_000}
     keys = {
         f"2013-09/{source}": write_receipt(evidence, "ingest", f"2013-09/{source}", {"rows_kept": count}, {})
@@ -113,21 +113,21 @@ def test_a_step_of_several_sources_is_one_step_whose_receipts_are_told_by_source
     assert [receipt.subject for receipt in findings.receipts(StepName.INGEST)] == ["2013-09/flights", "2013-09/weather"]
     assert findings.reused() == (1, 1)
     write(evidence, "validate", "2013-09", {"quarantined": 0}, {})
-    told = [" ".join(line.split()) for line in summary._data(summary.Findings(evidence, [RUN]))]
-    assert told[:3] == [
+    facts = [" ".join(line.split()) for line in summary._data(summary.Findings(evidence, [RUN]))]
+    assert facts[:3] == [
         "rows in 27,000 of 1 partitions, 2013-09 to 2013-09", "flights: 25,000", "weather: 2,000",
     ]  # fmt: skip
 
 
-def test_it_tells_where_to_look(told: list[str], tmp_path: Path) -> None:
-    assert f"model card file://{tmp_path}/objects/reports/card.html" in told
-    assert "Airflow http://127.0.0.1:1" in told
-    assert f"logs {tmp_path}/logs" in told
+def test_it_tells_where_to_look(facts: list[str], tmp_path: Path) -> None:
+    assert f"model card file://{tmp_path}/objects/reports/card.html" in facts
+    assert "Airflow http://127.0.0.1:1" in facts
+    assert f"logs {tmp_path}/logs" in facts
 
 
-def test_an_installation_adds_blocks_of_its_own_before_the_places(told: list[str]) -> None:
-    assert told[told.index("Pods") + 1] == "train 1 pod"
-    assert told.index("Time") < told.index("Pods") < told.index("Where to look")
+def test_an_installation_adds_blocks_of_its_own_before_the_places(facts: list[str]) -> None:
+    assert facts[facts.index("Pods") + 1] == "train 1 pod"
+    assert facts.index("Time") < facts.index("Pods") < facts.index("Where to look")
 
 
 def test_a_metric_that_could_not_be_had_is_not_invented() -> None:

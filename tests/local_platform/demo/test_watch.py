@@ -90,6 +90,6 @@ def test_the_failure_is_the_task_that_failed_first() -> None:
         def tasks(self, dag: str, runs: object) -> list[TaskInstance]:  # noqa: ARG002
             return [task("late", "failed", minute=5), task("early", "failed", minute=1), task("x", "upstream_failed")]
 
-    found = first_failure(Failed(), [run("failed")])
-    assert found
-    assert found.task == "early"
+    failure = first_failure(Failed(), [run("failed")])
+    assert failure
+    assert failure.task == "early"

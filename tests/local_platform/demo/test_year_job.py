@@ -12,7 +12,7 @@ from local_platform.errors import AirflowApiError, JobFailedError
 
 
 class Airflow(AirflowApi):
-    """An Airflow whose runs are over at once; keeps what was asked of it, in words."""
+    """An Airflow whose runs end at once; keeps the requests, in words."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9", "", "")
@@ -21,7 +21,7 @@ class Airflow(AirflowApi):
         self.conflicts = 0
         self.errors: list[str] = []
         self.broken: set[str] = set()
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def has_dag(self, dag: str) -> bool:
         return not self.errors and dag in self.known
@@ -30,10 +30,10 @@ class Airflow(AirflowApi):
         return self.errors
 
     def pause(self, dag: str) -> None:
-        self.asked.append(f"pause {dag}")
+        self.requests.append(f"pause {dag}")
 
     def unpause(self, dag: str) -> None:
-        self.asked.append(f"unpause {dag}")
+        self.requests.append(f"unpause {dag}")
 
     def runs(self, dag: str, **filters: str) -> list[DagRun]:
         begin, end = filters.get("logical_date_gte"), filters.get("logical_date_lte")
@@ -46,14 +46,14 @@ class Airflow(AirflowApi):
         return []
 
     def clear(self, run: DagRun) -> None:
-        self.asked.append(f"clear {run.run}")
+        self.requests.append(f"clear {run.run}")
 
     def has_active_backfill(self, dag: str) -> bool:
         self.active -= 1
         return dag == "flights_data" and self.active >= 0
 
     def backfill(self, dag: str, from_date: datetime, to_date: datetime, max_active_runs: int) -> None:  # noqa: ARG002
-        self.asked.append(f"backfill {dag} {from_date:%Y-%m-%d} {to_date:%Y-%m-%d}")
+        self.requests.append(f"backfill {dag} {from_date:%Y-%m-%d} {to_date:%Y-%m-%d}")
         if self.conflicts:
             self.conflicts -= 1
             raise AirflowApiError("There is already a running backfill", status=409)
@@ -62,7 +62,7 @@ class Airflow(AirflowApi):
             self._add(dag, f"{dag} {month}", {}, moment)
 
     def trigger(self, dag: str, run: str, conf: Any) -> DagRun:
-        self.asked.append(f"trigger {dag} {conf}")
+        self.requests.append(f"trigger {dag} {conf}")
         return self._add(dag, run, conf, None)
 
     def _add(self, dag: str, run: str, conf: Any, moment: datetime | None) -> DagRun:
@@ -85,7 +85,7 @@ def job(airflow: Airflow) -> tuple[YearJob, io.StringIO]:
 def test_the_year_is_done_in_order(airflow: Airflow) -> None:
     year, _ = job(airflow)
     done = year.do()
-    assert [words for words in airflow.asked if "pause" not in words] == [
+    assert [words for words in airflow.requests if "pause" not in words] == [
         "backfill flights_data 2013-01-01 2013-09-01",
         "trigger flights_training {'as_of': '2013-10-01', 'window': 9, 'promote': 'yes'}",
         "backfill flights_data 2013-10-01 2013-10-01",
@@ -98,10 +98,10 @@ def test_the_year_is_done_in_order(airflow: Airflow) -> None:
 def test_every_dag_is_paused_while_a_backfill_is_made(airflow: Airflow) -> None:
     year, _ = job(airflow)
     year.do()
-    at = airflow.asked.index("backfill flights_data 2013-01-01 2013-09-01")
+    at = airflow.requests.index("backfill flights_data 2013-01-01 2013-09-01")
     dags = ["flights_data", "flights_training", "flights_scoring"]
-    assert airflow.asked[at - 3 : at] == [f"pause {dag}" for dag in dags]
-    assert airflow.asked[at + 1 : at + 4] == [f"unpause {dag}" for dag in dags]
+    assert airflow.requests[at - 3 : at] == [f"pause {dag}" for dag in dags]
+    assert airflow.requests[at + 1 : at + 4] == [f"unpause {dag}" for dag in dags]
 
 
 def test_a_backfill_that_is_not_complete_is_waited_for(airflow: Airflow) -> None:
@@ -115,19 +115,19 @@ def test_what_a_refused_backfill_left_is_waited_for_before_the_next_try(airflow:
     airflow.conflicts = 1
     year, _ = job(airflow)
     year.do()
-    assert airflow.asked.count("backfill flights_data 2013-01-01 2013-09-01") == 2
+    assert airflow.requests.count("backfill flights_data 2013-01-01 2013-09-01") == 2
 
 
 def test_what_ran_before_is_run_again_without_a_backfill(airflow: Airflow) -> None:
     year, _ = job(airflow)
     year.do()
-    airflow.asked.clear()
+    airflow.requests.clear()
     again, _ = job(airflow)
     again.do()
-    assert [words for words in airflow.asked if words.startswith("clear")] == [
+    assert [words for words in airflow.requests if words.startswith("clear")] == [
         f"clear flights_data {month}" for month in range(1, 11)
     ]
-    assert not [words for words in airflow.asked if words.startswith("backfill")]
+    assert not [words for words in airflow.requests if words.startswith("backfill")]
 
 
 def test_intervals_that_airflow_did_not_make_stop_the_job(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_training_that_a_killed_start_left_is_not_begun_twice(airflow: Airflow
     year, stream = job(ending)
     done = year.do()
     assert [run.run for run in done.runs["flights_training"]] == ["left"]
-    assert not [words for words in ending.asked if words.startswith("trigger flights_training")]
+    assert not [words for words in ending.requests if words.startswith("trigger flights_training")]
     assert "an earlier start left this run unfinished; it goes on" in stream.getvalue()
 
 
@@ -162,7 +162,7 @@ def test_a_failed_run_stops_the_job(airflow: Airflow) -> None:
     with pytest.raises(RunsFailedError, match="1 of 1 runs of flights_training failed") as caught:
         year.do()
     assert caught.value.failed[0].dag == "flights_training"
-    assert "backfill flights_data 2013-10-01 2013-10-01" not in airflow.asked
+    assert "backfill flights_data 2013-10-01 2013-10-01" not in airflow.requests
 
 
 def test_a_dag_file_that_cannot_be_read_stops_the_job(airflow: Airflow) -> None:

@@ -14,37 +14,37 @@ PORTS = Ports(airflow=20001, mlflow=20002, serving=20003)
 
 
 def test_a_step_finds_all_stores_below_the_state_folder(tmp_path: Path) -> None:
-    found = environment.step_environment(State(tmp_path), PORTS)
-    assert found[settings.TABLES_URI] == f"file://{tmp_path}/data/tables"
-    assert found[settings.OBJECTS_URI] == f"file://{tmp_path}/data/objects"
-    assert found[settings.TRACKING_URI] == "http://127.0.0.1:20002"
-    assert found[settings.SERVING_URI] == f"unix://{tmp_path}/sockets/serving.sock"
+    variables = environment.step_environment(State(tmp_path), PORTS)
+    assert variables[settings.TABLES_URI] == f"file://{tmp_path}/data/tables"
+    assert variables[settings.OBJECTS_URI] == f"file://{tmp_path}/data/objects"
+    assert variables[settings.TRACKING_URI] == "http://127.0.0.1:20002"
+    assert variables[settings.SERVING_URI] == f"unix://{tmp_path}/sockets/serving.sock"
 
 
 def test_airflow_is_configured_by_its_environment_alone(tmp_path: Path) -> None:
     made = credentials.provide(tmp_path / "secrets")
-    found = environment.airflow_environment(State(tmp_path), PORTS, made)
-    (bundle,) = json.loads(found["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    variables = environment.airflow_environment(State(tmp_path), PORTS, made)
+    (bundle,) = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     assert bundle["kwargs"] == {"path": str(REPOSITORY)}
-    assert found["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,viewer:viewer"
-    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == str(made.passwords_file)
-    assert not set(made.passwords.values()) & set(found.values())
+    assert variables["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert variables["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,viewer:viewer"
+    assert variables["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == str(made.passwords_file)
+    assert not set(made.passwords.values()) & set(variables.values())
 
 
 def test_another_bundle_is_run_if_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BUNDLE_VARIABLE, str(tmp_path / "copy"))
-    found = environment.airflow_environment(State(tmp_path), PORTS, credentials.provide(tmp_path / "secrets"))
-    assert str(tmp_path / "copy") in found["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
-    assert found["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(tmp_path / "copy" / "plugins")
+    variables = environment.airflow_environment(State(tmp_path), PORTS, credentials.provide(tmp_path / "secrets"))
+    assert str(tmp_path / "copy") in variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+    assert variables["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(tmp_path / "copy" / "plugins")
 
 
 def test_a_person_s_own_settings_do_not_leak_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIRFLOW__CORE__EXECUTOR", "MLFLOW_TRACKING_URI", "KUBECONFIG", "PYTHONDONTWRITEBYTECODE"):
         monkeypatch.setenv(name, "elsewhere")
-    found = environment.platform_environment(State(tmp_path))
-    assert "elsewhere" not in found.values()
-    assert found[STATE_VARIABLE] == str(tmp_path)
+    variables = environment.platform_environment(State(tmp_path))
+    assert "elsewhere" not in variables.values()
+    assert variables[STATE_VARIABLE] == str(tmp_path)
 
 
 def test_few_tasks_run_at_once() -> None:

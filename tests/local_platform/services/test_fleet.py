@@ -42,7 +42,7 @@ def test_a_service_runs_until_its_fleet_stops_it(state: State) -> None:
     assert list(state.services.iterdir()) == []
 
 
-def test_a_service_that_ends_early_is_told_with_the_end_of_its_log(state: State) -> None:
+def test_a_service_that_ends_early_is_reported_with_the_end_of_its_log(state: State) -> None:
     own = Fleet(state, Console(io.StringIO()))
     thing = service(state, "raise SystemExit('the port is taken')", is_ready=lambda: False)
     own.start(thing)
@@ -53,7 +53,7 @@ def test_a_service_that_ends_early_is_told_with_the_end_of_its_log(state: State)
     own.stop()
 
 
-def test_a_service_that_never_gets_ready_is_told(state: State) -> None:
+def test_a_service_that_never_gets_ready_is_reported(state: State) -> None:
     own = Fleet(state, Console(io.StringIO()))
     thing = service(state, SLEEP, is_ready=lambda: False)
     own.start(thing)

@@ -52,9 +52,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def process_in(path: Path) -> Process:
     for _ in range(400):
         if path.exists() and path.read_text().isdigit():
-            found = Process.of(int(path.read_text()))
-            if found:
-                return found
+            process = Process.of(int(path.read_text()))
+            if process:
+                return process
         time.sleep(0.05)
     pytest.fail(f"nothing wrote its number into {path}")
 
@@ -126,7 +126,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_service_is_asked_to_end_by_its_own_signal(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_service_is_stopped_by_its_own_signal(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     guard = start("-c", OBEDIENT, str(tmp_path / "up"), str(tmp_path / "heard"), stop_signal=number)
     process_in(tmp_path / "up")
     assert guard.stdin

@@ -19,7 +19,7 @@ def test_services_of_which_one_is_gone_are_not_used(tmp_path: Path) -> None:
     assert lifecycle.settings_of(state) is None
 
 
-def test_a_service_that_ended_by_itself_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_service_that_ended_by_itself_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     state = State(tmp_path)
     state.logs.mkdir()
     (state.logs / "postgres.log").write_text("no space left on device\n")
@@ -64,7 +64,7 @@ def test_what_an_earlier_start_left_waits_until_all_services_are_ready(tmp_path:
         assert connection.execute(paused).fetchall() == [(0,), (1,)]
 
 
-def test_a_damaged_database_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported_with_what_to_do(tmp_path: Path) -> None:
     state = database(tmp_path)
     (state.airflow / "airflow.db").write_text("this is no database, however long it may be read" * 100)
     with pytest.raises(

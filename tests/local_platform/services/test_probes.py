@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from local_platform.services import ports
-from local_platform.services.probes import answers, beats, listens
+from local_platform.services.probes import has_heartbeat, listens, responds
 
 
 class Health(BaseHTTPRequestHandler):
-    """Says that every component sent its last sign of life at noon."""
+    """Reports that every component sent its last heartbeat at noon."""
 
     def do_GET(self) -> None:
         beat = "2026-01-01T12:00:00+00:00"
@@ -39,15 +39,15 @@ def url() -> Iterator[str]:
 
 def test_a_sign_of_life_of_an_earlier_start_does_not_count(url: str) -> None:
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
-    assert beats(url, "scheduler", noon - 1)
-    assert not beats(url, "scheduler", noon + 1)
-    assert not beats(url, "dag_processor", noon - 1)
+    assert has_heartbeat(url, "scheduler", noon - 1)
+    assert not has_heartbeat(url, "scheduler", noon + 1)
+    assert not has_heartbeat(url, "dag_processor", noon - 1)
 
 
-def test_only_a_good_answer_counts(url: str) -> None:
-    assert answers(f"{url}/health")
-    assert not answers(f"{url}/missing")
-    assert not answers("http://127.0.0.1:9/health")
+def test_only_a_response_of_success_counts(url: str) -> None:
+    assert responds(f"{url}/health")
+    assert not responds(f"{url}/missing")
+    assert not responds("http://127.0.0.1:9/health")
 
 
 def test_a_file_is_no_socket_that_listens(tmp_path: Path) -> None:

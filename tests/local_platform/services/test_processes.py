@@ -9,7 +9,7 @@ from local_platform.services.processes import Process
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
-def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
+def test_a_process_is_distinguished_from_a_later_one_with_its_id() -> None:
     own = Process.of(os.getpid())
     assert own
     assert own.is_alive
@@ -29,13 +29,13 @@ def test_a_zombie_is_not_alive() -> None:
     child.wait()
 
 
-def test_descendants_are_found_however_deep() -> None:
+def test_descendants_are_listed_however_deep() -> None:
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as child:
-        found: list[int] = []
-        while len(found) < 2:
-            found = [row.pid for row in processes.descendants(os.getpid())]
-        assert child.pid in found
+        pids: list[int] = []
+        while len(pids) < 2:
+            pids = [row.pid for row in processes.descendants(os.getpid())]
+        assert child.pid in pids
         child.communicate(b"\n")
 
 
@@ -52,10 +52,10 @@ def test_end_kills_what_does_not_listen() -> None:
 
 def test_strays_are_known_by_the_mark_in_their_environment(tmp_path: Path) -> None:
     with subprocess.Popen(SLEEP, env={"MARK": str(tmp_path)}, start_new_session=True) as child:
-        found = processes.strays(f"MARK={tmp_path}", [], tmp_path)
-        assert [process.pid for process in found] == [child.pid]
+        left = processes.strays(f"MARK={tmp_path}", [], tmp_path)
+        assert [process.pid for process in left] == [child.pid]
         assert processes.strays("MARK=other", [], tmp_path) == []
-        processes.end(found, grace_seconds=5)
+        processes.end(left, grace_seconds=5)
 
 
 def test_strays_without_a_mark_are_known_by_session_and_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(State(tmp_path), Ports(airflow=9, mlflow=9, serving=9), credentials.provide(tmp_path / "secrets"))
 
 
-def test_what_does_not_answer_is_not_ready(settings: Settings) -> None:
+def test_a_service_without_a_response_is_not_ready(settings: Settings) -> None:
     assert not any(service.is_ready() for service in services.independent(settings))
     assert not any(service.is_ready() for service in services.airflow(settings))
 
@@ -32,7 +32,7 @@ def test_the_database_is_made_once(settings: Settings) -> None:
     assert services.migration(settings)
     settings.state.airflow.mkdir()
     (settings.state.airflow / "airflow.db").touch()
-    services.migrated(settings)
+    services.record_migration(settings)
     assert services.migration(settings) is None
     (settings.state.airflow / "migrated").write_text("2.0")
     assert services.migration(settings)
@@ -53,7 +53,7 @@ def test_a_database_that_was_ready_is_kept(settings: Settings) -> None:
     for folder, name in ((state.airflow, "airflow.db"), (state.mlflow, "mlflow.db")):
         folder.mkdir()
         (folder / name).touch()
-    services.answered(settings)
+    services.record_mlflow(settings)
     (state.airflow / "migrated").write_text("2.0")
     services.discard_unfinished(state)
     assert (state.airflow / "airflow.db").exists()
@@ -62,8 +62,8 @@ def test_a_database_that_was_ready_is_kept(settings: Settings) -> None:
 
 def test_no_secret_shows_in_a_representation(settings: Settings) -> None:
     secrets = [*settings.credentials.passwords.values(), *settings.credentials.keys.values()]
-    said = repr(settings) + repr(services.airflow(settings))
-    assert not [secret for secret in secrets if secret in said]
+    text = repr(settings) + repr(services.airflow(settings))
+    assert not [secret for secret in secrets if secret in text]
 
 
 def test_no_secret_travels_in_arguments(settings: Settings) -> None:

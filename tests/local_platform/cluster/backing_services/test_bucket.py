@@ -31,13 +31,13 @@ def test_a_bucket_is_made_once(given: ClusterSettings, name: str, region: str) -
     assert not bucket.provide(ours)
 
 
-def test_a_refusal_names_the_bucket_and_the_way_out(server: S3Server, given: ClusterSettings) -> None:
+def test_a_refusal_names_the_bucket_and_the_cure(server: S3Server, given: ClusterSettings) -> None:
     server.break_with(Fault("denied"))
     with pytest.raises(ClusterError, match=r"refuses bucket 'ml-platform'.*name another bucket in CLUSTER_S3_BUCKET"):
         bucket.provide(given)
 
 
-def test_an_endpoint_that_does_not_answer_is_told(given: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_does_not_respond_is_reported(given: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "ATTEMPTS", 1)
-    with pytest.raises(ClusterError, match=r"S3 at http://127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(ClusterError, match=r"S3 at http://127\.0\.0\.1:9 does not respond"):
         bucket.provide(replace(given, s3_endpoint="http://127.0.0.1:9"))

@@ -19,7 +19,7 @@ class Users(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.rpartition("=")[2]
-        self._answer(200 if name in self.known else 404)
+        self._respond(200 if name in self.known else 404)
 
     def do_POST(self) -> None:
         self._keep()
@@ -30,18 +30,18 @@ class Users(BaseHTTPRequestHandler):
     def _keep(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if len(body["password"]) < 12:
-            self._answer(400)
+            self._respond(400)
             return
         self.known[body["username"]] = body["password"]
-        self._answer(200)
+        self._respond(200)
 
-    def _answer(self, status: int) -> None:
+    def _respond(self, status: int) -> None:
         login = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
         status = status if login == f"admin:{self.known['admin']}" else 401
         self.send_response(status)
         self.send_header("Content-Length", "4")
         self.end_headers()
-        self.wfile.write(b"said")
+        self.wfile.write(b"mine")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -74,7 +74,7 @@ def test_a_user_of_an_earlier_installation_gets_the_new_password(url: str, made:
     assert Users.known["steps"] == made.mlflow_steps
 
 
-def test_an_administrator_with_another_password_is_told_with_the_way_out(url: str, made: Passwords) -> None:
+def test_an_administrator_with_another_password_is_reported_with_the_cure(url: str, made: Passwords) -> None:
     Users.known["admin"] = "another one"
     with pytest.raises(
         ClusterError, match=r"another password than the one of this installation\. Drop database mlflow_auth"
@@ -82,12 +82,12 @@ def test_an_administrator_with_another_password_is_told_with_the_way_out(url: st
         mlflow_users.provide(url, made)
 
 
-def test_a_refusal_is_told(url: str, made: Passwords) -> None:
+def test_a_refusal_is_reported(url: str, made: Passwords) -> None:
     short = Passwords(made.databases, made.postgres, made.mlflow, "short", made.mlflow_key, "i")
-    with pytest.raises(ClusterError, match="MLflow answered 400 to POST users/create: said"):
+    with pytest.raises(ClusterError, match="MLflow responded 400 to POST users/create: mine"):
         mlflow_users.provide(url, short)
 
 
-def test_a_server_that_does_not_answer_is_told(made: Passwords) -> None:
-    with pytest.raises(ClusterError, match=r"MLflow at http://127\.0\.0\.1:9 did not answer.*forward-mlflow\.log"):
+def test_a_server_that_does_not_respond_is_reported(made: Passwords) -> None:
+    with pytest.raises(ClusterError, match=r"MLflow at http://127\.0\.0\.1:9 did not respond.*forward-mlflow\.log"):
         mlflow_users.provide("http://127.0.0.1:9", made)

@@ -20,7 +20,7 @@ def test_no_two_are_the_same_and_none_needs_quoting_in_a_url(tmp_path: Path) -> 
     assert min(map(len, values)) >= 12
 
 
-def test_two_installations_are_told_apart(tmp_path: Path) -> None:
+def test_two_installations_have_different_ids(tmp_path: Path) -> None:
     assert passwords.provide(tmp_path / "a").installation != passwords.provide(tmp_path / "b").installation
 
 

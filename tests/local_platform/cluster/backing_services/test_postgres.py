@@ -28,11 +28,11 @@ def server() -> Iterator[OwnPostgres]:
 
 @pytest.mark.needs("postgresql")
 class TestServer:
-    def test_it_answers_on_loopback_and_where_pods_come_from(self, server: OwnPostgres) -> None:
+    def test_it_listens_on_loopback_and_on_the_address_of_the_pods(self, server: OwnPostgres) -> None:
         assert databases.is_ready(server.url(PASSWORD))
         assert not databases.is_ready(server.url("another"))
-        places = {f"{address}:{server.port}" for address in ("127.0.0.1", "127.0.0.2")}
-        assert listening(server.port) == places
+        addresses = {f"{address}:{server.port}" for address in ("127.0.0.1", "127.0.0.2")}
+        assert listening(server.port) == addresses
 
     def test_nobody_gets_in_without_a_password(self, server: OwnPostgres) -> None:
         for address in ("127.0.0.1", "127.0.0.2"):
@@ -141,15 +141,17 @@ def test_a_version_that_is_gone_is_named(installed: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
-def test_root_without_the_systems_user_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_the_systems_user_gets_a_message_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgres, "SYSTEM_USER", "nobody-of-this-name")
     with pytest.raises(ClusterError, match=r"this machine has no user 'nobody-of-this-name'.*CLUSTER_POSTGRES"):
         OwnPostgres(State(tmp_path), "127.0.0.2", 1).make(PASSWORD)
 
 
 def first_word(port: int, user: str, source: str) -> str:
-    """What the server says to a user that comes from an address: ``R`` asks for the password, ``E`` is an error."""
-    said = b"".join(part.encode() + b"\0" for part in ("user", user, "database", user, ""))
+    """The first byte of the response to a user from an address: ``R`` requests the password, ``E`` is an error."""
+    startup = b"".join(part.encode() + b"\0" for part in ("user", user, "database", user, ""))
     with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0)) as wire:
-        wire.sendall(struct.pack("!ii", 8 + len(said), 3 << 16) + said)
+        wire.sendall(struct.pack("!ii", 8 + len(startup), 3 << 16) + startup)
         return wire.recv(1).decode()
