@@ -63,11 +63,11 @@ LIBRARIES = {
     StepName.PROFILE: ("pyarrow.compute", "deltalake", "pandas", "scipy.stats", "skrub"),
     StepName.FEATURES: ("pyarrow.compute", "deltalake", "pandas", "sklearn.feature_selection"),
 }
-"""What is imported before the clock starts; a forked step has it from its parent."""
+"""Imported before the clock starts; a forked step inherits them from its parent."""
 
 
 def context_of(step: StepName, partition: str, source: str | None = None) -> StepContext:
-    """One call of one step, by nobody in particular."""
+    """The context of one call of one step."""
     options = (("source", source),) if source else ()
     return StepContext(
         command=StepCommand(step=step, project=PROJECT, partition=partition, run="benchmark", options=options),
@@ -79,7 +79,7 @@ def context_of(step: StepName, partition: str, source: str | None = None) -> Ste
 
 
 def one_step(step: StepName, partition: str, source: str | None) -> dict[str, float]:
-    """Run one step in this process and tell what it took."""
+    """Run one step in this process; returns seconds of wall time and CPU, rows, and peak memory in MiB."""
     for library in LIBRARIES[step]:
         import_module(library)
     context = context_of(step, partition, source)
@@ -96,12 +96,13 @@ def one_step(step: StepName, partition: str, source: str | None) -> dict[str, fl
             table_name(PROJECT, Layer.VALIDATED, BASE), partition, columns=[context.spec.base.key[0]]
         ).num_rows
     )
+    # ru_maxrss is in KiB on Linux and in bytes on macOS.
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
     return {"wall": wall, "cpu": cpu, "rows": rows, "peak_mib": peak_mib}
 
 
 def in_a_child(environment: dict[str, str], *words: str) -> Any:
-    """Run this script in a process of its own; what it prints last is JSON."""
+    """Run this script in a process of its own; returns the JSON that it prints last."""
     done = subprocess.run(
         [sys.executable, __file__, *words],
         env=environment,
@@ -123,7 +124,7 @@ def limits(check: BetweenCheck) -> tuple[float, float]:
 
 
 def pandas_bad_rows(frame: "pd.DataFrame", check: Check) -> "pd.Series[bool] | None":
-    """Which rows break a check of rows; None for a check of the partition, which is computed all the same."""
+    """Whether each row breaks a check; None for a check of the partition, which is computed as well."""
     if isinstance(check, PairCheck):
         first, second = frame[check.column_a], frame[check.column_b]
         return ((first < second) if check.or_equal else (first <= second)) & first.notna() & second.notna()
@@ -140,12 +141,12 @@ def pandas_bad_rows(frame: "pd.DataFrame", check: Check) -> "pd.Series[bool] | N
         DistinctCheck: lambda _: values.nunique(),
         NullShareCheck: lambda _: values.notna().mean(),
     }
-    found = measure[type(check)](check)
-    return None if isinstance(check, MeanCheck | DistinctCheck | NullShareCheck) else found
+    broken = measure[type(check)](check)
+    return None if isinstance(check, MeanCheck | DistinctCheck | NullShareCheck) else broken
 
 
 def pandas_validation(rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> "pd.DataFrame":
-    """The prelude and the checks of a source, as one would write them by hand; the good rows."""
+    """The checks of a source as one would write them by hand in pandas; returns the good rows."""
     frame = rows.to_pandas()
     bad = frame.duplicated(list(source.key))
     for name in source.columns:
@@ -165,7 +166,7 @@ def pandas_validation(rows: "pa.Table", source: SourceSpec, bounds: tuple[dateti
     return good
 
 
-def fastest(work: Callable[[], object], repeats: int) -> float:
+def median_cpu(work: Callable[[], object], repeats: int) -> float:
     """Median of CPU seconds: a busy machine stretches the clock on the wall."""
     took = []
     for _ in range(repeats):
@@ -176,7 +177,7 @@ def fastest(work: Callable[[], object], repeats: int) -> float:
 
 
 def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
-    """Judging a month of all sources, and all months of the base source as one partition, against plain pandas."""
+    """Validation of a month of all sources, and of all months of the base source as one partition, against pandas."""
     import pyarrow as pa
 
     from include.steps.validate.rules import bad_rows, good_rows, validate_source
@@ -203,15 +204,16 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
         for rows, source in given.values():
             pandas_validation(rows, source, bounds)
 
-    found = []
-    for told, (given, bounds) in cases.items():
+    rows_of_table = []
+    for case, (given, bounds) in cases.items():
+        # Once before measuring: the first call imports Great Expectations and pandas' string methods.
         platform(given, bounds)
         plain(given, bounds)
-        ours = fastest(lambda given=given, bounds=bounds: platform(given, bounds), repeats)  # type: ignore[misc]
-        theirs = fastest(lambda given=given, bounds=bounds: plain(given, bounds), repeats)  # type: ignore[misc]
+        ours = median_cpu(lambda given=given, bounds=bounds: platform(given, bounds), repeats)  # type: ignore[misc]
+        theirs = median_cpu(lambda given=given, bounds=bounds: plain(given, bounds), repeats)  # type: ignore[misc]
         count = sum(rows.num_rows for rows, _ in given.values())
-        found.append({"case": told, "rows": count, "ours": ours, "pandas": theirs})
-    return found
+        rows_of_table.append({"case": case, "rows": count, "ours": ours, "pandas": theirs})
+    return rows_of_table
 
 
 def measured(months: int, environment: dict[str, str]) -> Iterator[tuple[StepName, int, dict[str, float]]]:
@@ -219,9 +221,9 @@ def measured(months: int, environment: dict[str, str]) -> Iterator[tuple[StepNam
     for number in range(1, months + 1):
         partition = f"2013-{number:02}"
         for source in load_project(PROJECT).sources:
-            found = in_a_child(environment, "--step", "ingest", "--partition", partition, "--source", source)
+            usage = in_a_child(environment, "--step", "ingest", "--partition", partition, "--source", source)
             if source == BASE:
-                yield StepName.INGEST, number, found
+                yield StepName.INGEST, number, usage
         for step in STEPS[1:]:
             yield step, number, in_a_child(environment, "--step", step.value, "--partition", partition)
 
@@ -229,11 +231,11 @@ def measured(months: int, environment: dict[str, str]) -> Iterator[tuple[StepNam
 def tables_of(months: int, repeats: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="data-steps-") as folder:
-        places = {"ML_TABLES_URI": f"file://{folder}/tables", "ML_OBJECTS_URI": f"file://{folder}/objects"}
-        environment = {**os.environ, **places}
+        stores = {"ML_TABLES_URI": f"file://{folder}/tables", "ML_OBJECTS_URI": f"file://{folder}/objects"}
+        environment = {**os.environ, **stores}
         by_step: dict[StepName, list[dict[str, float]]] = {step: [] for step in STEPS}
-        for step, _, found in measured(months, environment):
-            by_step[step].append(found)
+        for step, _, usage in measured(months, environment):
+            by_step[step].append(usage)
         print("| step | wall s | CPU s | rows | rows a CPU second | peak MiB, first month | last month |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for step, runs in by_step.items():
@@ -250,7 +252,7 @@ def tables_of(months: int, repeats: int) -> None:
 
 
 def main() -> None:
-    """Measure everything, or what the parent asks a child for."""
+    """Measure everything; in a child process, what the parent requested."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--months", type=int, default=6, help="months to add, from January 2013 (default: 6)")
     words.add_argument("--repeats", type=int, default=5, help="repeats of each validation (default: 5)")

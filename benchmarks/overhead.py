@@ -1,8 +1,8 @@
 """
-What comes on top of a step, measured in pieces: ``python benchmarks/overhead.py``.
+Overhead around a step, in parts: ``python benchmarks/overhead.py``.
 
-Reading the DAG files beyond ``import airflow.sdk``, what a forked process costs against an ordinary one from the
-question to the first line and to the end, and the fork server's own memory. The year job measures it all together.
+It measures parsing of the DAG files beyond ``import airflow.sdk``; a forked process against an ordinary one, from the
+request to the first line of output and to the end; and the fork server's memory. The year job measures the sum.
 """
 
 import json
@@ -38,22 +38,23 @@ print(json.dumps(took))
 
 
 class Discarded:
-    """Output that nobody reads, and when the first of it came."""
+    """Discards output, and keeps the time of the first byte."""
 
     def __init__(self) -> None:
         self.first_at = 0.0
 
     def take(self, data: bytes) -> None:
-        """Remember when it came."""
+        """Keep the time of the first call with data."""
         self.first_at = self.first_at or (time.perf_counter() if data else 0.0)
 
     def flush(self) -> None:
-        """There is no more."""
+        """Do nothing: there is no buffer."""
 
 
 def parsing() -> None:
     """DAG files of the whole bundle, in a fresh process."""
     with tempfile.TemporaryDirectory() as home:
+        # A fresh home: Airflow writes its configuration into it, and a person's own must not be read.
         environment = os.environ | {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
         words = [sys.executable, "-W", "ignore", "-c", PARSE, str(ROOT)]
         done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
@@ -62,7 +63,7 @@ def parsing() -> None:
 
 
 def median(start: Callable[[], object], label: str) -> None:
-    """Time from the question to the first line and to the end."""
+    """Print median seconds from the request to the first line and to the end."""
     from plugins.operators.local.process import StepProcess, follow
 
     firsts, ends = [], []
@@ -77,7 +78,7 @@ def median(start: Callable[[], object], label: str) -> None:
 
 
 def processes() -> None:
-    """A forked process against an ordinary one that imports what every step needs of data libraries."""
+    """Compare a forked process with an ordinary one, which imports all that the command line needs."""
     from include.contract.fork_protocol import ForkRequest
     from plugins.hooks.environment import step_environment
     from plugins.operators.local.forked_process import NotForkedError, fork_step
@@ -91,6 +92,7 @@ def processes() -> None:
         began = time.perf_counter()
         server = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
+            # The first fork waits for the server's imports, some seconds, and is not measured.
             while True:
                 try:
                     fork_step(str(path), request).close()

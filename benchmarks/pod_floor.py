@@ -1,4 +1,4 @@
-"""Bare pods, made as ``kubectl run`` makes them and watched to their end: the floor of a step as a pod."""
+"""Bare pods, created as ``kubectl run`` creates them and watched to their end: the floor for a step as a pod."""
 
 import copy
 import secrets
@@ -15,17 +15,17 @@ LOG_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """One bare pod, in seconds from the request that made it."""
+    """One bare pod, in seconds from the request that created it."""
 
     running: float
-    """When a watcher saw its container run; its end, if that was quicker."""
+    """First watch event with a running container; the end, if the pod ended before."""
     ended: float
-    """When a watcher saw it Succeeded."""
+    """First watch event with phase Succeeded."""
     output: str
 
 
 class BarePods:
-    """Makes pods in one namespace, with a person's rights; all that it made are gone when the block ends."""
+    """Creates pods in one namespace with a person's kubeconfig; deletes all of them when the block ends."""
 
     def __init__(self, kubeconfig: str, namespace: str) -> None:
         from kubernetes import client, config
@@ -43,12 +43,12 @@ class BarePods:
         )
 
     def of_run(self, run: str, step: str) -> list[Any]:
-        """Pods of a step that work for a run of Airflow."""
-        found = self._api.list_namespaced_pod(self._namespace, label_selector=f"ml-platform.org/step={step}").items
-        return [pod for pod in found if pod.metadata.annotations["ml-platform.org/run-id"] == run]
+        """Pods of a step for one run of Airflow."""
+        pods = self._api.list_namespaced_pod(self._namespace, label_selector=f"ml-platform.org/step={step}").items
+        return [pod for pod in pods if pod.metadata.annotations["ml-platform.org/run-id"] == run]
 
     def remove(self, pods: Sequence[Any]) -> None:
-        """Delete pods that are still there."""
+        """Delete pods; those that are gone already are no error."""
         from kubernetes.client.exceptions import ApiException
 
         for pod in pods:
@@ -60,7 +60,7 @@ class BarePods:
 
     def twin(self, pod: Any, words: Sequence[str] = (), program: Sequence[str] = ()) -> Any:
         """
-        A pod that asks for the same as another: image, resources, environment, security.
+        A pod with the image, resources, environment and security context of another.
 
         :param words: arguments in place of its own.
         :param program: what runs in place of the image's entry point.
@@ -68,8 +68,10 @@ class BarePods:
         from kubernetes.client import V1ObjectMeta, V1Pod
 
         spec = copy.deepcopy(pod.spec)
+        # A pod with a node name is not scheduled, and scheduling is part of the floor.
         spec.node_name = None
-        spec.priority = None  # the cluster computes it from the class
+        # An admission controller computes it from the priority class and refuses a value that is given.
+        spec.priority = None
         (container,) = spec.containers
         container.args = list(words or container.args)
         if program:
@@ -78,13 +80,13 @@ class BarePods:
         return V1Pod(metadata=V1ObjectMeta(name=name, labels={LABEL: self._mark}), spec=spec)
 
     def run(self, pods: Sequence[Any]) -> list[Life]:
-        """Make some pods at once and watch them until all have ended."""
+        """Create some pods at once and watch them until all have ended."""
         began = time.monotonic()
         self.start(pods)
         return self.watch([pod.metadata.name for pod in pods], began)
 
     def start(self, pods: Sequence[Any]) -> None:
-        """Make some pods."""
+        """Create some pods."""
         for pod in pods:
             self._api.create_namespaced_pod(self._namespace, pod)
 
@@ -92,7 +94,7 @@ class BarePods:
         """
         Watch pods until all have ended.
 
-        :param began: when the first of them was asked for.
+        :param began: ``time.monotonic()`` at the request of the first of them.
         """
         from kubernetes.watch import Watch
 
@@ -122,8 +124,9 @@ class BarePods:
         return [Life(running=running[name], ended=ended[name], output=self.log(name)) for name in names]
 
     def log(self, name: str) -> str:
-        """The end of what a pod wrote."""
-        answer = self._api.read_namespaced_pod_log(
+        """The last lines of a pod's log."""
+        # Without _preload_content the client (36.0.3) returns the text "b'...'".
+        response = self._api.read_namespaced_pod_log(
             name, self._namespace, tail_lines=LOG_LINES, _preload_content=False
-        )  # the client 36.0.3 gives the text "b'...'" otherwise
-        return bytes(answer.data).decode(errors="replace")
+        )
+        return bytes(response.data).decode(errors="replace")

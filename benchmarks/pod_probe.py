@@ -1,4 +1,4 @@
-"""Runs in a pod of the step image: how large its files are, and how long a step's interpreter and imports take."""
+"""Runs in a pod of the step image: measures the size of its files, a step's interpreter and its imports."""
 
 import json
 import os
@@ -13,7 +13,7 @@ MOUNTS = frozenset({"/dev", "/proc", "/sys", "/tmp"})  # noqa: S108 (the pod's o
 
 
 def file_bytes(folder: str = "/", device: int = -1) -> int:
-    """Bytes of the files that the image unpacks to, without mounts."""
+    """Bytes of the image's files, without mounts."""
     total = 0
     with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
@@ -43,14 +43,15 @@ def imports(name: str) -> float:
 
 def since_start() -> float:
     """Seconds since the kernel started this process."""
+    # Field 22 of stat(5), counted from boot; the command's name before it may hold spaces and brackets.
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-found = {
+results = {
     "interpreter": since_start(),
     "first_line": first_line([sys.executable, "-m", "include.steps", *json.loads(os.environ["PROBE_WORDS"])]),
     "imports": {name: imports(name) for name in ("include.steps.__main__", "pandas", "deltalake", "sklearn", "mlflow")},
     "file_mib": file_bytes() / MIB,
 }
-print(json.dumps(found))
+print(json.dumps(results))

@@ -1,4 +1,4 @@
-"""Runs in a pod: asks a served model without pause while it is switched, and says what it saw."""
+"""Runs in a pod: sends requests to a served model while it is switched, and prints counts, failures and gaps."""
 
 import collections
 import http.client
@@ -16,12 +16,12 @@ AFTER_SWITCH_SECONDS = 10.0
 
 versions: "collections.Counter[str]" = collections.Counter()
 failures: "list[str]" = []
-answered: "list[float]" = []
-switched: "list[float]" = []
+responded_at: "list[float]" = []
+switched_at: "list[float]" = []
 lock = threading.Lock()
 
 
-def ask(connection: http.client.HTTPConnection) -> bool:
+def send(connection: http.client.HTTPConnection) -> bool:
     """One request; whether the connection can be used again."""
     try:
         connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
@@ -36,23 +36,24 @@ def ask(connection: http.client.HTTPConnection) -> bool:
             failures.append(failed)
             return False
         versions[version] += 1
-        answered.append(time.monotonic())
-        if len(versions) > 1 and not switched:
-            switched.append(answered[-1])
+        responded_at.append(time.monotonic())
+        if len(versions) > 1 and not switched_at:
+            switched_at.append(responded_at[-1])
+    # A server that shuts down announces the end of the connection; that is no failure.
     return not response.will_close
 
 
 def is_over() -> bool:
-    """A while after another version answered, or when time is up."""
+    """Whether another version has responded for ten seconds, or the time is up."""
     now = time.monotonic()
-    return now > DEADLINE or bool(switched and now > switched[0] + AFTER_SWITCH_SECONDS)
+    return now > DEADLINE or bool(switched_at and now > switched_at[0] + AFTER_SWITCH_SECONDS)
 
 
 def client(*, keeps: bool) -> None:
-    """One client: with a connection that it keeps, as gateways do, or with one for each request."""
+    """One client: one connection for all requests, as gateways keep it, or one for each request."""
     connection = http.client.HTTPConnection(URL.hostname or "", URL.port, timeout=10)
     while not is_over():
-        if not ask(connection) or not keeps:
+        if not send(connection) or not keeps:
             connection.close()
         time.sleep(0.01)
     connection.close()
@@ -63,7 +64,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-silences = [after - before for before, after in itertools.pairwise(sorted(answered))]
+gaps = [after - before for before, after in itertools.pairwise(sorted(responded_at))]
 print(
     json.dumps(
         {
@@ -71,7 +72,7 @@ print(
             "failed": len(failures),
             "failures": failures[:3],
             "versions": dict(versions),
-            "longest_silence": max(silences, default=0.0),
+            "longest_silence": max(gaps, default=0.0),
         }
     )
 )

@@ -1,13 +1,13 @@
 """
-Steps as pods, measured side by side with the bare pods that ``kubectl run`` would make.
+Steps as pods, measured side by side with bare pods as ``kubectl run`` creates them.
 
 ``python benchmarks/pods.py``, with the cluster described as docs/how-to/cluster.md says, brings the platform up
-with ``make cluster-up``, does the year's work once with ``make cluster-run`` (what is done already is found done),
+with ``make cluster-up``, does the year's work once with ``make cluster-run`` (work that is done already is skipped),
 measures, and leaves the platform running; ``make cluster-down`` ends it. ``--as-it-is`` measures a platform that runs.
 
-It counts on an installation that is there to be measured: it deletes receipts of one partition to have it done afresh,
-runs the data DAG of all twelve months, and trains one more model to have the served one switched. Run it on a machine
-that does nothing else.
+Measure only an installation that serves nobody: the benchmark deletes receipts of one partition to have it done again,
+runs the data DAG of all twelve months, and trains one more model to switch the served one. Run it on a machine that
+does nothing else.
 """
 
 import argparse
@@ -49,7 +49,7 @@ MONTHS = [f"2013-{number:02d}" for number in range(1, 13)]
 SERVING_PORT = 8080
 STREAM_SECONDS = 900
 SLEEPING_SECONDS = 20.0
-"""Over how long memory is sampled: sleeping tasks wake in between, to look at their pods."""
+"""How long memory is sampled: the triggers of deferred tasks poll their pods in between."""
 AIRFLOW = ("airflow-scheduler", "airflow-triggerer")
 """LocalExecutor's workers belong to the scheduler."""
 HERE = Path(__file__).parent
@@ -75,16 +75,16 @@ class Bench:
 
     @cached_property
     def pattern(self) -> Any:
-        """The step's pod, as Airflow makes it: bare pods ask for the same."""
-        asked, run = self._begin()
+        """The step's pod as Airflow creates it; bare pods get the same specification."""
+        requested, run = self._begin()
         pod = until(lambda: self.bare.of_run(run.run, self.step) or None, f"the pod of {run.run}")[0]
-        self._end(run, asked)
+        self._end(run, requested)
         return pod
 
     def task(self) -> TaskTimes:
         """The step once through Airflow, in a run of its own."""
-        asked, run = self._begin()
-        return self._end(run, asked)
+        requested, run = self._begin()
+        return self._end(run, requested)
 
     def bare_words(self, **changed: str) -> list[str]:
         """Arguments of the pattern for another run, with some of them changed."""
@@ -99,7 +99,7 @@ class Bench:
         return life
 
     def forget(self) -> None:
-        """Delete the step's receipts of the partition, so that it is done afresh."""
+        """Delete the step's receipts of the partition, so that it is done again."""
         import boto3
 
         client = boto3.client(
@@ -114,24 +114,25 @@ class Bench:
             client.delete_object(Bucket=self.given.s3_bucket, Key=row["Key"])
 
     def _begin(self) -> tuple[datetime, DagRun]:
-        dag, asked = f"{PROJECT}_{KINDS[self.step]}", datetime.now(UTC)
+        dag, requested = f"{PROJECT}_{KINDS[self.step]}", datetime.now(UTC)
         self.airflow.unpause(dag)
-        return asked, self.airflow.trigger(dag, f"benchmark__{time.time_ns()}", {"partition": SCORED})
+        return requested, self.airflow.trigger(dag, f"benchmark__{time.time_ns()}", {"partition": SCORED})
 
-    def _end(self, run: DagRun, asked: datetime) -> TaskTimes:
+    def _end(self, run: DagRun, requested: datetime) -> TaskTimes:
         self.airflow.run_done(run)
-        return self.airflow.task_done(run, self.step, asked)
+        return self.airflow.task_done(run, self.step, requested)
 
 
 def overhead(bench: Bench) -> None:
     """One step through Airflow against one bare pod, its work done before and done afresh."""
     _ = bench.pattern
     print(f"\none step ({bench.step} {SCORED}), median of {bench.repetitions}:")
-    print(f"{'':24}{'bare pod':>10}{'task':>10}{'more':>10}{'  asked to start':>18}{'bare pod runs after':>22}")
+    print(f"{'':24}{'bare pod':>10}{'task':>10}{'more':>10}{'  request to start':>18}{'bare pod runs after':>22}")
     for label, prepare in (("work done before", lambda: None), ("work done afresh", bench.forget)):
         tasks: list[TaskTimes] = []
         lives: list[Life] = []
-        for _ in range(bench.repetitions):  # turn by turn, so that both see the same machine
+        for _ in range(bench.repetitions):
+            # Alternating, so that both meet the same load of the machine.
             prepare()
             lives.append(bench.bare_pod())
             prepare()
@@ -149,8 +150,8 @@ def at_once(bench: Bench) -> None:
     bounds = _bounds(bench)
     runs, seconds = _year(bench, dag, bounds)
     print(f"\n{len(runs)} months of {dag} in one backfill, all steps: {seconds:.1f} s")
-    asked = bench.airflow.task_of_all_again(dag, bounds, task)
-    done = [bench.airflow.task_done(run, task, asked) for run in runs]
+    requested = bench.airflow.task_of_all_again(dag, bounds, task)
+    done = [bench.airflow.task_done(run, task, requested) for run in runs]
     together, alone = max(times.whole for times in done), 0.0
     for run in runs:
         bench.airflow.run_done(run)
@@ -173,7 +174,7 @@ def _bounds(bench: Bench) -> tuple[datetime, datetime]:
 
 
 def _year(bench: Bench, dag: str, bounds: tuple[datetime, datetime]) -> tuple[list[DagRun], float]:
-    """All months in one backfill that lets all of them run at once; that holds for later work of its runs, too."""
+    """Run all months at once in one backfill; its limit of active runs holds when its runs are cleared later, too."""
     bench.airflow.unpause(dag)
     until(lambda: True if not bench.airflow.has_active_backfill(dag) else None, "the last backfill to be complete")
     began = time.monotonic()
@@ -183,8 +184,8 @@ def _year(bench: Bench, dag: str, bounds: tuple[datetime, datetime]) -> tuple[li
     return runs, time.monotonic() - began
 
 
-def waiting(bench: Bench) -> None:
-    """Memory of Airflow while tasks sleep beside pods that no node has room for."""
+def deferred(bench: Bench) -> None:
+    """Memory of Airflow while tasks are deferred whose pods no node can take."""
     dag, step = f"{PROJECT}_data", StepName.INGEST.value
     nowhere = {step: {"node_selector": {"ml-platform.org/benchmark": "nowhere"}}}
     before = _memory(bench)
@@ -192,29 +193,29 @@ def waiting(bench: Bench) -> None:
     runs = [bench.airflow.trigger(dag, name, {"partition": name[-7:], "resources": nowhere}) for name in names]
     count = len(runs)
     try:
-        until(lambda: True if _deferred(bench, runs) == count else None, f"{count} tasks to sleep", 600.0)
+        until(lambda: True if _deferred_count(bench, runs) == count else None, f"{count} tasks to be deferred", 600.0)
         asleep = _memory(bench)
     finally:
         for run in runs:
             bench.airflow.fail(run)
-        until(lambda: True if not _deferred(bench, runs) else None, "the tasks to end", 600.0)
+        until(lambda: True if not _deferred_count(bench, runs) else None, "the tasks to end", 600.0)
         for run in runs:
             bench.bare.remove(bench.bare.of_run(run.run, step))
     after = _memory(bench)
     more = (asleep - (before + after) / 2) * 1024 / count
     print(
-        f"\nscheduler, workers and triggerer: {before:.0f} MiB before, {asleep:.0f} MiB with {count} tasks asleep, "
+        f"\nscheduler, workers and triggerer: {before:.0f} MiB before, {asleep:.0f} MiB with {count} deferred tasks, "
         f"{after:.0f} MiB after; {more:.0f} KiB a task"
     )
 
 
-def _deferred(bench: Bench, runs: Sequence[DagRun]) -> int:
+def _deferred_count(bench: Bench, runs: Sequence[DagRun]) -> int:
     tasks = bench.airflow.tasks(runs[0].dag, [run.run for run in runs])
     return sum(task.state == "deferred" for task in tasks)
 
 
 def _memory(bench: Bench) -> float:
-    """The median over a while."""
+    """Median memory over 20 s, in MiB."""
     samples, until_then = [], time.monotonic() + SLEEPING_SECONDS
     while time.monotonic() < until_then:
         samples.append(memory_of(bench.settings.state.root, AIRFLOW))
@@ -223,21 +224,21 @@ def _memory(bench: Bench) -> float:
 
 
 def image(bench: Bench) -> None:
-    """The step image: its size, and what a step's start is made of."""
+    """The step image: its size, and the parts of a step's start."""
     reference = bench.pattern.spec.containers[0].image
     compressed = image_size(reference, is_plain=bench.given.registry.startswith("http://"))
     probe = bench.bare.twin(bench.pattern, program=["python", "-c", (HERE / "pod_probe.py").read_text()])
-    _tell(probe, PROBE_WORDS=json.dumps(bench.bare_words()))
+    _set_variables(probe, PROBE_WORDS=json.dumps(bench.bare_words()))
     (life,) = bench.bare.run([probe])
-    found = json.loads(life.output.splitlines()[-1])
-    print(f"\nstep image: {compressed:.0f} MiB compressed, {found['file_mib']:.0f} MiB unpacked")
-    first, end = found["first_line"]
+    results = json.loads(life.output.splitlines()[-1])
+    print(f"\nstep image: {compressed:.0f} MiB compressed, {results['file_mib']:.0f} MiB unpacked")
+    first, end = results["first_line"]
     print(
-        f"container runs {life.running:.2f} s after it was asked for; interpreter {found['interpreter']:.2f} s, "
+        f"container runs {life.running:.2f} s after the request; interpreter {results['interpreter']:.2f} s, "
         f"step's first line {first:.2f} s and end {end:.2f} s after its start"
     )
-    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found["imports"].items())
-    print(f"imports, each in a fresh interpreter: {told}")
+    imports = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in results["imports"].items())
+    print(f"imports, each in a fresh interpreter: {imports}")
 
 
 def training(bench: Bench, run: DagRun | None = None) -> None:
@@ -248,9 +249,9 @@ def training(bench: Bench, run: DagRun | None = None) -> None:
     if chosen is None:
         print(f"\nno run of {dag} has succeeded yet")
         return
-    found = summary.Findings(ReceiptReader(bench.stores.objects, PROJECT), [chosen])
+    results = summary.Findings(ReceiptReader(bench.stores.objects, PROJECT), [chosen])
     print(f"\n{dag} {chosen.run}:")
-    for line in pods.pods(bench.airflow.tasks(dag, [chosen.run]), found.outcomes):
+    for line in pods.pods(bench.airflow.tasks(dag, [chosen.run]), results.outcomes):
         print(f"  {line}")
 
 
@@ -258,8 +259,8 @@ def switch(bench: Bench) -> None:
     """
     Requests from another pod while one more training deploys its model.
 
-    They begin when the model has been judged: before, they would have the served model scaled up, and a small cluster
-    then has no room for the training.
+    They begin after evaluation: earlier they would scale the served model up, and a small cluster then has no room for
+    the training.
     """
     name = bench.spec.model.name.replace("_", "-")
     identity = served_model.identify(bench.settings.ports.serving_url, 20.0)
@@ -267,13 +268,13 @@ def switch(bench: Bench) -> None:
     body = {"dataframe_split": {"columns": golden["columns"], "data": golden["data"][:1]}}
     stream = bench.bare.twin(bench.pattern, program=["python", "-c", (HERE / "pod_stream.py").read_text()])
     url = f"http://{name}.{SERVING}:{SERVING_PORT}"
-    _tell(stream, STREAM_URL=url, STREAM_BODY=json.dumps(body), STREAM_SECONDS=str(STREAM_SECONDS))
+    _set_variables(stream, STREAM_URL=url, STREAM_BODY=json.dumps(body), STREAM_SECONDS=str(STREAM_SECONDS))
     stream.spec.containers[0].resources.requests["cpu"] = "100m"
     conf = {"as_of": _next_as_of(bench), "window": bench.spec.split.window, "promote": "yes"}
     dag = f"{PROJECT}_training"
     bench.airflow.unpause(dag)
     run = bench.airflow.trigger(dag, f"benchmark__{time.time_ns()}", conf)
-    until(lambda: True if _is_judged(bench, run) else None, f"the model of {run.run} to be judged", 1200.0)
+    until(lambda: True if _is_evaluated(bench, run) else None, f"the evaluation of {run.run}", 1200.0)
     began = time.monotonic()
     bench.bare.start([stream])
     run = bench.airflow.run_done(run)
@@ -284,17 +285,17 @@ def switch(bench: Bench) -> None:
         print(f"no switch: the model as of {conf['as_of']} was not deployed; see the gates of {run.run}")
     print(
         f"during the switch: {seen['requests']} requests, {seen['failed']} failed {seen['failures'] or ''}, longest "
-        f"time without an answer {seen['longest_silence']:.2f} s, answers by version {seen['versions']}"
+        f"time without a response {seen['longest_silence']:.2f} s, responses by version {seen['versions']}"
     )
 
 
-def _is_judged(bench: Bench, run: DagRun) -> bool:
-    judged = {task.task for task in bench.airflow.tasks(run.dag, [run.run]) if task.state == "success"}
-    return StepName.EVALUATE.value in judged or bench.airflow.run(run.dag, run.run).has_ended
+def _is_evaluated(bench: Bench, run: DagRun) -> bool:
+    succeeded = {task.task for task in bench.airflow.tasks(run.dag, [run.run]) if task.state == "success"}
+    return StepName.EVALUATE.value in succeeded or bench.airflow.run(run.dag, run.run).has_ended
 
 
 def _next_as_of(bench: Bench) -> str:
-    """The first month's end after those that were trained up to: the champion never moves backwards."""
+    """The first month's end that is later than all trainings: the champion never moves backwards."""
     ends = [*(f"{month}-01" for month in MONTHS[1:]), "2014-01-01"]
     known = [str(run.conf.get("as_of") or "") for run in bench.airflow.runs(f"{PROJECT}_training")]
     later = [end for end in ends if end > max(known, default="")]
@@ -303,7 +304,7 @@ def _next_as_of(bench: Bench) -> str:
     return later[0]
 
 
-def _tell(pod: Any, **variables: str) -> None:
+def _set_variables(pod: Any, **variables: str) -> None:
     from kubernetes.client import V1EnvVar
 
     pod.spec.containers[0].env += [V1EnvVar(name=name, value=value) for name, value in variables.items()]
@@ -313,14 +314,14 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "overhead": overhead,
     "image": image,
     "at-once": at_once,
-    "waiting": waiting,
+    "waiting": deferred,
     "training": training,
     "switch": switch,
 }
 
 
 def prepare() -> Iterator[str]:
-    """The platform up, and the year's work done."""
+    """Start the platform and do the year's work; yields each command after its end."""
     for word in ("cluster-up", "cluster-run"):
         subprocess.run([sys.executable, "-m", "local_platform", word], cwd=ROOT, check=True)
         yield word

@@ -2,9 +2,9 @@
 Serving, measured side by side on one machine: ours, thirty lines of FastAPI, ``mlflow models serve``, and MLServer.
 
 ``python benchmarks/serving.py`` trains one model (gradient boosting over 25 columns, five of them strings), starts one
-server after the other on loopback, and asks each for one row at a time from one client, and from 16 clients at once.
-The requests of all are the same bytes. ``--mlserver`` measures MLServer too: uv puts it into an environment of its own
-in a temporary folder, because it wants other versions than the platform's.
+server after the other on loopback, and sends requests of one row from one client, and from 16 clients at once. All
+requests are the same bytes. ``--mlserver`` measures MLServer too: uv installs it into an environment of its own
+in a temporary folder, because it requires other versions than the platform's.
 """
 
 import argparse
@@ -41,10 +41,10 @@ NUMBERS = [f"number_{number}" for number in range(20)]
 TEXTS = [f"text_{number}" for number in range(5)]
 CLIENTS = 16
 START_SECONDS = 240
-ANSWER_SECONDS = 120
+RESPONSE_SECONDS = 120
 MLSERVER = ("mlserver==1.7.1", "mlserver-mlflow==1.7.1")
 SHARED = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
-"""What all servers have in the same version: the time of a prediction is in there."""
+"""Libraries that all servers have in the same version: they take the time of a prediction."""
 PLAIN_APP = """
 import json, sys
 import pandas as pd, skops.io
@@ -68,7 +68,7 @@ async def invocations(request: Request):
 
 @dataclass(frozen=True)
 class Result:
-    """What one server did."""
+    """Measurements of one server."""
 
     name: str
     start_seconds: float
@@ -154,7 +154,8 @@ def save_for_mlflow(model: Any, kinds: Mapping[str, str], folder: Path) -> None:
             str(folder),
             signature=ModelSignature(
                 inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
-                outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2))]),  # MLServer loads no model without
+                # MLServer loads no model whose signature lacks outputs.
+                outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2))]),
             ),
             serialization_format="skops",
             skops_trusted_types=list(TRUSTED_TYPES),
@@ -164,7 +165,7 @@ def save_for_mlflow(model: Any, kinds: Mapping[str, str], folder: Path) -> None:
 
 
 def make_model(folder: Path) -> bytes:
-    """Train the model, write it in both forms; the body of a request for one row."""
+    """Train the model and write it in both formats; returns the body of a request for one row."""
     from include.packaging.files import (
         GOLDEN,
         MLMODEL,
@@ -234,14 +235,15 @@ def mlserver(folder: Path) -> "Callable[[int], Sequence[str]]":
 
 
 def measure(label: str, command: Any, body: bytes, folder: Path, counts: tuple[int, int]) -> Result:
-    """Start a server, ask it, stop it."""
+    """Start a server, send requests, stop it."""
     began = time.perf_counter()
     with running(command, folder) as (process, port):
         start_seconds = time.perf_counter() - began
-        prediction = json.loads(ask(port, body, 50)[1])["predictions"]
-        alone = sorted(ask(port, body, counts[0])[0])
+        # Fifty requests first: the first ones import, compile and open connections.
+        prediction = json.loads(send(port, body, 50)[1])["predictions"]
+        alone = sorted(send(port, body, counts[0])[0])
         busy_began = time.perf_counter()
-        busy = sorted(ask_together(port, body, counts[1]))
+        busy = sorted(send_together(port, body, counts[1]))
         seconds = time.perf_counter() - busy_began
         memory_mb = sum(memory_of(pid) for pid in group_of(process)) / 1e6
     return Result(
@@ -259,12 +261,12 @@ def measure(label: str, command: Any, body: bytes, folder: Path, counts: tuple[i
 
 @contextmanager
 def running(command: Any, folder: Path) -> "Iterator[tuple[subprocess.Popen[bytes], int]]":
-    """A server that answers; it and all that it started are gone afterwards."""
+    """A server that responds; it and all processes that it started are ended afterwards."""
     port = free_port()
-    # MLflow calls uvicorn by its name.
+    # MLflow starts uvicorn by its name on PATH.
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     path = f"{ROOT}{os.pathsep}{folder}"
-    # One thread of OpenMP for all: more of them only fight, and would make the others look worse than they are.
+    # One thread of OpenMP for all: more compete for the cores, which slows the servers that do not limit them.
     capped = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment: Mapping[str, str] = {**os.environ, **capped, "PYTHONPATH": path, "PATH": programs}
     with (folder / "server.log").open("wb") as log:
@@ -279,14 +281,14 @@ def running(command: Any, folder: Path) -> "Iterator[tuple[subprocess.Popen[byte
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
+    """A port of loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and all that it started."""
+    """End a server and all processes that it started."""
     from include.processes import signal_group
 
     for number, seconds in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
@@ -300,7 +302,7 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    """Until the server answers ``/ping``."""
+    """Wait until the server responds to ``/ping``."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -315,9 +317,9 @@ def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     raise SystemExit(f"The server did not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-def ask(port: int, body: bytes, count: int) -> tuple[list[float], bytes]:
-    """One client on one connection: seconds of each request, and the last answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+def send(port: int, body: bytes, count: int) -> tuple[list[float], bytes]:
+    """One client on one connection: seconds of each request, and the last response."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RESPONSE_SECONDS)
     seconds, content = [], b""
     for _ in range(count):
         began = time.perf_counter()
@@ -331,11 +333,11 @@ def ask(port: int, body: bytes, count: int) -> tuple[list[float], bytes]:
     return seconds, content
 
 
-def ask_together(port: int, body: bytes, count: int) -> list[float]:
+def send_together(port: int, body: bytes, count: int) -> list[float]:
     """Sixteen clients at once, each on its own connection."""
     seconds: list[float] = []
     threads = [
-        threading.Thread(target=lambda: seconds.extend(ask(port, body, count // CLIENTS)[0])) for _ in range(CLIENTS)
+        threading.Thread(target=lambda: seconds.extend(send(port, body, count // CLIENTS)[0])) for _ in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -348,12 +350,12 @@ def ask_together(port: int, body: bytes, count: int) -> list[float]:
 
 def group_of(process: "subprocess.Popen[bytes]") -> list[int]:
     """Process ids of a server and all that it started."""
-    found = []
+    pids = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError):
             if os.getpgid(pid) == process.pid:
-                found.append(pid)
-    return found
+                pids.append(pid)
+    return pids
 
 
 def memory_of(pid: int) -> float:

@@ -1,12 +1,12 @@
 """
 The year job: twelve months through the data DAG, then one training, against the same steps in one bare Python process.
 
-``python benchmarks/year_job.py [--rows N]`` copies the platform's code into a temporary folder (nothing that is edited
-meanwhile disturbs it), and there:
+``python benchmarks/year_job.py [--rows N]`` copies the platform's code into a temporary folder, so that edits
+meanwhile do not matter, and there:
 
 1. bare: starts MLflow and the model server, then one cold Python process that calls the steps one after another;
-2. Airflow: starts all services on empty stores, warms Airflow with a run that fails at once, then measures one backfill
-   of twelve months and one training, and both once more with nothing changed.
+2. Airflow: starts all services on empty stores, warms Airflow up with a run that fails at once, then measures one
+   backfill of twelve months and one training, and both once more with nothing changed.
 
 ``--rows N`` multiplies the flights: N copies of each, with flight numbers of their own. ``--months`` takes fewer
 months, ``--data-only`` leaves the training out.
@@ -37,12 +37,12 @@ from benchmarks.service_usage import cpu_by_service, peak_memory, peaks_of_steps
 PROJECT = "flights"
 COPIED = ("include", "plugins", "dags", "local_platform", "benchmarks", ".airflowignore", "pyproject.toml")
 BOUND_SECONDS = 3_000
-BACKFILL_TRIES = 4
+BACKFILL_ATTEMPTS = 4
 
 
 @dataclasses.dataclass
 class Figures:
-    """What one pass took."""
+    """Measurements of one pass."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -70,17 +70,17 @@ def calls(count: int, *, trains: bool) -> list[list[str]]:
     from include.spec.load import load_project
 
     spec = load_project(PROJECT)
-    asked = []
+    commands = []
     for month in months(count):
         own = [["ingest", "--source", name] for name, source in spec.sources.items() if source.own_task]
         together = [["ingest"]] if spec.sources_of_task(None) else []
         steps = (*together, *own, ["validate"], ["profile"], ["features"])
-        asked += [[*words, "--partition", month, "--run", f"bare-{month}"] for words in steps]
+        commands += [[*words, "--partition", month, "--run", f"bare-{month}"] for words in steps]
     window = ["--window", str(min(count, spec.split.window))]
     training = ("train", "evaluate", "package", "deploy")
     if trains:
-        asked += [[step, "--partition", months(count)[-1], "--run", "bare", *window] for step in training]
-    return [[*words, "--project", PROJECT] for words in asked]
+        commands += [[step, "--partition", months(count)[-1], "--run", "bare", *window] for step in training]
+    return [[*words, "--project", PROJECT] for words in commands]
 
 
 def bare(count: int, *, trains: bool) -> None:
@@ -105,8 +105,8 @@ def measure_bare(folder: Path, count: int, *, trains: bool) -> Figures:
     from local_platform.services.fleet import Fleet
 
     state = State(folder / "bare")
-    for place in (state.mlflow, state.data, state.serving):
-        place.mkdir(parents=True)
+    for path in (state.mlflow, state.data, state.serving):
+        path.mkdir(parents=True)
     chosen = ports.choose(state.ports, {})
     settings = services.Settings(state, chosen, credentials.provide(state.secrets))
     needed = [one for one in services.independent(settings) if one.name != "fork-server"]
@@ -116,6 +116,7 @@ def measure_bare(folder: Path, count: int, *, trains: bool) -> Figures:
             fleet.start(service)
         fleet.wait(needed)
         variables = environment.platform_environment(state) | environment.step_environment(state, chosen)
+        # The floor is one ordinary process: nothing is forked.
         variables.pop("ML_FORK_SERVER")
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         words = [sys.executable, str(Path(__file__).resolve()), "--bare", "--months", str(count)]
@@ -141,11 +142,11 @@ class AirflowPass:
         self.dags = [f"{PROJECT}_{kind}" for kind in ("data", "training", "scoring")]
 
     def warm_up(self) -> None:
-        """The first task of a new Airflow waits for its API server to import; no partition, so it does nothing."""
+        """Trigger a run without a partition, which fails at once: the first task waits for the API server's imports."""
         self._wait("data", [self._trigger("data", {})])
 
     def run(self, name: str) -> Figures:
-        """Backfill, train, wait; what it took."""
+        """Backfill, train, wait for the end; returns what was measured."""
         from include.contract.partition import Partition
         from include.spec.load import load_project
 
@@ -156,7 +157,9 @@ class AirflowPass:
         limits = {"logical_date_gte": begin.isoformat(), "logical_date_lte": end.isoformat()}
         earlier = self.api.runs(self.dags[0], **limits)
         before, began = cpu_by_service(self.folder), time.monotonic()
+        # Samplers cost CPU of this process, which is not counted.
         with peak_memory(self.folder) as peak, peaks_of_steps(self.folder) as peaks:
+            # The second pass clears the runs of the first: a backfill would skip them.
             for run in earlier:
                 self.api.clear(run)
             if not earlier:
@@ -172,7 +175,7 @@ class AirflowPass:
         tasks = [*self.api.tasks(self.dags[0], data_runs), *self.api.tasks(self.dags[1], trainings)]
         failed = [f"{task.run} {task.task} {task.label}" for task in tasks if task.state not in {"success", "skipped"}]
         if failed:
-            sys.exit(f"{name}: not all tasks ended well: {', '.join(failed[:5])}")
+            sys.exit(f"{name}: these tasks did not succeed: {', '.join(failed[:5])}")
         after = cpu_by_service(self.folder)
         used = {name: after[name] - before.get(name, 0.0) for name in sorted(after)}
         figures = Figures(wall, sum(used.values()), peak[0], len(tasks), services=used, peaks=peaks)
@@ -185,11 +188,12 @@ class AirflowPass:
 
         for dag in self.dags:
             self.api.pause(dag)
-        for left in reversed(range(BACKFILL_TRIES)):
+        for left in reversed(range(BACKFILL_ATTEMPTS)):
             try:
                 self.api.backfill(self.dags[0], begin, end, load_project(PROJECT).schedule.runs_at_once)
                 break
-            except AirflowApiError:  # on SQLite Airflow may undo what it made when something else writes
+            except AirflowApiError:
+                # While something else writes, SQLite refuses the backfill, and Airflow deletes what it had made.
                 if not left:
                     raise
                 time.sleep(2)
@@ -234,11 +238,11 @@ class AirflowPass:
         """Seconds of each task's step by its own outcome: (run, task)."""
         from include.contract.receipt import Outcome
 
-        found = {}
+        seconds = {}
         for path in sorted((self.folder / "data" / "objects" / "runs").rglob("*.json")):
             outcome = Outcome.model_validate_json(path.read_bytes())
-            found[outcome.run, outcome.task] = outcome.seconds
-        return found
+            seconds[outcome.run, outcome.task] = outcome.seconds
+        return seconds
 
 
 def measure_airflow(folder: Path, count: int, *, trains: bool) -> tuple[Figures, Figures]:
@@ -285,7 +289,7 @@ def multiply_rows(repository: Path, folder: Path, factor: int) -> None:
     }
     for old, new in changes.items():
         if old not in text:
-            sys.exit(f"{spec} no longer says '{old}'; adapt this benchmark")
+            sys.exit(f"{spec} no longer contains '{old}'; adapt this benchmark")
         text = text.replace(old, new)
     spec.write_text(text)
 
@@ -309,8 +313,8 @@ def table(plain: Figures | None, first: Figures, second: Figures) -> None:
         used = "".join(f"{figures.services.get(service, 0.0):>10.2f}" for figures in (first, second))
         print(f"{f'  CPU of {service}, s':<28}{'':>10}{used}")
     for step in first.peaks:
-        found = "".join(f"{figures.peaks.get(step, 0.0):>10.0f}" for figures in (first, second))
-        print(f"{f'  peak of {step}, MiB':<28}{'':>10}{found}")
+        peaks = "".join(f"{figures.peaks.get(step, 0.0):>10.0f}" for figures in (first, second))
+        print(f"{f'  peak of {step}, MiB':<28}{'':>10}{peaks}")
     each = (figures.wall_seconds / figures.steps for figures in (first, second))
     print(f"{'wall, s a step':<28}{'':>10}" + "".join(f"{value:>10.2f}" for value in each))
     if plain:
@@ -345,7 +349,7 @@ def main() -> None:
 
 
 def in_copy(given: argparse.Namespace) -> None:
-    """Copy the code, and go on there."""
+    """Copy the code, and measure in the copy."""
     folder = Path(tempfile.mkdtemp(prefix="year-job-"))
     repository = folder / "repository"
     try:
@@ -357,6 +361,7 @@ def in_copy(given: argparse.Namespace) -> None:
                 shutil.copy(source, target)
         if given.rows > 1:
             multiply_rows(repository, folder, given.rows)
+        # As an installation does: compiling at the first import would count as the steps' time.
         subprocess.run([sys.executable, "-m", "compileall", "-q", str(repository)], check=False)
         words = [sys.executable, str(repository / "benchmarks" / "year_job.py"), "--in", str(folder)]
         words += ["--months", str(given.months), *(["--only", given.only] if given.only else [])]
