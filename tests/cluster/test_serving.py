@@ -18,7 +18,7 @@ from include.errors import ConfigurationError, DataRejectedError, PlatformError,
 from include.packaging.files import MANIFEST, Bundle, largest_difference
 from include.stores.artifacts.open import open_artifacts
 from include.stores.artifacts.protocol import ArtifactStore
-from include.stores.kubernetes.client import AUTOSCALER, BUDGET, DEPLOYMENT, EVENT, POD, POLICY, SERVICE, Cluster
+from include.stores.kubernetes.protocol import AUTOSCALER, BUDGET, DEPLOYMENT, EVENT, POD, POLICY, SERVICE, Cluster
 from include.stores.objects.open import open_objects
 from include.stores.serving.control import ModelRecord, record_of
 from include.stores.serving.kubernetes import KubernetesServing

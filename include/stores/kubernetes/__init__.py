@@ -1,1 +1,1 @@
-"""A client of the Kubernetes API, as small as the stores and operators need it."""
+"""Objects of Kubernetes: the protocol, a client of the API server, memory; refusals and security contexts."""

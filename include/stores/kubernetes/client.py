@@ -1,8 +1,8 @@
 """
-Kubernetes as far as the stores need it: read, list, apply, patch and delete objects of one namespace, as plain JSON.
+The API server of Kubernetes, through the official client's REST layer, with objects as plain JSON.
 
-Everything that the API server or the network refuses becomes an error of the tree here. Nothing is kept: what is asked
-for is what the API server has now. Why not ``kubernetes.dynamic`` stands in ADR 0021.
+Everything that the API server or the network refuses becomes an error of the tree here. Nothing is cached: each call
+reads what the API server has now. ADR 0021 states why ``kubernetes.dynamic`` is not used.
 """
 
 import http.client
@@ -10,19 +10,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError, foreign
 from include.stores.http import HttpResponse
+from include.stores.kubernetes.protocol import SERVICE, ConflictError, Kind, Manifest
 from include.stores.kubernetes.refusals import refusal_of
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException
 
 FIELD_MANAGER = "ml-platform-deploy"
-Manifest = dict[str, Any]
-"""An object of Kubernetes as JSON."""
-
+# To connect and to read. The client's default is no limit: a silent API server would hold a step up until its task ends.
 _TIMEOUT_SECONDS = (5, 30)
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
@@ -30,64 +29,36 @@ _VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of objects."""
-
-    name: str
-    api_version: str
-    plural: str
-
-    def path(self, namespace: str, name: str = "") -> str:
-        """Where the API server has them, or one of them."""
-        root = "/api" if "/" not in self.api_version else "/apis"
-        found = f"{root}/{self.api_version}/namespaces/{namespace}/{self.plural}"
-        return f"{found}/{name}" if name else found
-
-
-DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
-SERVICE = Kind("Service", "v1", "services")
-AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
-BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
-POLICY = Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies")
-POD = Kind("Pod", "v1", "pods")
-EVENT = Kind("Event", "v1", "events")
-ENDPOINTS = Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
-
-
-class ConflictError(TemporaryError):
-    """Somebody else changed or made the object in the meantime."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """One namespace of a cluster."""
+class ApiCluster:
+    """See :class:`~include.stores.kubernetes.protocol.Cluster`; one namespace, through the API server."""
 
     client: "ApiClient"
     namespace: str
     is_inside: bool
-    """Whether this process is a pod of the cluster, so that Services have names here."""
 
     def version(self) -> tuple[int, int]:
         """Major and minor version of the API server."""
-        found = self._asked("GET", "/version", "the version")
+        version = self._requested("GET", "/version", "the version")
         # Providers write "35+".
-        digits = "".join(character for character in str(found["minor"]) if character.isdigit())
-        return int(found["major"]), int(digits)
+        digits = "".join(character for character in str(version["minor"]) if character.isdigit())
+        return int(version["major"]), int(digits)
 
     def read(self, kind: Kind, name: str) -> Manifest | None:
         """One object; None if there is none, or it is on its way out."""
         try:
-            found = self._asked("GET", kind.path(self.namespace, name), self._place(kind, name))
+            manifest = self._requested("GET", kind.path(self.namespace, name), self._shown(kind, name))
         except _GoneError:
             return None
-        return None if found["metadata"].get("deletionTimestamp") else found
+        # Kubernetes keeps an object with a deletion timestamp until its finalizers and grace period are over.
+        return None if manifest["metadata"].get("deletionTimestamp") else manifest
 
     def find(self, kind: Kind, *, labels: Mapping[str, str] | None = None, fields: str = "") -> list[Manifest]:
         """Objects that have all these labels, without those on their way out; pods are there until they have ended."""
         query = {"labelSelector": selector_of(labels or {}), "fieldSelector": fields}
         given = {name: value for name, value in query.items() if value}
-        found = self._asked("GET", kind.path(self.namespace), self._place(kind), query=given)
-        items: list[Manifest] = found.get("items") or []
+        listing = self._requested("GET", kind.path(self.namespace), self._shown(kind), query=given)
+        # Go writes a list that was never filled as null.
+        items: list[Manifest] = listing.get("items") or []
         return [item for item in items if not item["metadata"].get("deletionTimestamp")]
 
     def create(self, kind: Kind, manifest: Manifest) -> Manifest:
@@ -98,7 +69,7 @@ class Cluster:
         """
         name, query = manifest["metadata"]["name"], {"fieldManager": FIELD_MANAGER}
         body = self._completed(kind, manifest)
-        return self._asked("POST", kind.path(self.namespace), self._place(kind, name), body=body, query=query)
+        return self._requested("POST", kind.path(self.namespace), self._shown(kind, name), body=body, query=query)
 
     def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """
@@ -108,15 +79,16 @@ class Cluster:
         """
         # Without force, a field that somebody edited by hand would make every later deployment fail.
         name, query = manifest["metadata"]["name"], {"fieldManager": FIELD_MANAGER, "force": "true"}
-        body, place = self._completed(kind, manifest), self._place(kind, name)
+        body, what = self._completed(kind, manifest), self._shown(kind, name)
         path = kind.path(self.namespace, name)
-        return self._asked("PATCH", path, place, body=body, query=query, content_type=_APPLY)
+        return self._requested("PATCH", path, what, body=body, query=query, content_type=_APPLY)
 
     def change(self, kind: Kind, name: str, change: Manifest) -> None:
         """Change some fields of an object; nothing if there is none."""
+        # Not an apply: that removes the fields which the same manager owned and the change leaves out.
         path, query = kind.path(self.namespace, name), {"fieldManager": FIELD_MANAGER}
         try:
-            self._asked("PATCH", path, self._place(kind, name), body=change, query=query, content_type=_MERGE)
+            self._requested("PATCH", path, self._shown(kind, name), body=change, query=query, content_type=_MERGE)
         except _GoneError:
             return
 
@@ -126,16 +98,17 @@ class Cluster:
 
         :param resource_version: only if it still has this one.
         """
+        # Stated, as the default depends on the kind and client: a Job, for one, leaves its pods behind.
         options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if resource_version is not None:
             options["preconditions"] = {"resourceVersion": resource_version}
         try:
-            self._asked("DELETE", kind.path(self.namespace, name), self._place(kind, name), body=options)
+            self._requested("DELETE", kind.path(self.namespace, name), self._shown(kind, name), body=options)
         except _GoneError:
             return
 
     def proxied(self, method: str, service: str, path: str, body: bytes | None = None) -> HttpResponse:
-        """Ask a Service by way of the API server: how a machine outside the cluster gets there."""
+        """Send a request to a Service through the API server's proxy."""
         from kubernetes.client import ApiException
 
         target = f"{SERVICE.path(self.namespace, service)}/proxy/{path}"
@@ -144,20 +117,21 @@ class Cluster:
             self._call(method, target, document, {}, "application/json")
         except ApiException as error:
             if not error.status or refusal_of(error).is_from_api_server:
-                raise _untold(error, service, self.namespace) from error
+                raise _not_proxied(error, service, self.namespace) from error
             return HttpResponse(error.status, {}, str(error.body or "").encode())
-        answer = self.client.last_response
-        headers = {name.lower(): value for name, value in answer.getheaders().items()}
-        content = answer.data if isinstance(answer.data, bytes) else answer.data.encode()
-        return HttpResponse(answer.status, headers, content)
+        # ``call_api`` returns the body alone; the headers, which name the model, are in the client's last response.
+        response = self.client.last_response
+        headers = {name.lower(): value for name, value in response.getheaders().items()}
+        content = response.data if isinstance(response.data, bytes) else response.data.encode()
+        return HttpResponse(response.status, headers, content)
 
-    def _place(self, kind: Kind, name: str = "") -> str:
+    def _shown(self, kind: Kind, name: str = "") -> str:
         return f"{kind.plural} '{name}'" if name else kind.plural
 
     def _completed(self, kind: Kind, manifest: Manifest) -> Manifest:
         return {"apiVersion": kind.api_version, "kind": kind.name, **manifest}
 
-    def _asked(
+    def _requested(
         self,
         method: str,
         path: str,
@@ -180,7 +154,7 @@ class Cluster:
         from urllib3.exceptions import HTTPError
 
         try:
-            found: Manifest = self.client.call_api(
+            document: Manifest = self.client.call_api(
                 path,
                 method,
                 query_params=list(query.items()),
@@ -195,14 +169,14 @@ class Cluster:
         except (HTTPError, OSError) as error:
             message = f"The API server at {self.client.configuration.host} does not answer: {foreign(error)}. "
             raise TemporaryError(message + "Run the step again when it does.") from error
-        return found
+        return document
 
 
 class _GoneError(ConfigurationError):
-    """There is no such object, or no such namespace."""
+    """The object, or its namespace, does not exist."""
 
 
-def open_cluster(namespace: str, environment: Mapping[str, str]) -> Cluster:
+def open_cluster(namespace: str, environment: Mapping[str, str]) -> ApiCluster:
     """
     The cluster that this process is a pod of, or the one that ``KUBECONFIG`` names.
 
@@ -221,7 +195,7 @@ def open_cluster(namespace: str, environment: Mapping[str, str]) -> Cluster:
     except (config.ConfigException, OSError) as error:
         message = f"There is no cluster to serve models in: {foreign(error)}. In a pod the step needs the token of its "
         raise ConfigurationError(f"{message}service account; elsewhere KUBECONFIG names the cluster.") from error
-    return Cluster(client.ApiClient(configuration), namespace, is_inside=is_inside)
+    return ApiCluster(client.ApiClient(configuration), namespace, is_inside=is_inside)
 
 
 def selector_of(labels: Mapping[str, str]) -> str:
@@ -247,7 +221,7 @@ def _translated(error: "ApiException", method: str, what: str, namespace: str) -
     return TemporaryError(text)
 
 
-def _untold(error: "ApiException", service: str, namespace: str) -> PlatformError:
+def _not_proxied(error: "ApiException", service: str, namespace: str) -> PlatformError:
     if error.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
         message = f"The API server does not pass requests on to {service} in namespace '{namespace}': {_reason(error)}"
         return ConfigurationError(f"{message} Outside the cluster one needs the right to 'services/proxy'.")
@@ -256,6 +230,6 @@ def _untold(error: "ApiException", service: str, namespace: str) -> PlatformErro
 
 
 def _reason(error: "ApiException") -> str:
-    """What the API server says, as a sentence."""
+    """The API server's message, as a sentence."""
     text = refusal_of(error).message or foreign(f"{error.status} {error.reason}")
     return text if text.endswith((".", "…")) else f"{text}."

@@ -17,7 +17,8 @@ from include.contract import settings as names_of_settings
 from include.errors import ConfigurationError, PlatformError, TemporaryError
 from include.packaging.files import Bundle, GoldenTable
 from include.stores.http import HttpResponse
-from include.stores.kubernetes.client import (
+from include.stores.kubernetes.client import open_cluster
+from include.stores.kubernetes.protocol import (
     AUTOSCALER,
     BUDGET,
     DEPLOYMENT,
@@ -28,7 +29,6 @@ from include.stores.kubernetes.client import (
     SERVICE,
     Cluster,
     Manifest,
-    open_cluster,
 )
 from include.stores.retry import wait_for
 from include.stores.serving import manifests

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from include.contract import settings as names_of_settings
 from include.stores.kubernetes import security
-from include.stores.kubernetes.client import Manifest
+from include.stores.kubernetes.protocol import Manifest
 from include.stores.serving.control import ModelRecord
 from include.stores.serving.names import (
     BUNDLE_BY,

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from include.errors import ConfigurationError
-from include.stores.kubernetes.client import Manifest
+from include.stores.kubernetes.protocol import Manifest
 from include.stores.serving.control import ModelRecord
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "ml-platform"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from include.errors import ConfigurationError, DataRejectedError, PlatformError, TemporaryError, foreign
-from include.stores.kubernetes.client import Manifest
+from include.stores.kubernetes.protocol import Manifest
 from include.stores.kubernetes.refusals import is_quota
 
 _REFUSED_BY_ADMISSION = ("violates PodSecurity", "is forbidden", "is invalid", "admission webhook")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from include.errors import ConfigurationError
-from include.stores.kubernetes.client import DEPLOYMENT, SERVICE, Cluster, Manifest
+from include.stores.kubernetes.protocol import DEPLOYMENT, SERVICE, Cluster, Manifest
 from include.stores.serving.control import ModelRecord, ServingStatus
 from include.stores.serving.manifests import version_selected
 from include.stores.serving.names import OLDER, PLACEMENT, PREVIOUS, VERSION, ServedNames, record_in

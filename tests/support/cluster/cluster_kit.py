@@ -13,7 +13,8 @@ from typing import Any
 from kubernetes import client, config
 
 from include.stores.kubernetes import security
-from include.stores.kubernetes.client import POD, Cluster, Manifest, open_cluster
+from include.stores.kubernetes.client import open_cluster
+from include.stores.kubernetes.protocol import POD, Cluster, Manifest
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 PATIENCE_SECONDS = 180.0

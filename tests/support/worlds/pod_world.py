@@ -2,7 +2,7 @@
 Pods, a namespace that remembers them, and a task that makes them: for tests of the operators without Kubernetes.
 
 The namespace stands behind ``CoreV1Api``, which the operators have from Airflow. The objects of model servers have
-another client, and their cluster in memory is in ``tests/support/servers/fake_cluster.py``.
+another client, and their cluster in memory is in ``tests/support/servers/model_cluster.py``.
 """
 
 from datetime import UTC, datetime

@@ -7,17 +7,8 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 from include.errors import ConfigurationError, PlatformError, TemporaryError
-from include.stores.kubernetes.client import (
-    AUTOSCALER,
-    DEPLOYMENT,
-    FIELD_MANAGER,
-    SERVICE,
-    Cluster,
-    ConflictError,
-    Kind,
-    open_cluster,
-    selector_of,
-)
+from include.stores.kubernetes.client import FIELD_MANAGER, ApiCluster, open_cluster, selector_of
+from include.stores.kubernetes.protocol import AUTOSCALER, DEPLOYMENT, SERVICE, Cluster, ConflictError, Kind
 from tests.support.servers.api_errors import refused
 
 MANIFEST = {"metadata": {"name": "delay"}, "spec": {}}
@@ -32,7 +23,7 @@ def client() -> Any:
 
 @pytest.fixture
 def cluster(client: Any) -> Cluster:
-    return Cluster(client, "models", is_inside=False)
+    return ApiCluster(client, "models", is_inside=False)
 
 
 def asked(client: Any) -> tuple[Any, ...]:

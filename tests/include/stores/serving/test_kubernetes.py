@@ -6,13 +6,12 @@ import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.packaging.files import Bundle
-from include.stores.kubernetes.client import (
+from include.stores.kubernetes.protocol import (
     AUTOSCALER,
     BUDGET,
     DEPLOYMENT,
     POLICY,
     SERVICE,
-    Cluster,
     ConflictError,
     Kind,
     Manifest,
@@ -22,7 +21,7 @@ from include.stores.serving.kubernetes import KubernetesServing, open_kubernetes
 from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER
 from include.stores.serving.names import RETIRED_BY
 from include.stores.serving.settings import Placement, ServingSettings
-from tests.support.servers.fake_cluster import FakeCluster, ended, waiting
+from tests.support.servers.model_cluster import ModelCluster, ended, waiting
 from tests.support.serving_bundles import bundle
 
 SETTINGS = ServingSettings()
@@ -31,16 +30,16 @@ OBJECTS = {"ML_OBJECTS_URI": "s3://bucket/objects"}
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster(bundles={known.digest: known for known in map(bundle, range(1, 5))})
+def cluster() -> ModelCluster:
+    return ModelCluster(bundles={known.digest: known for known in map(bundle, range(1, 5))})
 
 
 @pytest.fixture
-def serving(cluster: FakeCluster) -> KubernetesServing:
+def serving(cluster: ModelCluster) -> KubernetesServing:
     return serving_on(cluster)
 
 
-def serving_on(cluster: FakeCluster, **changes: float) -> KubernetesServing:
+def serving_on(cluster: ModelCluster, **changes: float) -> KubernetesServing:
     return KubernetesServing(cluster, "image@sha256:1", OBJECTS, pause_seconds=0.0, **changes)
 
 
@@ -63,18 +62,18 @@ def members(serving: KubernetesServing) -> list[int | None]:
 
 
 def test_candidate_has_everything_of_its_own_before_it_has_traffic(
-    serving: KubernetesServing, cluster: FakeCluster
+    serving: KubernetesServing, cluster: ModelCluster
 ) -> None:
     record = started(serving, 1)
     assert (record.url, record.bundle_by) == ("http://departure-delay-v1.models.svc:8080", IMAGE_VOLUME)
     for kind in (DEPLOYMENT, SERVICE, POLICY, BUDGET):
         assert cluster.names(kind) == {"departure-delay-v1"}
-    assert cluster.asked[0] == "apply Deployment departure-delay-v1"
+    assert cluster.changes[0] == "apply Deployment departure-delay-v1"
     assert members(serving) == [None, None, 1]
 
 
 def test_version_before_the_previous_one_goes_when_the_switch_is_final(
-    serving: KubernetesServing, cluster: FakeCluster
+    serving: KubernetesServing, cluster: ModelCluster
 ) -> None:
     served(serving, 1, 2)
     serving.activate(started(serving, 3))
@@ -86,7 +85,7 @@ def test_version_before_the_previous_one_goes_when_the_switch_is_final(
 
 
 def test_only_the_active_version_is_scaled_and_the_one_before_hands_its_clients_on(
-    serving: KubernetesServing, cluster: FakeCluster
+    serving: KubernetesServing, cluster: ModelCluster
 ) -> None:
     served(serving, 1)
     cluster.change(DEPLOYMENT, "departure-delay-v1", {"spec": {"replicas": 4}})
@@ -99,7 +98,7 @@ def test_only_the_active_version_is_scaled_and_the_one_before_hands_its_clients_
 
 
 def test_failed_switch_that_is_taken_back_leaves_all_as_it_was(
-    serving: KubernetesServing, cluster: FakeCluster
+    serving: KubernetesServing, cluster: ModelCluster
 ) -> None:
     served(serving, 1, 2)
     serving.activate(started(serving, 3))
@@ -109,7 +108,7 @@ def test_failed_switch_that_is_taken_back_leaves_all_as_it_was(
     assert cluster.names(DEPLOYMENT) == {"departure-delay-v1", "departure-delay-v2"}
 
 
-def test_first_version_that_is_taken_back_leaves_nothing(serving: KubernetesServing, cluster: FakeCluster) -> None:
+def test_first_version_that_is_taken_back_leaves_nothing(serving: KubernetesServing, cluster: ModelCluster) -> None:
     serving.activate(started(serving, 1))
     serving.rollback(record_of(bundle(1), 1))
     assert cluster.objects == {}
@@ -129,7 +128,7 @@ def test_previous_version_can_be_given_the_traffic_again(serving: KubernetesServ
     ],
 )
 def test_version_that_does_not_come_up_is_removed_and_the_traffic_stays(
-    serving: KubernetesServing, cluster: FakeCluster, trouble: dict[str, object], error: type[Exception], message: str
+    serving: KubernetesServing, cluster: ModelCluster, trouble: dict[str, object], error: type[Exception], message: str
 ) -> None:
     served(serving, 1)
     cluster.troubles[bundle(2).digest] = trouble
@@ -139,7 +138,7 @@ def test_version_that_does_not_come_up_is_removed_and_the_traffic_stays(
     assert cluster.names(DEPLOYMENT) == {"departure-delay-v1"}
 
 
-def test_version_that_never_becomes_ready_is_told_with_the_last_warning(cluster: FakeCluster) -> None:
+def test_version_that_never_becomes_ready_is_told_with_the_last_warning(cluster: ModelCluster) -> None:
     cluster.troubles[bundle(1).digest] = {"state": {"waiting": {"reason": "ContainerCreating"}}}
     about = {"involvedObject": {"name": "departure-delay-v1-0"}, "type": "Warning", "reason": "FailedMount"}
     cluster.events.append({**about, "message": "no such volume"})
@@ -148,11 +147,11 @@ def test_version_that_never_becomes_ready_is_told_with_the_last_warning(cluster:
     assert cluster.objects == {}
 
 
-def test_traffic_that_does_not_arrive_is_pointed_back(cluster: FakeCluster) -> None:
+def test_traffic_that_does_not_arrive_is_pointed_back(cluster: ModelCluster) -> None:
     served(serving_on(cluster), 1)
     serving = serving_on(cluster, switch_seconds=0.05)
     record = started(serving, 2)
-    cluster.is_stuck.append(True)
+    cluster.is_stuck = True
     with pytest.raises(TemporaryError, match="the traffic of departure-delay at version 2 in vain"):
         serving.activate(record)
     assert members(serving) == [1, None, 2]
@@ -165,37 +164,37 @@ def test_switch_after_which_the_cluster_refuses_is_taken_back(
 ) -> None:
     served(serving, 1)
     record = started(serving, 2)
-    apply = FakeCluster.apply
+    apply = ModelCluster.apply
 
-    def refuse(self: FakeCluster, kind: Kind, manifest: Manifest) -> Manifest:
+    def refuse(self: ModelCluster, kind: Kind, manifest: Manifest) -> Manifest:
         if kind is AUTOSCALER:
             raise ConfigurationError("may not make autoscalers")
         return apply(self, kind, manifest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(FakeCluster, "apply", refuse)
+        patched.setattr(ModelCluster, "apply", refuse)
         with pytest.raises(ConfigurationError, match="may not make autoscalers"):
             serving.activate(record)
     assert members(serving) == [1, None, 2]
 
 
-def test_first_traffic_that_does_not_arrive_is_taken_away(cluster: FakeCluster) -> None:
+def test_first_traffic_that_does_not_arrive_is_taken_away(cluster: ModelCluster) -> None:
     serving = serving_on(cluster, switch_seconds=0.05)
     record = started(serving, 1)
-    cluster.is_stuck.append(True)
+    cluster.is_stuck = True
     with pytest.raises(TemporaryError, match="in vain"):
         serving.activate(record)
     assert "departure-delay" not in cluster.names(SERVICE)
 
 
 def test_whoever_loses_the_race_for_the_traffic_changes_nothing(
-    serving: KubernetesServing, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    serving: KubernetesServing, cluster: ModelCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served(serving, 1)
     two = started(serving, 2)
-    read = FakeCluster.read
+    read = ModelCluster.read
 
-    def read_late(self: FakeCluster, kind: object, name: str) -> object:
+    def read_late(self: ModelCluster, kind: object, name: str) -> object:
         """What was read is old by the time it is used."""
         found = read(self, kind, name)  # type: ignore[arg-type]
         if found is not None and kind is SERVICE:
@@ -203,13 +202,13 @@ def test_whoever_loses_the_race_for_the_traffic_changes_nothing(
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(FakeCluster, "read", read_late)
-        with pytest.raises(ConflictError, match="was changed by somebody else"):
+        patched.setattr(ModelCluster, "read", read_late)
+        with pytest.raises(ConflictError, match="was changed by another writer"):
             serving.activate(two)
     assert members(serving) == [1, None, 2]
 
 
-def test_killed_deployments_are_swept_by_the_next(serving: KubernetesServing, cluster: FakeCluster) -> None:
+def test_killed_deployments_are_swept_by_the_next(serving: KubernetesServing, cluster: ModelCluster) -> None:
     served(serving, 1)
     started(serving, 2)
     started(serving, 3)
@@ -230,7 +229,7 @@ def test_served_version_is_never_replaced_by_another_bundle_of_its_number(servin
     assert members(serving) == [1, None, None]
 
 
-def test_deployment_of_something_else_is_left_alone(serving: KubernetesServing, cluster: FakeCluster) -> None:
+def test_deployment_of_something_else_is_left_alone(serving: KubernetesServing, cluster: ModelCluster) -> None:
     metadata = {"name": "departure-delay-v1", "labels": {}, "annotations": {"ml-platform.org/bundle": "x"}}
     cluster.apply(DEPLOYMENT, {"metadata": metadata, "spec": {"replicas": 1}})
     with pytest.raises(ConfigurationError, match="'departure-delay-v1' in namespace 'models' is of something else"):
@@ -242,17 +241,17 @@ def test_deployment_of_something_else_is_left_alone(serving: KubernetesServing, 
     [(35, MOUNTED.artifact, IMAGE_VOLUME), (34, MOUNTED.artifact, INIT_CONTAINER), (36, None, INIT_CONTAINER)],
 )
 def test_bundle_is_mounted_where_the_cluster_can_and_fetched_elsewhere(
-    serving: KubernetesServing, cluster: FakeCluster, minor: int, artifact: str | None, expected: str
+    serving: KubernetesServing, cluster: ModelCluster, minor: int, artifact: str | None, expected: str
 ) -> None:
-    cluster.minor.append(minor)
+    cluster.minor = minor
     record = serving.start(bundle(1), 1, SETTINGS, Placement(artifact=artifact))
     assert record.bundle_by == expected
     assert serving.activate(record).active == record
 
 
 @pytest.mark.parametrize("artifact", [None, MOUNTED.artifact])
-def test_bundle_that_pods_cannot_reach_is_the_configurations_fault(cluster: FakeCluster, artifact: str | None) -> None:
-    cluster.minor.append(30)
+def test_bundle_that_pods_cannot_reach_is_the_configurations_fault(cluster: ModelCluster, artifact: str | None) -> None:
+    cluster.minor = 30
     serving = KubernetesServing(cluster, "image", {"ML_OBJECTS_URI": "file:///srv"})
     with pytest.raises(ConfigurationError, match=r"ML_OBJECTS_URI='file:///srv'.*Set ML_ARTIFACT_REGISTRY"):
         serving.start(bundle(1), 1, SETTINGS, Placement(artifact=artifact))
@@ -262,8 +261,3 @@ def test_bundle_that_pods_cannot_reach_is_the_configurations_fault(cluster: Fake
 def test_image_that_serves_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ML_SERVING_IMAGE is not set"):
         open_kubernetes_serving("models", {"KUBECONFIG": str(tmp_path / "none")})
-
-
-def test_the_fake_is_as_the_real_one() -> None:
-    public = {name for name in vars(Cluster) if not name.startswith("_") and callable(getattr(Cluster, name))}
-    assert public <= vars(FakeCluster).keys()

@@ -12,7 +12,7 @@ from include.stores.serving.memory import MemoryServing
 from include.stores.serving.open import open_serving
 from include.stores.serving.protocol import ServingStore
 from include.stores.serving.settings import ServingSettings
-from tests.support.servers.fake_cluster import FakeCluster, ended
+from tests.support.servers.model_cluster import ModelCluster, ended
 from tests.support.serving_bundles import bundle, contradicting, running_supervisor
 
 SETTINGS = ServingSettings(drain_seconds=2)
@@ -103,7 +103,7 @@ def test_serving_on_kubernetes_needs_its_image() -> None:
 
 def fake_serving() -> KubernetesServing:
     """The real store on a cluster in memory; a bundle that contradicts itself ends its server as it really does."""
-    cluster = FakeCluster(bundles={known.digest: known for known in (bundle(1), bundle(2))})
+    cluster = ModelCluster(bundles={known.digest: known for known in (bundle(1), bundle(2))})
     said = "The model answers its golden rows differently than it did in training."
     cluster.troubles[contradicting().digest] = ended(65, said)
     return KubernetesServing(cluster, "image@sha256:1", {"ML_OBJECTS_URI": "s3://bucket/objects"}, pause_seconds=0.0)

@@ -4,7 +4,7 @@ import pytest
 
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.stores.serving.readiness import Fault, Trouble, is_ready, last_warning, trouble_of
-from tests.support.servers.fake_cluster import ended, waiting
+from tests.support.servers.model_cluster import ended, waiting
 
 
 def deployment(wanted: int = 2, **status: Any) -> dict[str, Any]:

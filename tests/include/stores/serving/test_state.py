@@ -1,17 +1,17 @@
 import pytest
 
 from include.errors import ConfigurationError
-from include.stores.kubernetes.client import DEPLOYMENT, SERVICE
+from include.stores.kubernetes.protocol import DEPLOYMENT, SERVICE
 from include.stores.serving.names import DIGEST, OLDER, PLACEMENT, PREVIOUS, ServedNames
 from include.stores.serving.settings import ANYWHERE, Placement
 from include.stores.serving.state import read_state
-from tests.support.servers.fake_cluster import NAMESPACE, FakeCluster
+from tests.support.servers.model_cluster import NAMESPACE, ModelCluster
 
 NAMES = ServedNames("flights", "departure_delay")
 
 
-def cluster(*versions: int, active: int | None = None, **kept: str) -> FakeCluster:
-    found = FakeCluster()
+def cluster(*versions: int, active: int | None = None, **kept: str) -> ModelCluster:
+    found = ModelCluster()
     for version in versions:
         placement = Placement(replicas_at_least=version).model_dump_json()
         annotations = {DIGEST: f"sha256:{version}", PLACEMENT: placement}
