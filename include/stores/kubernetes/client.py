@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException
 
 FIELD_MANAGER = "ml-platform-deploy"
-# To connect and to read. The client's default is no limit: a silent API server would hold a step up until its task ends.
+# To connect and to read. The client itself sets no limit: a silent API server would hold up a step until its task ends.
 _TIMEOUT_SECONDS = (5, 30)
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"

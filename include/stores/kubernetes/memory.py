@@ -93,7 +93,7 @@ class MemoryCluster:
         found = self.read(SERVICE, service.partition(":")[0])
         pods = [] if found is None else self._selected(found)
         if not pods:
-            raise TemporaryError(f"The model server does not respond at {service}.")
+            raise TemporaryError(f"The model server does not answer at {service}.")
         return self.response_of(pods[0], method, path, body)
 
     def response_of(self, pod: Manifest, method: str, path: str, body: bytes | None) -> HttpResponse:

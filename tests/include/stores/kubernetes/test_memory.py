@@ -94,7 +94,7 @@ def test_pods_and_endpoints_follow_at_once_unless_they_are_stuck() -> None:
 
 def test_a_service_responds_while_it_has_a_pod() -> None:
     cluster = MemoryCluster()
-    with pytest.raises(TemporaryError, match="does not respond at delay:8080"):
+    with pytest.raises(TemporaryError, match="does not answer at delay:8080"):
         cluster.proxied("GET", "delay:8080", "health")
     cluster.create(SERVICE, service())
     cluster.apply(DEPLOYMENT, deployment(replicas=1))
