@@ -16,12 +16,12 @@ MEANINGS = {
     ColumnType.BOOL: "true or false",
     ColumnType.TIMESTAMP: "a moment like 2013-03-01T05:00:00Z",
 }
-"""What a value of a type is, for messages."""
+"""Description of a value of each type, for messages."""
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """How many values of a column are not of its type, and the first of them; never the value itself."""
+    """How many values of a column are not of its type, and where the first is; never the value itself."""
 
     count: int
     first: int
@@ -32,6 +32,7 @@ def arrow_type(kind: ColumnType) -> "pa.DataType":
     """The type in which tables hold a column."""
     import pyarrow as pa
 
+    # Delta Lake stores timestamps in microseconds; nanoseconds would be truncated when a table is written.
     return {
         ColumnType.STRING: pa.string(),
         ColumnType.INT64: pa.int64(),
@@ -50,12 +51,12 @@ def arrow_schema(columns: Mapping[str, ColumnSpec]) -> "pa.Schema":
 
 def converted(column: "pa.ChunkedArray", kind: ColumnType, *, from_text: bool) -> "pa.ChunkedArray | Misfit":
     """
-    The column in its type, or what does not fit.
+    Convert a column to its type without loss: ``5.5`` is no whole number.
 
-    Nothing is lost on the way: ``5.5`` is no whole number. A moment without a zone is one in UTC. NaN is
-    no value: null.
+    A moment without a zone is taken for one in UTC. NaN becomes null.
 
-    :param from_text: whether numbers may be written as text, as in CSV.
+    :param from_text: whether numbers and booleans may be written as text, as in CSV.
+    :return: the converted column, or how many of its values do not fit.
     """
     import pyarrow as pa
 
@@ -64,23 +65,23 @@ def converted(column: "pa.ChunkedArray", kind: ColumnType, *, from_text: bool) -
     try:
         return _convert(column, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _misfit(column, kind)
+        return _by_halves(column, kind)
 
 
-def _may_become(found: "pa.DataType", kind: ColumnType, *, from_text: bool) -> bool:
+def _may_become(given: "pa.DataType", kind: ColumnType, *, from_text: bool) -> bool:
     import pyarrow as pa
 
     types = pa.types
-    if types.is_null(found):
+    if types.is_null(given):
         return True
-    text = types.is_string(found) or types.is_large_string(found) or types.is_string_view(found)
-    number = types.is_integer(found) or types.is_floating(found) or types.is_decimal(found)
+    text = types.is_string(given) or types.is_large_string(given) or types.is_string_view(given)
+    number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
     if kind is ColumnType.STRING:
         return bool(text)
     if kind is ColumnType.TIMESTAMP:
-        return bool(text or types.is_timestamp(found) or types.is_date(found))
+        return bool(text or types.is_timestamp(given) or types.is_date(given))
     if kind is ColumnType.BOOL:
-        return bool(types.is_boolean(found) or (text and from_text))
+        return bool(types.is_boolean(given) or (text and from_text))
     return bool(number or (text and from_text))
 
 
@@ -88,33 +89,36 @@ def _convert(column: "pa.ChunkedArray", kind: ColumnType) -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wanted = arrow_type(kind)
-    if column.type == wanted and kind is not ColumnType.FLOAT64:
+    target = arrow_type(kind)
+    if column.type == target and kind is not ColumnType.FLOAT64:
         return column
+    # A cast from text refuses spaces around a number, which exports of databases often pad with.
     textual = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if textual and kind is not ColumnType.STRING:
         column = pc.utf8_trim_whitespace(column)
     if kind is ColumnType.TIMESTAMP:
         return _moments(column)
-    made = pc.cast(column, wanted)
-    if kind is ColumnType.FLOAT64 and pc.any(pc.is_nan(made)).as_py():
-        made = pc.if_else(pc.is_nan(made), pa.scalar(None, wanted), made)
-    return made
+    result = pc.cast(column, target)
+    if kind is ColumnType.FLOAT64 and pc.any(pc.is_nan(result)).as_py():
+        result = pc.if_else(pc.is_nan(result), pa.scalar(None, target), result)
+    return result
 
 
 def _moments(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wanted, unzoned = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+    target, unzoned = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        return pc.cast(column, wanted)
+        return pc.cast(column, target)
     try:
+        # A cast of text to a type with a zone demands one in each value, and to a type without a zone refuses it. So
+        # it is tried with a zone first, and values without one are read as UTC.
         return (
-            pc.cast(column, wanted) if not pa.types.is_date(column.type) else pc.cast(pc.cast(column, unzoned), wanted)
+            pc.cast(column, target) if not pa.types.is_date(column.type) else pc.cast(pc.cast(column, unzoned), target)
         )
     except pa.ArrowInvalid:
-        return pc.cast(pc.cast(column, unzoned), wanted)
+        return pc.cast(pc.cast(column, unzoned), target)
 
 
 def _all_present(column: "pa.ChunkedArray") -> "pa.ChunkedArray | Misfit":
@@ -124,20 +128,23 @@ def _all_present(column: "pa.ChunkedArray") -> "pa.ChunkedArray | Misfit":
     return Misfit(count, pc.index(pc.is_valid(column), value=True).as_py() if count else 0)
 
 
-def _misfit(column: "pa.ChunkedArray", kind: ColumnType) -> Misfit:
-    """Count what does not fit by halving: only the conversion itself knows what fits."""
+def _by_halves(column: "pa.ChunkedArray", kind: ColumnType) -> "pa.ChunkedArray | Misfit":
+    """Convert a column whose cast as a whole failed, or count the values that do not fit."""
     import pyarrow as pa
 
+    # Halves whose cast fails are halved again: Arrow's cast raises at the first misfit and does not count, and only the
+    # cast itself decides what fits. Parts may fit where the whole does not: moments with and without a zone.
     count, first = 0, -1
+    chunks: list[pa.Array] = []
     spans = [(0, len(column))]
     while spans:
         begin, length = spans.pop()
         try:
-            _convert(column.slice(begin, length), kind)
+            chunks += _convert(column.slice(begin, length), kind).chunks
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             if length == 1:
-                count, first = count + 1, begin if first < 0 else min(first, begin)
+                count, first = count + 1, begin if first < 0 else first
                 continue
             half = length // 2
-            spans += [(begin, half), (begin + half, length - half)]
-    return Misfit(count, first)
+            spans += [(begin + half, length - half), (begin, half)]
+    return Misfit(count, first) if count else pa.chunked_array([pa.concat_arrays(chunks)])

@@ -32,6 +32,7 @@ GOOD = [
     (ColumnType.STRING, [" a ", "", None], [" a ", "", None]),
     (ColumnType.TIMESTAMP, ["2013-03-01T05:00:00Z", "2013-03-01 00:00:00-05:00"], [AT, AT]),
     (ColumnType.TIMESTAMP, ["2013-03-01T05:00:00"], [AT]),
+    (ColumnType.TIMESTAMP, ["2013-03-01T05:00:00", None, "2013-03-01 00:00:00-05:00"], [AT, None, AT]),
 ]
 
 

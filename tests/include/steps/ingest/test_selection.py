@@ -56,3 +56,9 @@ def test_rows_without_time_may_be_left_out() -> None:
 
 def test_moments_without_zone_are_in_utc() -> None:
     assert choose(batch(order("1", "2013-03-01 05:00:00"), order("2", "2013-03-01 04:59:59"))).rows.num_rows == 1
+
+
+def test_moments_with_and_without_zone_may_be_mixed() -> None:
+    chosen = choose(batch(order("1", "2013-03-05T12:00:00"), order("2"), order("3", "2013-03-05T12:00:00")))
+    assert (chosen.rows.num_rows, chosen.rows_outside, chosen.rows_timeless) == (3, 0, 0)
+    assert len(set(chosen.rows.column("placed_at").to_pylist())) == 1
