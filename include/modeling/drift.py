@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MODERATE = 0.1
 STRONG = 0.25
-"""Population stability index from which a shift is worth a look, and from which it is a different population."""
+"""Population stability index from which a shift is moderate, and from which it is strong: a different population."""
 _BINS = 10
 _CATEGORIES = 50
 _SHARE_AT_LEAST = 1e-4
@@ -44,7 +44,7 @@ class ColumnDrift:
 
     column: str
     kind: DriftKind
-    """``moments`` move by themselves and ``constant`` columns are the partition's own mark: neither is compared."""
+    """Columns of kind ``moments``, ``constant`` (such as the month) and ``empty`` are not compared."""
     nulls_before: float
     """Share of nulls in the reference, from 0 to 1."""
     nulls_now: float
@@ -98,11 +98,11 @@ def table_drift(
     :param references: the partitions before it, each one table; at least one.
     :param columns: columns to compare, with their types.
     """
-    found = [
+    drifts = [
         _column_drift(name, current.column(name), [table.column(name) for table in references], kind)
         for name, kind in columns.items()
     ]
-    return sorted(found, key=lambda drift: (drift.psi is None, -(drift.psi or 0.0)))
+    return sorted(drifts, key=lambda drift: (drift.psi is None, -(drift.psi or 0.0)))
 
 
 def _column_drift(
@@ -115,10 +115,11 @@ def _column_drift(
         column=name, kind="moments", nulls_before=_null_share(reference), nulls_now=_null_share(current)
     )
     if kind is ColumnType.TIMESTAMP:
-        return drift
+        return drift  # each partition has moments of its own: they always differ
     before, now = reference.drop_null(), current.drop_null()
     if not len(before) or not len(now):
         return replace(drift, kind="empty")
+    # A column that is constant in each partition names the partition (month, year): its values always differ.
     if all(_constant(column) for column in (current, *references)):
         return replace(drift, kind="constant")
     if kind in (ColumnType.STRING, ColumnType.BOOL) or _few_values(before):
@@ -130,6 +131,7 @@ def _numbers_drift(drift: ColumnDrift, before: "Numbers", now: "Numbers") -> Col
     from scipy.stats import ks_2samp
 
     bins = _quantile_bins(before, now)
+    # The default computes an exact p-value up to 10,000 rows and this one above: partitions would not be comparable.
     distance = ks_2samp(now, before, method="asymp")
     ks, ks_p = float(distance.statistic), float(distance.pvalue)
     return replace(drift, kind="numbers", psi=_psi(bins), ks=ks, ks_p=ks_p, bins=bins)
@@ -146,7 +148,7 @@ def _constant(column: "pa.ChunkedArray") -> bool:
 
 
 def _few_values(column: "pa.ChunkedArray") -> bool:
-    """Whether quantiles would fall on the same few numbers again and again."""
+    """Whether a column of numbers has so few values that most quantiles would be equal; then it is categories."""
     import pyarrow.compute as pc
 
     return bool(pc.count_distinct(column).as_py() <= 2 * _BINS)
@@ -161,6 +163,7 @@ def _numbers(column: "pa.ChunkedArray") -> "Numbers":
 def _quantile_bins(before: "Numbers", now: "Numbers") -> tuple[Bin, ...]:
     import numpy as np
 
+    # np.quantile interpolates between neighbours: one infinite value would make edges infinite or NaN.
     finite = before[np.isfinite(before)]
     edges = np.unique(np.quantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(finite) else np.zeros(1)
     counted = [
@@ -171,8 +174,8 @@ def _quantile_bins(before: "Numbers", now: "Numbers") -> tuple[Bin, ...]:
     labels += [f"from {low:.6g} to {high:.6g}" for low, high in itertools.pairwise(edges)]
     labels.append(f"from {edges[-1]:.6g}")
     return tuple(
-        Bin(label=label, reference=float(one), current=float(other))
-        for label, one, other in zip(labels, *shares, strict=True)
+        Bin(label=label, reference=float(reference), current=float(current))
+        for label, reference, current in zip(labels, *shares, strict=True)
     )
 
 

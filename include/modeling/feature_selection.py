@@ -3,7 +3,7 @@ Feature selection: which features are constant, mostly null or irrelevant, on th
 
 The features table keeps every declared feature, so that its columns are the same in all partitions. The features step
 writes the evidence of each feature into its receipt; training drops the features against which the evidence of its
-partitions, taken together, speaks.
+partitions as a whole speaks.
 """
 
 import hashlib
@@ -33,14 +33,15 @@ def evidence(
     sample = np.arange(rows)
     if rows > selection.sample_rows:
         sample = np.sort(np.random.default_rng(seed).choice(rows, selection.sample_rows, replace=False))
-    found = {}
+    by_feature = {}
     for name in features.columns:
         column = features[name]
         nulls, distinct = int(column.isna().sum()), int(column.nunique())
+        # A single value beside nulls is no constant: whether it is there may carry information.
         constant = distinct == 0 or (distinct == 1 and not nulls)
         relevance = 0.0 if constant else mutual_information(column.iloc[sample], target[sample])
         verdict, why = _verdict(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)
-        found[name] = FeatureEvidence(
+        by_feature[name] = FeatureEvidence(
             rows=rows,
             nulls=nulls,
             distinct=distinct,
@@ -49,7 +50,7 @@ def evidence(
             verdict=verdict,
             why=why,
         )
-    return found
+    return by_feature
 
 
 def dropped_features(
@@ -65,11 +66,11 @@ def dropped_features(
     """
     dropped = []
     for name in partitions[0]:
-        seen = [found[name] for found in partitions]
+        seen = [by_feature[name] for by_feature in partitions]
         rows = sum(one.rows for one in seen)
         nulls = sum(one.nulls for one in seen)
         constant = len({one.only_value for one in seen}) == 1 and seen[0].only_value is not None
-        # Constants of several values may tell partitions apart: their relevance within each is 0 all the same.
+        # Constants with several values may distinguish partitions; their relevance within each is 0 all the same.
         varies = not constant and all(one.only_value is not None for one in seen)
         relevance = float("inf") if varies else sum(one.relevance * one.rows for one in seen) / max(rows, 1)
         verdict, why = _verdict(selection, rows=rows, nulls=nulls, constant=constant, relevance=relevance)

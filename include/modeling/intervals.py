@@ -30,7 +30,7 @@ class Resampling:
     """The same seeded resamples for every model, so that differences are differences on the same rows."""
 
     unit: Counts
-    """Shape (rows,): number of each row's unit, from 0."""
+    """Shape (rows,): number of each row's unit, a day or a block of rows, from 0."""
     unit_name: str
     """``day`` or ``block of rows``."""
     resamples: int
@@ -50,6 +50,7 @@ class Resampling:
         names, unit = np.unique(days, return_inverse=True)
         if len(names) >= FEWEST_DAYS:
             return cls(unit.astype(np.int64), "day", resamples, confidence, seed)
+        # With few days a metric takes few distinct values in the resamples, and its percentiles jump between them.
         shuffled = np.random.default_rng(seed).permutation(len(days)) % max(1, min(BLOCKS, len(days)))
         return cls(shuffled.astype(np.int64), "block of rows", resamples, confidence, seed)
 
@@ -61,6 +62,7 @@ class Resampling:
     @cached_property
     def counts(self) -> Counts:
         """Shape (resamples, units): how often each unit is drawn."""
+        # One multinomial draw a resample is the same as units drawn with replacement, and stays a small matrix.
         count = self.unit_count
         generator = np.random.default_rng(self.seed)
         return generator.multinomial(count, np.full(count, 1 / count), size=self.resamples)
@@ -99,7 +101,7 @@ class Resampling:
         return Interval(value=value, low=float(low), high=float(high))
 
     def described(self) -> ResamplingDescription:
-        """As it is written down."""
+        """The resampling as the receipt holds it."""
         return ResamplingDescription(
             unit=self.unit_name, units=self.unit_count, resamples=self.resamples, confidence=self.confidence
         )
@@ -129,9 +131,10 @@ class ModelMetrics:
 
     def better_by(self, other: "ModelMetrics", resampling: Resampling) -> dict[str, Interval]:
         """
-        By metric this model's value minus another's, on the same rows and in the same resamples.
+        The difference in each metric: this model's value minus the other model's, in the same resamples.
 
-        Paired: what both models have in common cancels out, so the interval is narrower than that of either.
+        The comparison is paired: what both models have in common cancels out, so that the interval is usually narrower
+        than that of either.
         """
         return {
             name: resampling.interval(self.points[name] - other.points[name], self.draws[name] - other.draws[name])
@@ -140,5 +143,5 @@ class ModelMetrics:
 
 
 def rounded(measured: Measured) -> Metrics:
-    """As they are written down."""
+    """The metrics as the receipt holds them, to six decimals."""
     return {name: interval.rounded() for name, interval in measured.items()}

@@ -55,6 +55,7 @@ class Scores:
         rank = _ranks(ordered, ranks)
         self._positives = self._by_unit(truth, rank)
         self._negatives = self._by_unit(1.0 - truth, rank)
+        # As scikit-learn's log_loss clips: a certain prediction that is wrong would have an infinite loss.
         clipped = np.clip(ordered, _SMALLEST, 1.0 - _SMALLEST)
         self._squares = self._by_unit((ordered - truth) ** 2)[:, 0]
         self._losses = self._by_unit(-np.where(truth > 0, np.log(clipped), np.log1p(-clipped)))[:, 0]
@@ -73,20 +74,21 @@ class Scores:
         total = positives.sum(axis=1) + negatives.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             area, precision = _ranked(positives, negatives)
-            found = {
+            # Calibration bins are those of all rows, not of each resample: so a resample stays a product of matrices.
+            metrics = {
                 "roc_auc": area,
                 "average_precision": precision,
                 "log_loss": drawn @ self._losses / total,
                 "brier_score": drawn @ self._squares / total,
                 "expected_calibration_error": np.abs(drawn @ self._gaps).sum(axis=1) / total,
             }
-        return {name: found[name] for name in METRICS}
+        return {name: metrics[name] for name in METRICS}
 
     def _by_unit(self, values: Numbers, group: Counts | None = None) -> Numbers:
         """Sums by unit and group: (units, groups)."""
         width = 1 if group is None else int(group[-1]) + 1
-        place = self._unit * width + (0 if group is None else group)
-        sums = np.bincount(place, weights=values, minlength=self._unit_count * width).astype(np.float64)
+        cell = self._unit * width + (0 if group is None else group)
+        sums = np.bincount(cell, weights=values, minlength=self._unit_count * width).astype(np.float64)
         return sums.reshape(self._unit_count, width)
 
 
@@ -104,6 +106,7 @@ def _ranked(positives: Numbers, negatives: Numbers) -> tuple[Numbers, Numbers]:
     """ROC AUC and average precision, each of shape (resamples,), from weights of shape (resamples, ranks)."""
     below = np.cumsum(negatives, axis=1)
     all_positives, all_negatives = positives.sum(axis=1), below[:, -1]
+    # The Mann-Whitney statistic: pairs of a positive and a negative in the right order; ties count half.
     pairs = (positives * (below - negatives / 2)).sum(axis=1)
     hits = np.cumsum(positives[:, ::-1], axis=1)[:, ::-1]
     called = hits + all_negatives[:, None] - below + negatives
@@ -118,8 +121,8 @@ def bin_starts(ordered: Numbers) -> Counts:
     :param ordered: probabilities in ascending order.
     :return: positions in ``ordered``, ascending, the first of them 0.
     """
-    places = np.linspace(0, len(ordered), CALIBRATION_BINS, endpoint=False).astype(np.int64)
-    return np.unique(np.searchsorted(ordered, ordered[places], side="left"))
+    positions = np.linspace(0, len(ordered), CALIBRATION_BINS, endpoint=False).astype(np.int64)
+    return np.unique(np.searchsorted(ordered, ordered[positions], side="left"))
 
 
 def point_metrics(target: Counts, probability: Numbers) -> dict[str, float]:
@@ -131,8 +134,8 @@ def point_metrics(target: Counts, probability: Numbers) -> dict[str, float]:
     :return: by the names in :data:`METRICS`; NaN where a metric is not defined for one class.
     """
     scores = Scores(target, probability, np.zeros(len(target), dtype=np.int64), unit_count=1)
-    found = scores.measure(np.ones((1, 1), dtype=np.int64))
-    return {name: float(values[0]) for name, values in found.items()}
+    metrics = scores.measure(np.ones((1, 1), dtype=np.int64))
+    return {name: float(values[0]) for name, values in metrics.items()}
 
 
 def roc_curve(target: Counts, probability: Numbers, points: int = 120) -> list[tuple[float, float]]:

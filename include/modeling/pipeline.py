@@ -1,4 +1,4 @@
-"""The project's model: an unfitted Pipeline, fitted, and its predictions checked."""
+"""The project's model: built by its function, fitted, and its predictions checked."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ class ModelFunction:
     """
     The function that the spec names under ``model.function``.
 
-    It takes one mapping, the parameters of the trial and ``seed``, and returns an unfitted estimator whose input is the
-    DataFrame of features: which of them is known only then, as some are dropped on evidence.
+    It takes one mapping, the parameters of a trial and ``seed``, and returns an unfitted estimator. Which features the
+    estimator's DataFrame has is known only when it is fitted, as some are dropped on the evidence of the partitions.
     """
 
     def __init__(self, spec: ProjectSpec) -> None:
@@ -61,9 +61,12 @@ class ModelFunction:
         :raises ConfigurationError: if the shape is another one, or a number is not finite.
         """
         predicted = self._function.call("built a model whose predict_proba raised", model.predict_proba, features)
-        found = np.asarray(predicted, dtype=np.float64)
-        if found.shape != (len(features), 2) or not np.isfinite(found).all():
-            message = f"{self._function.label} built a model whose predict_proba returns shape {found.shape} with "
-            message += "finite numbers" if np.isfinite(found).all() else "numbers that are not finite"
+        probabilities = np.asarray(predicted, dtype=np.float64)
+        # NaN and infinity pass through the metrics without an error, and would decide the search.
+        if probabilities.shape != (len(features), 2) or not np.isfinite(probabilities).all():
+            message = (
+                f"{self._function.label} built a model whose predict_proba returns shape {probabilities.shape} with "
+            )
+            message += "finite numbers" if np.isfinite(probabilities).all() else "numbers that are not finite"
             raise ConfigurationError(f"{message}; two probabilities a row are expected.")
-        return found
+        return probabilities

@@ -1,4 +1,4 @@
-"""Rows of the features table as a model sees them."""
+"""Rows of the features table in the types that a model is fitted on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ ModelType = Literal["boolean", "long", "double", "string"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of some partitions, oldest partition first, in the order in which they were written."""
+    """Features and target of some partitions, oldest partition first, in the order in which they were written."""
 
     features: pd.DataFrame
     """One row per row; whole numbers as int64 unless one is null, numbers as float64 with NaN, texts as ``str``."""
     target: NDArray[np.int64]
-    """0 or 1 for each row."""
+    """Shape (rows,): 0 or 1."""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -37,16 +37,18 @@ class Rows:
 
     @classmethod
     def joined(cls, *parts: "Rows") -> "Rows":
-        """The rows of several parts, one after the other."""
+        """The rows of several parts, in the order of the parts."""
         features = pd.concat([part.features for part in parts], ignore_index=True)
         return cls(_plain(features), np.concatenate([part.target for part in parts]))
 
 
 def read_rows(tables: "TableStore", states: Iterable[TableState], features: Sequence[str], target: str) -> Rows:
     """
-    Read partitions, each at the version that its state names, one after the other.
+    Read partitions, each at the version that its state names, in the order of the states.
 
-    :raises DataRejectedError: if a partition is gone, or a target is null.
+    :param features: columns to read as features.
+    :param target: column of the target.
+    :raises DataRejectedError: if a partition does not exist any more, or a target is null.
     """
     frames, targets = [], []
     for state in states:
@@ -58,12 +60,13 @@ def read_rows(tables: "TableStore", states: Iterable[TableState], features: Sequ
 
 
 def to_frame(table: "pa.Table") -> pd.DataFrame:
-    """Columns in the types that the server uses as well; what holds nulls becomes float64, or ``str`` for texts."""
+    """The columns in the types of training and serving; numbers with nulls become float64 with NaN."""
+    # Training, scoring and the model server must convert alike: a column of another type is another feature.
     return _plain(table.to_pandas())
 
 
 def model_types(features: pd.DataFrame) -> dict[str, ModelType]:
-    """The type of each column in a model's signature."""
+    """The MLflow type of each column, for a model's signature."""
     return {str(name): _model_type(dtype) for name, dtype in features.dtypes.items()}
 
 
@@ -76,7 +79,8 @@ def _model_type(dtype: Any) -> ModelType:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """A bool with nulls comes as objects: as numbers it keeps its nulls and has one type."""
+    """The frame with booleans that have nulls as float64."""
+    # to_pandas gives them as objects, which the signature would declare as strings.
     mixed = [name for name, dtype in frame.dtypes.items() if pd.api.types.is_object_dtype(dtype)]
     return frame.astype(dict.fromkeys(mixed, np.float64)) if mixed else frame
 

@@ -1,4 +1,4 @@
-"""The same metrics for parts of the rows: each carrier, each origin, each month."""
+"""Metrics of slices of the rows: each carrier, each origin, each month."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,16 +20,18 @@ NOTHING = "none"
 
 @dataclass(frozen=True)
 class Slice:
-    """The rows of one value of one column."""
+    """A model's metrics on the rows of one value of one column."""
 
     column: str
     value: str
+    """The value as text; ``none`` for null."""
     rows: int
     positives: int
+    """Rows whose target is 1."""
     measured: Measured
 
     def described(self) -> SliceMetrics:
-        """As it is written down."""
+        """The slice as the receipt holds it."""
         return SliceMetrics(value=self.value, rows=self.rows, positives=self.positives, metrics=rounded(self.measured))
 
 
@@ -41,8 +43,9 @@ def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resamplin
     :param target: shape (rows,), 0 or 1.
     :param probability: shape (rows,), of a 1.
     :param resampling: of the same rows.
+    :return: by column in the order of ``groups``, nulls first, then by rising value.
     """
-    found = []
+    slices = []
     for column in groups.columns:
         codes, values = pd.factorize(groups[column], sort=True, use_na_sentinel=True)
         for code in range(-1 if (codes < 0).any() else 0, len(values)):
@@ -51,8 +54,9 @@ def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resamplin
             if rows < ROWS_WORTH_MEASURING:
                 continue
             points = point_metrics(target[where], probability[where])
+            # The resamples of all rows, restricted to the slice: so its intervals, too, are of whole days.
             draws = resampling.draws(target, probability, where)
-            found.append(
+            slices.append(
                 Slice(
                     column=str(column),
                     value=NOTHING if code < 0 else str(values[code]),
@@ -61,15 +65,15 @@ def sliced(groups: pd.DataFrame, target: Counts, probability: Numbers, resamplin
                     measured={name: resampling.interval(points[name], draws[name]) for name in METRICS},
                 )
             )
-    return found
+    return slices
 
 
 def by_column(slices: list[Slice]) -> dict[str, list[Slice]]:
-    """Slices by the column that they are of, the largest first."""
-    found: dict[str, list[Slice]] = {}
+    """Group slices by their column, in each group the largest first."""
+    groups: dict[str, list[Slice]] = {}
     for one in slices:
-        found.setdefault(one.column, []).append(one)
-    return {column: sorted(parts, key=lambda part: (-part.rows, part.value)) for column, parts in found.items()}
+        groups.setdefault(one.column, []).append(one)
+    return {column: sorted(parts, key=lambda part: (-part.rows, part.value)) for column, parts in groups.items()}
 
 
 def months(moments: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[str]":

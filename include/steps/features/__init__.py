@@ -1,5 +1,5 @@
 """
-The features step: sources, joins, a project's function, selection, and the experiment that finds leaks.
+The features step: sources, joins, a project's function, selection, and the leak test.
 
 Belongs here: everything from validated tables to one partition of features. Does not belong here: training. Only the
 CLI imports it.

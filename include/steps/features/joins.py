@@ -1,4 +1,4 @@
-"""The declared joins, with every row accounted for."""
+"""The joins of the spec, with a count of the rows that each one keeps, loses and does not match."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -39,14 +39,15 @@ class JoinCount:
 
 @dataclass(frozen=True)
 class Match:
-    """What one joined source has for some rows of the base."""
+    """The rows of one joined source that match rows of the base."""
 
-    other: SourceRows
+    right: SourceRows
     keys: pd.DataFrame
     """The columns of the base that were joined on."""
     taken: pd.DataFrame
-    """The other's columns as ``<source>_<column>``, one row per row of ``keys``, null without a match."""
+    """The joined source's columns as ``<source>_<column>``, one row per row of ``keys``, null without a match."""
     matched: NDArray[np.bool_]
+    """Shape (rows of ``keys``,)."""
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,27 @@ class Joined:
     """One row per kept row of the base, its index label kept; joined columns as ``<source>_<column>``."""
     counts: tuple[JoinCount, ...]
     matches: tuple[Match, ...]
-    """One for each join, to be used again where neither side of it has changed."""
+    """One for each join; the leak test reuses those of which neither side has changed."""
 
 
 def joined(
     features: FeatureSetSpec, sources: Mapping[str, SourceRows], earlier: tuple[Match, ...] | None = None
 ) -> Joined:
     """
-    Join the sources to the base as the spec says, without a judgement on how many rows matched.
+    Join the sources to the base in the order of the spec; :func:`reconcile` checks how many rows matched.
 
-    :param earlier: matches of the same joins for other states of the sources.
-    :raises DataRejectedError: if a row of the base would be doubled.
+    :param sources: the base and all joined sources, by name.
+    :param earlier: matches of the same joins for other states of the sources, to be reused where they still hold.
+    :raises DataRejectedError: if a row of the base has several matches.
     :raises ConfigurationError: if columns collide, or columns to join on have types that cannot be equal.
     """
     frame, counts, matches = sources[features.base].rows, [], []
     for number, join in enumerate(features.joins):
-        known = earlier[number] if earlier else None
-        match = _match(frame, join, sources[join.source], known)
+        match = _match(frame, join, sources[join.source], earlier[number] if earlier else None)
         taken, before = match.taken, len(frame)
-        twice = set(taken.columns) & set(frame.columns)
-        if twice:
-            message = f"Columns {listed(twice)} of joined source '{join.source}' exist already."
+        duplicated = set(taken.columns) & set(frame.columns)
+        if duplicated:
+            message = f"Columns {listed(duplicated)} of joined source '{join.source}' exist already."
             raise ConfigurationError(message + " Rename the source or the columns.")
         if join.how == "inner":
             frame, taken = frame[match.matched], taken[match.matched]
@@ -90,7 +91,7 @@ def joined(
 
 def reconcile(features: FeatureSetSpec, counts: tuple[JoinCount, ...], where: str) -> None:
     """
-    Stop where a join lost or failed to match more rows than the spec allows.
+    Refuse a join that lost, or left without a match, more rows than the spec allows.
 
     :param where: the partition, for messages.
     :raises DataRejectedError: naming the join, the shares and what is allowed.
@@ -100,7 +101,7 @@ def reconcile(features: FeatureSetSpec, counts: tuple[JoinCount, ...], where: st
         name, limit = ("may_lose", join.may_lose) if inner else ("unmatched_at_most", join.unmatched_at_most)
         if count.unmatched_share <= limit:
             continue
-        doing = "loses" if inner else "finds no match for"
+        doing = "loses" if inner else "has no match for"
         message = (
             f"{where}: the join of '{join.source}' on {_on(join)} {doing} {count.unmatched} of {count.rows_before} "
             f"rows ({count.unmatched_share:.2%}); {name} allows {limit:.2%}. "
@@ -109,34 +110,38 @@ def reconcile(features: FeatureSetSpec, counts: tuple[JoinCount, ...], where: st
         raise DataRejectedError(message + f"{cure} source '{join.source}', or raise {name} of the join in the spec.")
 
 
-def _match(frame: pd.DataFrame, join: JoinSpec, other: SourceRows, known: Match | None) -> Match:
+def _match(frame: pd.DataFrame, join: JoinSpec, right: SourceRows, earlier: Match | None) -> Match:
     keys = frame[list(join.on)]
-    if known is not None and known.other is other and known.keys.equals(keys):
-        return known
-    positions = _positions(keys, join, other)
+    # The leak test joins again at each of its moments; a register that is always known gives the same match each time.
+    if earlier is not None and earlier.right is right and earlier.keys.equals(keys):
+        return earlier
+    positions = _positions(keys, join, right)
     # Position -1 is no label of the fresh index, so rows without a match become nulls.
-    taken = other.rows.reset_index(drop=True).reindex(positions).add_prefix(f"{other.name}_").set_axis(frame.index)
-    return Match(other, keys, taken, positions != UNMATCHED)
+    taken = right.rows.reset_index(drop=True).reindex(positions).add_prefix(f"{right.name}_").set_axis(frame.index)
+    return Match(right, keys, taken, positions != UNMATCHED)
 
 
-def _positions(keys: pd.DataFrame, join: JoinSpec, other: SourceRows) -> NDArray[np.int64]:
-    """For each row of the base the position of its match among the other's rows, or -1."""
-    left, right = list(join.on), list(join.on.values())
-    others = other.rows[right].set_axis(left, axis="columns").assign(**{"": np.arange(len(other.rows))})
-    others = others.dropna(subset=left)
-    doubled = int(others.duplicated(left).sum())
-    if doubled:
+def _positions(keys: pd.DataFrame, join: JoinSpec, right: SourceRows) -> NDArray[np.int64]:
+    """For each row of the base the position of its match among the joined source's rows, or -1."""
+    left_on, right_on = list(join.on), list(join.on.values())
+    # The column of positions has the empty name, which no column of a spec can have.
+    candidates = right.rows[right_on].set_axis(left_on, axis="columns").assign(**{"": np.arange(len(right.rows))})
+    # pandas merges a null key with a null key; SQL, and a reader of the spec, would not.
+    candidates = candidates.dropna(subset=left_on)
+    duplicates = int(candidates.duplicated(left_on).sum())
+    if duplicates:
         message = (
-            f"Join of '{join.source}' on {_on(join)}: {doubled} rows of '{join.source}' have a twin, so that rows of "
-            "the base would be doubled. Join on columns that name one row, or make them the source's key."
+            f"Join of '{join.source}' on {_on(join)}: {duplicates} rows of '{join.source}' have the same values there "
+            "as another row, so that rows of the base would be duplicated. Join on columns that identify one row, or "
+            "make them the source's key."
         )
         raise DataRejectedError(message)
     try:
-        found = keys.merge(others, how="left", on=left)[""]
+        positions = keys.merge(candidates, how="left", on=left_on)[""]
     except ValueError as error:
         message = f"Join of '{join.source}' on {_on(join)}: the columns' types do not fit: {foreign(error)}"
         raise ConfigurationError(message + " Give both the same type in the spec.") from error
-    return found.fillna(UNMATCHED).to_numpy(dtype=np.int64)
+    return positions.fillna(UNMATCHED).to_numpy(dtype=np.int64)
 
 
 def _on(join: JoinSpec) -> str:

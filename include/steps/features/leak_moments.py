@@ -1,9 +1,10 @@
 """
-The moments of the experiment for leaks: where a history that looks too far would show.
+The moments of the leak test, drawn from those at which a history that looks an hour too far changes features.
 
-A history that looks an hour too far changes a row if, within the hour after its prediction, something becomes known of
-the rows that it is a history of. Which rows those are the spec says: the columns of ``history_of`` that are always
-known (the airline, the route) tell them apart. Moments are drawn from those at which rows of every such kind change.
+Such a history changes a row if, within the hour after the row's prediction, a value becomes known of the rows that it
+is a history of. The spec states which rows those are: those with the same values in the columns of ``history_of`` that
+are always known (the airline, the route). Moments are drawn from those at which, for each kind of history, some row's
+prediction is followed by such a value: see ADR 9.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from include.steps.features.sources import SourceRows
 
 LOOK = pd.Timedelta(hours=1)
 BEST_SHARE = 0.1
+"""Moments are drawn from this share of the prediction times, those at which the most would show."""
+# Large enough to keep the kinds apart, and small enough that 2**29 kinds of row still fit into an int64.
 _SPAN = 1 << 34
 """More seconds than lie between any two moments."""
 
@@ -37,8 +40,9 @@ class Timeline:
         news = [*base.becoming_known()]
         self.predictions = np.sort(_moments(predicted))
         self.news = np.sort(np.concatenate([_moments(one) for one in news])) if news else self.predictions[:0]
-        asked, known = _Events.of([predicted]), _Events.of(news)
-        self._kinds = [_telling(asked, known, kind) for kind in _kinds(base.rows, kinds_of_history(features, base))]
+        predictions, known = _Events.of([predicted]), _Events.of(news)
+        kinds = _kinds(base.rows, kinds_of_history(features, base))
+        self._kinds = [_revealing(predictions, known, kind) for kind in kinds]
 
     def sample(self, count: int, seed: int) -> pd.DatetimeIndex:
         """
@@ -50,6 +54,7 @@ class Timeline:
         distinct = random.permutation(np.unique(self.predictions))  # so that chance chooses among equally good ones
         keep = max(count, int(len(distinct) * BEST_SHARE))
         drawn = random.permutation(distinct[self._best_first(distinct)[:keep]])
+        # Rows of one day are alike, so that moments of several days show more than as many of one day.
         _, first = np.unique(drawn.astype("datetime64[D]"), return_index=True)
         order = np.concatenate([np.sort(first), np.setdiff1d(np.arange(len(drawn)), first)])
         return pd.DatetimeIndex(np.sort(drawn[order[:count]])).tz_localize("UTC")
@@ -63,12 +68,16 @@ class Timeline:
         return _within(self.news, moments, moments + LOOK.to_timedelta64())
 
     def histories(self, moments: Moments) -> Counts:
-        """Of how many kinds of history rows would change."""
-        told = [kind.at(moments) > 0 for kind in self._kinds]
-        return np.sum(told, axis=0, dtype=np.intp) if told else np.zeros(len(moments), dtype=np.intp)
+        """For each moment, of how many kinds of history a row would change."""
+        revealing = [kind.at(moments) > 0 for kind in self._kinds]
+        return np.sum(revealing, axis=0, dtype=np.intp) if revealing else np.zeros(len(moments), dtype=np.intp)
 
     def report(self, moment: pd.Timestamp, rows_compared: int) -> LeakMoment:
-        """What a moment of the experiment was good for."""
+        """
+        What a moment could show, for the receipt.
+
+        :param rows_compared: how many rows were predicted by then.
+        """
         one = np.array([moment.to_datetime64()]).astype("datetime64[us]")
         before, after, histories = (int(count(one)[0]) for count in (self.before, self.after, self.histories))
         return LeakMoment(
@@ -80,52 +89,54 @@ class Timeline:
         )
 
     def _best_first(self, moments: Moments) -> Counts:
-        """First by how many kinds of history would tell, then by the fewest rows, of the most, that one of them has."""
+        """Positions of the moments, those first at which the most kinds of history would show."""
+        # Among equals first those whose weakest kind has the most rows, relative to the most that it has anywhere: a
+        # kind that only one row would show is easily missed.
         counts = [self.before(moments), self.after(moments), *(kind.at(moments) for kind in self._kinds)]
         parts = [count / count.max(initial=1) for count in counts if count.any()]
         fewest = np.min([np.where(part > 0, part, 1.0) for part in parts], axis=0) if parts else np.zeros(len(moments))
-        told = np.sum([part > 0 for part in parts], axis=0) if parts else np.zeros(len(moments))
-        return np.lexsort((-fewest, -told))
+        kinds = np.sum([part > 0 for part in parts], axis=0) if parts else np.zeros(len(moments))
+        return np.lexsort((-fewest, -kinds))
 
 
 @dataclass(frozen=True)
-class _Telling:
-    """Rows whose prediction is followed within the hour by news of rows like them."""
+class _Revealing:
+    """Rows whose prediction is followed within the hour by a value of rows like them that becomes known."""
 
     since: Seconds
-    """Their predictions, sorted."""
+    """Times of their predictions, sorted."""
     until: Seconds
-    """The first of these news, sorted."""
+    """For each of them the first time at which such a value becomes known; sorted on its own."""
 
     def at(self, moments: Moments) -> Counts:
-        """How many of them have been predicted by each moment while their news is still to come."""
+        """How many of them were predicted by each moment, and their first value becomes known after it."""
         seconds = _since_1970(moments)
         return np.searchsorted(self.since, seconds, side="right") - np.searchsorted(self.until, seconds, side="right")
 
 
 def kinds_of_history(features: FeatureSetSpec, base: SourceRows) -> Iterator[tuple[str, ...]]:
-    """The columns by which rows belong together, for each kind of history that the features have."""
+    """For each kind of history that the features have, the columns whose equal values make a row part of it."""
     always = {name for name, column in base.spec.columns.items() if column.known == ALWAYS}
-    found = (
+    kinds = (
         tuple(sorted(always.intersection(feature.history_of)))
         for feature in features.columns.values()
         if feature.history_of
     )
-    yield from dict.fromkeys(found)
+    yield from dict.fromkeys(kinds)
 
 
 @dataclass(frozen=True)
 class _Events:
-    """What happens to rows."""
+    """Moments of rows: their predictions, or when their values become known."""
 
     rows: NDArray[np.intp]
-    """Their positions; a row may have several events."""
+    """Positions of the rows; a row may have several moments."""
     seconds: Seconds
-    """When."""
+    """The moments."""
 
     @classmethod
     def of(cls, series: Sequence[pd.Series]) -> "_Events":
-        """Of moments, by the rows' positions."""
+        """The moments of all series, each indexed by the positions of its rows."""
         rows = [one.index.to_numpy(dtype=np.intp) for one in series]
         seconds = [_since_1970(_moments(one)) for one in series]
         none = np.zeros(0, dtype=np.int64)
@@ -133,28 +144,29 @@ class _Events:
 
 
 def _kinds(rows: pd.DataFrame, kinds: Iterable[tuple[str, ...]]) -> Iterator[Codes]:
-    """For each way in which rows belong together a number for each row, the same for those that do."""
-    wanted = list(kinds)
-    one = {
-        name: pd.factorize(rows[name], use_na_sentinel=False)[0] for name in {name for kind in wanted for name in kind}
-    }
-    for kind in wanted:
+    """For each kind of history a code for each row, of shape (rows,), equal for rows with equal values."""
+    kinds = list(kinds)
+    columns = {name for kind in kinds for name in kind}
+    by_column = {name: pd.factorize(rows[name], use_na_sentinel=False)[0] for name in columns}
+    for kind in kinds:
         codes = np.zeros(len(rows), dtype=np.int64)
         for name in kind:
-            codes = pd.factorize(codes * (one[name].max(initial=0) + 1) + one[name])[0].astype(np.int64)
+            # Factorized again after each column: products of the codes of several columns would overflow an int64.
+            codes = pd.factorize(codes * (by_column[name].max(initial=0) + 1) + by_column[name])[0].astype(np.int64)
         yield codes
 
 
-def _telling(asked: _Events, news: _Events, kind: Codes) -> _Telling:
+def _revealing(predictions: _Events, news: _Events, kind: Codes) -> _Revealing:
     """The rows that would change if a history of one kind looked an hour too far."""
-    # One line of time for all kinds of row, with a stretch for each.
-    places = np.sort(kind[news.rows] * _SPAN + news.seconds)
-    until = kind[asked.rows] * _SPAN + asked.seconds
-    following = np.searchsorted(places, until, side="right")
-    wait = np.append(places, np.iinfo(np.int64).max)[following] - until
-    tells = wait <= LOOK.total_seconds()
-    since = asked.seconds[tells]
-    return _Telling(np.sort(since), np.sort(since + wait[tells]))
+    # All rows on one line of time, with a stretch for each code: one search takes the place of a loop over thousands
+    # of groups.
+    known = np.sort(kind[news.rows] * _SPAN + news.seconds)
+    predicted = kind[predictions.rows] * _SPAN + predictions.seconds
+    following = np.searchsorted(known, predicted, side="right")
+    wait = np.append(known, np.iinfo(np.int64).max)[following] - predicted
+    within = wait <= LOOK.total_seconds()
+    since = predictions.seconds[within]
+    return _Revealing(np.sort(since), np.sort(since + wait[within]))
 
 
 def _moments(series: pd.Series) -> Moments:

@@ -1,10 +1,10 @@
 """
-The experiment for leaks: features computed again from only what was known at a moment must be the same.
+The leak test: features that are computed again from only what was known at a moment must be the same.
 
-At a sampled moment everything that was not known yet is taken away: cells, rows and what joins bring. Then joins and
-feature function run again. Each row whose prediction was made by that moment must keep its features, for it may use
-nothing that became known later. Which moments are drawn decides what can be seen: see
-``include.steps.features.leak_moments``.
+At a sampled moment everything that was not known yet is removed: cells become null, rows that did not exist yet are
+dropped. Then joins and feature function run again. Each row whose prediction was made by that moment must keep its
+features, as they may use nothing that became known later. The moments decide which leaks can be detected: see
+``include.steps.features.leak_moments`` and ADR 9.
 """
 
 import zlib
@@ -22,7 +22,7 @@ from include.steps.features.leak_moments import Timeline
 from include.steps.features.sources import SourceRows
 
 Compute = Callable[[pd.DataFrame, str], pd.DataFrame]
-"""Features of a joined frame, by its index; the text tells an error message what is special about the call."""
+"""Features of a joined frame, by its index; the text states in error messages what is special about the call."""
 
 
 def refuse_leaks(
@@ -36,9 +36,12 @@ def refuse_leaks(
     """
     Recompute the features at sampled moments and compare.
 
+    :param sources: the base and all joined sources, by name.
     :param whole: the sources joined with everything that is known today.
     :param computed: the features of its rows, by the same index labels.
-    :param where: names the partition and the function in messages, and seeds the sample: a second run draws the same.
+    :param compute: the project's feature function.
+    :param where: partition and function, for messages; the seed of the sample, so that a retry draws the same moments.
+    :return: a report for each moment, in order.
     :raises LeakError: naming each feature that differs, how many rows differ and the moment.
     """
     base = sources[features.base]
@@ -67,34 +70,36 @@ def differing(whole: pd.Series, again: pd.Series, tolerance: float) -> NDArray[n
     Which rows differ: a null from a value, a text from another, numbers by more than the tolerance.
 
     :param tolerance: relative to the greater of the two numbers, and to 1 where both are smaller.
+    :return: shape (rows,).
     """
     null, null_again = whole.isna().to_numpy(), again.isna().to_numpy()
     if pd.api.types.is_numeric_dtype(whole) and pd.api.types.is_numeric_dtype(again):
         first = whole.to_numpy(dtype=np.float64, na_value=np.nan)
         second = again.to_numpy(dtype=np.float64, na_value=np.nan)
+        # pandas updates rolling sums from row to row, so that rows before a window change the last digits of its sum.
         scale = np.maximum(1.0, np.maximum(np.abs(first), np.abs(second)))
         apart = np.abs(first - second) > tolerance * scale
     else:
         apart = (whole.astype(object).to_numpy() != again.astype(object).to_numpy()).astype(bool)
-    found: NDArray[np.bool_] = np.where(null | null_again, null != null_again, apart)
-    return found
+    differs: NDArray[np.bool_] = np.where(null | null_again, null != null_again, apart)
+    return differs
 
 
 def _compare(features: FeatureSetSpec, whole: pd.DataFrame, again: pd.DataFrame, where: str) -> None:
     counts: dict[str, int] = {}
     for name in features.columns:
         if whole[name].equals(again[name]):
-            continue  # the usual case, and many times as fast as looking at each row
-        found = int(differing(whole[name], again[name], features.leak_test.tolerance).sum())
-        if found:
-            counts[name] = found
+            continue  # the usual case, and many times as fast as a comparison of each row
+        count = int(differing(whole[name], again[name], features.leak_test.tolerance).sum())
+        if count:
+            counts[name] = count
     if not counts:
         return
-    told = "; ".join(f"'{name}' in {count} ({_lineage(features.columns[name])})" for name, count in _worst(counts))
+    worst = "; ".join(f"'{name}' in {count} ({_lineage(features.columns[name])})" for name, count in _worst(counts))
     message = (
-        f"{where}: features know more than could be known. Computed from only what was known then, of {len(whole)} "
-        f"rows differ: {told}. All that differ: {listed(counts)}. Use other rows only once their values are known, or "
-        "correct in the spec when the columns become known."
+        f"{where}: features use values that were not known yet. Computed again from only what was known then, of "
+        f"{len(whole)} rows these differ: {worst}. All features that differ: {listed(counts)}. Use values of other "
+        "rows only from when they are known, or correct in the spec when the columns become known."
     )
     raise LeakError(message)
 
@@ -104,6 +109,6 @@ def _worst(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
 
 
 def _lineage(feature: FeatureSpec) -> str:
-    told = f"of {', '.join(feature.of)}" if feature.of else ""
+    own = f"of {', '.join(feature.of)}" if feature.of else ""
     history = f"history of {', '.join(feature.history_of)}" if feature.history_of else ""
-    return "; ".join(part for part in (told, history) if part)
+    return "; ".join(part for part in (own, history) if part)

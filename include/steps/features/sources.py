@@ -1,4 +1,4 @@
-"""Sources as the features step sees them: validated rows with their times, whole or as they were known at a moment."""
+"""Sources of the features step: validated rows with their times, whole or as they were known at a moment."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class SourceRows:
     @classmethod
     def of(cls, name: str, spec: SourceSpec, table: pa.Table) -> "SourceRows":
         """
-        Take a validated table.
+        The rows of a validated table.
 
-        :param table: at least the columns of the spec; others are left out.
+        :param table: at least the columns of the spec; others are dropped.
         """
         columns = table.select(list(spec.columns)).to_pandas()
         return cls(name, spec, with_times(columns, spec))
@@ -39,34 +39,35 @@ class SourceRows:
             rows = rows[rows[self.spec.known] <= moment]
         hidden: dict[str, pd.Series] = {}
         for known, names in self._columns_by_known().items():
-            ahead = ~(rows[known] <= moment)  # a moment that is null has not come
+            ahead = ~(rows[known] <= moment)  # NaT compares as false: a value whose time is null is not known yet
             if ahead.any():
                 hidden |= {name: rows[name].mask(ahead) for name in names}
         if not hidden and len(rows) == len(self.rows):
             return self
+        # Without the times: they are computed from columns that may have been hidden just now.
         columns = rows[list(self.spec.columns)].assign(**hidden)
         return SourceRows(self.name, self.spec, with_times(columns, self.spec))
 
     def becoming_known(self) -> Iterable[pd.Series]:
-        """For each moment of the spec at which cells become known: those of the rows that hold such a cell."""
+        """For each time at which columns become known, that time of the rows with a value in such a column."""
         for known, names in self._columns_by_known().items():
             held = self.rows[names].notna().any(axis="columns")
             yield self.rows.loc[held, known].dropna()
 
     def _columns_by_known(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        by_time: dict[str, list[str]] = {}
         for name, column in self.spec.columns.items():
             if column.known != ALWAYS:
-                found.setdefault(column.known, []).append(name)
-        return found
+                by_time.setdefault(column.known, []).append(name)
+        return by_time
 
 
 def with_times(columns: pd.DataFrame, spec: SourceSpec) -> pd.DataFrame:
     """
-    Add the declared times.
+    Add the times that the spec declares.
 
-    :param columns: the source's columns.
-    :return: the same rows with one more column a time, UTC, null where what it is computed from is null.
+    :param columns: the source's columns, one row per row.
+    :return: the same rows with one more column a time, UTC, null where a column that it is computed from is null.
     """
     frame = columns
     for name, time in spec.times.items():
@@ -77,6 +78,7 @@ def with_times(columns: pd.DataFrame, spec: SourceSpec) -> pd.DataFrame:
 def _moments(frame: pd.DataFrame, time: TimeSpec) -> pd.Series:
     moments: pd.Series = frame[time.start]
     if time.add_minutes is not None:
+        # Whole microseconds, as tables hold them: a tenth of a minute is not exact as a binary float.
         microseconds = (frame[time.add_minutes].astype("float64") * 60_000_000).round()
         added = pd.to_timedelta(microseconds, unit="us")
         if time.when_null is not None:
@@ -86,12 +88,12 @@ def _moments(frame: pd.DataFrame, time: TimeSpec) -> pd.Series:
         moments = moments + pd.Timedelta(time.offset)
     if time.floor is not None:
         moments = moments.dt.floor(pd.Timedelta(time.floor))
-    # A Timedelta counts nanoseconds and would make the moments do so too; tables and projects see microseconds.
+    # Adding a Timedelta turns moments into nanoseconds; tables and projects expect microseconds.
     return moments.astype(frame[time.start].dtype)
 
 
 def arrow_column(values: pd.Series) -> pa.Array:
-    """The column as tables hold it: nulls are null, NaN among them, and moments are in UTC."""
+    """The column as tables hold it: NaN becomes null, moments are in UTC, in microseconds."""
     if not isinstance(values.dtype, pd.DatetimeTZDtype):
         return pa.Array.from_pandas(values)
     moments = values.dt.tz_convert(None).to_numpy().astype("datetime64[us]")

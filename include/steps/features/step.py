@@ -1,9 +1,9 @@
 """
-The features step: join the validated sources, compute the project's features, refuse leaks, judge each feature.
+The features step: join the validated sources, compute the project's features, refuse leaks, evaluate each feature.
 
-Reads the validated tables of one partition, each with the receipt of the validation that sealed it, and writes one row
+Reads the validated tables of one partition, each with the receipt of the validation that wrote it, and writes one row
 per kept row of the base source: key, prediction time, slices, declared features, target. Nothing outside the partition
-is read.
+is read, so that partitions can be computed in any order (ADR 2).
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ ROWS_THAT_SHOW_BOTH_CLASSES = 100
 
 @dataclass(frozen=True)
 class Built:
-    """What the work found, before anything is sealed."""
+    """One partition of features and what was measured of it, before anything is written."""
 
     table: pa.Table
     joins: tuple[JoinCount, ...]
@@ -71,9 +71,9 @@ def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str)
     document = results.model_dump(mode="json", exclude={"step", "report"})
     report = context.stores.objects.seal(key, canonical_json({"partition": name, **document}))
     compared = sum(moment.rows_compared for moment in built.moments)
-    context.events.emit("no leak found", moments=len(built.moments), rows_compared=compared)
-    against = [feature for feature, found in built.evidence.items() if found.verdict is not Verdict.KEPT]
-    context.events.emit("features built", rows=sealed.row_count, features=len(built.evidence), speaks_against=against)
+    context.events.emit("leak test passed", moments=len(built.moments), rows_compared=compared)
+    unfit = [feature for feature, one in built.evidence.items() if one.verdict is not Verdict.KEPT]
+    context.events.emit("features built", rows=sealed.row_count, features=len(built.evidence), unfit=unfit)
     counts = {"rows": sealed.row_count, "positive": built.positives}
     counts |= {f"unmatched_{count.source}": count.unmatched for count in built.joins}
     return Work(outputs=(sealed, report), row_counts=counts, results=results)
@@ -81,11 +81,11 @@ def _work(context: StepContext, inputs: Mapping[str, TableState], identity: str)
 
 def build(spec: ProjectSpec, sources: Mapping[str, SourceRows], partition: str) -> Built:
     """
-    Compute and prove the features of one partition; reads and writes nothing.
+    Compute and check the features of one partition; reads and writes no store.
 
     :param sources: the base source and all joined ones, by name.
     :raises DataRejectedError: if a join loses too many rows, the function changes rows, or the target has one class.
-    :raises LeakError: if a feature knows more than was known.
+    :raises LeakError: if a feature uses values that were not known yet.
     :raises ConfigurationError: if the function does not exist or returns other columns than declared.
     :raises PermanentError: if the function raises.
     """
@@ -100,31 +100,31 @@ def build(spec: ProjectSpec, sources: Mapping[str, SourceRows], partition: str) 
     table = _table(spec, whole, function.table(features), target)
     label = f"{where}, {function.label}"
     moments = refuse_leaks(spec.feature_set, sources, whole, features, function, label)
-    found = evidence(features, target, spec.feature_set.selection, spec.model.seed)
-    return Built(table, whole.counts, moments, found, int(target.sum()))
+    selection = evidence(features, target, spec.feature_set.selection, spec.model.seed)
+    return Built(table, whole.counts, moments, selection, int(target.sum()))
 
 
 def _target(spec: ProjectSpec, frame: pd.DataFrame, where: str) -> NDArray[np.int64]:
-    """1 where the target is a yes, 0 where it is a no."""
+    """Int64 of shape (rows,): 1 where the target is a yes, 0 where it is a no."""
     target, values = spec.target, frame[spec.target.column]
     yes = (values >= target.at_least).where(values.notna(), target.when_null)
-    found = np.asarray(yes, dtype=np.int64)
-    positives = int(found.sum())
-    if len(found) >= ROWS_THAT_SHOW_BOTH_CLASSES and positives in {0, len(found)}:
+    classes = np.asarray(yes, dtype=np.int64)
+    positives = int(classes.sum())
+    if len(classes) >= ROWS_THAT_SHOW_BOTH_CLASSES and positives in {0, len(classes)}:
         reason = (
             f"'{target.column}' has one value in all rows"
             if len(values.unique()) <= 1
             else f"'{target.column}' at least {target.at_least:g} counts as yes"
         )
         message = (
-            f"{where}: target '{target.name}' is {'yes' if positives else 'no'} in all {len(found)} rows; {reason}."
+            f"{where}: target '{target.name}' is {'yes' if positives else 'no'} in all {len(classes)} rows; {reason}."
         )
         raise DataRejectedError(message + " Nothing can be learned from one class: check the source and the target.")
-    return found
+    return classes
 
 
 def _table(spec: ProjectSpec, whole: Joined, features: pa.Table, target: NDArray[np.int64]) -> pa.Table:
-    """Key, prediction time, slices, features, target; a column that is two of these stands once."""
+    """Key, prediction time, slices, features, target; a column that is two of these is written once."""
     first = [*spec.base.key, spec.feature_set.prediction_time, *spec.evaluation.slices]
     columns = {name: arrow_column(whole.frame[name]) for name in dict.fromkeys(first)}
     columns |= {name: features.column(name) for name in features.column_names}
@@ -139,8 +139,9 @@ def _validated(context: StepContext, source: str) -> TableState:
     cure = f"Run 'validate' for partition {partition} first."
     if state is None:
         raise DataRejectedError(f"Table {name} has no partition {partition}. {cure}")
+    # By content, not by time: a table may have been written by hand, or restored, since its last validation.
     if context.receipts.sealed(StepName.VALIDATE, state) is None:
-        message = f"Partition {partition} of {name} holds rows ({state.digest}) that no validation receipt vouches for."
+        message = f"Partition {partition} of {name} holds rows ({state.digest}) that no validation receipt names."
         raise DataRejectedError(f"{message} {cure}")
     return state
 
@@ -155,7 +156,8 @@ def _sources_used(spec: ProjectSpec) -> list[str]:
 
 
 def _parameters(spec: ProjectSpec) -> Json:
-    """What of the spec the rows depend on."""
+    """The keys of the spec that the rows depend on; they are part of the receipt's identity."""
+    # Of a source only what the joins and the leak test read: another rule of validation must not compute features anew.
     parts = {"columns", "times", "key", "known"}
     return {
         "feature_set": spec.feature_set.model_dump(mode="json"),

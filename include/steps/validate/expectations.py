@@ -1,7 +1,7 @@
 """
-The checks of a source, carried out by Great Expectations: which rules hold, and which rows break them.
+Runs the checks of a source with Great Expectations: which rules hold, and which rows break them.
 
-Of its results only positions of bad rows and counts are read, never values.
+Of the results only positions of bad rows and counts are read, never values.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from include.errors import ConfigurationError
 from include.spec.checks import ROW_RULES, Check, MeanCheck, NotNullCheck, PairCheck
 from include.steps.validate.findings import Finding, Kind
-from include.steps.validate.great_expectations_rules import Bench, CannotBeCarriedOutError, Verdict
+from include.steps.validate.great_expectations_rules import RuleEngine, UnfitRuleError, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,39 +19,41 @@ if TYPE_CHECKING:
     from include.steps.validate.findings import Mask
 
 _MEAN_OF_AT_LEAST = 20
-"""A mean of fewer values would reveal too much of each of them."""
+"""A mean of fewer values is not shown: it would reveal too much of each of them."""
 
 
 def check_findings(source: str, frame: "pd.DataFrame", checks: Sequence[Check]) -> list[Finding]:
     """
     The results of one source's checks, in the order of the spec.
 
-    :param source: its name.
-    :param frame: one row per row, numbered from 0; the columns that the checks use.
-    :raises ConfigurationError: if a check cannot be carried out on its column.
+    :param source: its name, for messages.
+    :param frame: one row per row, with the index 0, 1, …; the columns that the checks use.
+    :raises ConfigurationError: if a check does not fit the type of its column.
     """
     try:
-        verdicts = _verdicts(Bench(frame), dict(enumerate(checks)))
-    except CannotBeCarriedOutError as error:
-        message = f"sources.{source}.checks[{error.number}]: {_rule(checks[error.number])} cannot be carried out. "
+        verdicts = _verdicts(RuleEngine(frame), dict(enumerate(checks)))
+    except UnfitRuleError as error:
+        message = f"sources.{source}.checks[{error.number}]: {_rule(checks[error.number])} does not fit its column. "
         raise ConfigurationError(
-            message + "Look whether the rule fits the column's type, and at its bounds."
+            message + "Check that the rule fits the type of its column, and that its bounds do."
         ) from error
     present = {name: int(frame[name].count()) for name in frame.columns}
     return [_finding(check, verdicts[number], frame, present) for number, check in enumerate(checks)]
 
 
-def _verdicts(bench: Bench, checks: Mapping[int, Check]) -> dict[int, Verdict]:
-    """All verdicts; whether all rows hold takes less than half the time of which ones do not, and mostly all do."""
-    verdicts = bench.verdicts(checks)
+def _verdicts(engine: RuleEngine, checks: Mapping[int, Check]) -> dict[int, Verdict]:
+    """The verdict of each check, with the positions of the rows that break it."""
+    # First only whether all rows pass: that takes less than half the time of a list of those that do not, and in most
+    # partitions most rules pass.
+    verdicts = engine.verdicts(checks)
     broken = {
         number: check for number, check in checks.items() if check.rule in ROW_RULES and not verdicts[number].success
     }
-    return verdicts | bench.verdicts(broken, which_rows=True)
+    return verdicts | engine.verdicts(broken, which_rows=True)
 
 
 def columns_of(checks: Sequence[Check]) -> list[str]:
-    """The columns that checks look at, each once."""
+    """The columns that the checks use, each once."""
     return list(dict.fromkeys(column for check in checks for column in check.columns_used()))
 
 
@@ -59,8 +61,9 @@ def _finding(check: Check, verdict: Verdict, frame: "pd.DataFrame", present: Map
     """
     The finding of one check.
 
-    :param present: how many values of each column are there.
+    :param present: how many values of each column are not null.
     """
+    # Great Expectations skips nulls: the rows that a rule checked are those with a value.
     kind: Kind = "rows" if check.rule in ROW_RULES else "partition"
     values = _present_pairs(frame, check) if isinstance(check, PairCheck) else present[check.column]
     positions = verdict.positions
@@ -82,7 +85,7 @@ def _present_pairs(frame: "pd.DataFrame", check: PairCheck) -> int:
 
 
 def _shown(check: Check, observed: float | None, value_count: int) -> float | None:
-    """The observed number where it does not reveal a single value."""
+    """The observed number; None if it would reveal single values, or is not finite, which JSON cannot hold."""
     if observed is None or (isinstance(check, MeanCheck) and value_count < _MEAN_OF_AT_LEAST):
         return None
     return float(observed) if math.isfinite(observed) else None

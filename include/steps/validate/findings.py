@@ -1,4 +1,4 @@
-"""Results of a validation: rules and counts, never a row's values."""
+"""The result of a validation: rules and counts, never a row's values."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,13 +21,13 @@ class Finding:
     """The result of one rule on one source's partition."""
 
     rule: str
-    """``unique_key``, ``expect_column_values_to_be_between(hour)``: as it stands in reasons and messages."""
+    """Name in reasons and messages: ``unique_key``, ``expect_column_values_to_be_between(hour)``."""
     kind: Kind
     level: Level = "error"
     checked: int
-    """Rows, or values that are there, that the rule looked at."""
+    """How many rows, or values that are not null, the rule checked."""
     failed: int = 0
-    """Rows that break the rule; for a rule of the partition 1 if it is broken."""
+    """Rows that break the rule; for a rule of the partition as a whole, 1 if it is broken."""
     observed: float | None = None
     """A count, a share or a mean of many values; None where it would reveal a single one."""
     allowed: str = ""
@@ -35,23 +35,23 @@ class Finding:
     meaning: str = ""
     """Why the rule holds, from the spec."""
     bad: "Mask | None" = field(default=None, repr=False, compare=False)
-    """Shape (rows,): true for the rows that break it; None where none does, or the rule is one of the partition."""
+    """Shape (rows,): true for the rows that break it; None if none does, or the rule is about the partition."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing breaks the rule."""
+        """Whether the rule holds."""
         return not self.failed
 
     def summary(self) -> str:
-        """The finding in a few words, for a message."""
+        """The finding in one line, for a message."""
         if self.kind == "rows":
             return f"{self.rule}: {self.failed} of {self.checked} rows"
-        value = "" if self.observed is None else f" found {self.observed:.6g},"
+        value = "" if self.observed is None else f" observed {self.observed:.6g},"
         return f"{self.rule}:{value} allowed {self.allowed}" if self.allowed else f"{self.rule}:{value} broken"
 
     def document(self) -> Json:
         """The finding as JSON."""
-        found: Json = {
+        document: Json = {
             "rule": self.rule,
             "kind": self.kind,
             "level": self.level,
@@ -61,7 +61,7 @@ class Finding:
             "allowed": self.allowed,
             "meaning": self.meaning,
         }
-        return found if self.observed is None else found | {"observed": self.observed}
+        return document if self.observed is None else document | {"observed": self.observed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,7 @@ class SourceValidation:
     bad: "Mask" = field(repr=False)
     """Shape (rows,): true for the rows that go to quarantine."""
     quarantine_at_most: float
+    """Largest share of rows in quarantine with which the partition still passes, from 0 to 1."""
 
     @property
     def quarantined(self) -> int:
@@ -88,7 +89,8 @@ class SourceValidation:
 
     @property
     def faults(self) -> list[str]:
-        """Why the partition may not pass; empty if it may."""
+        """Why the partition is rejected, a sentence each; empty if it passes."""
+        # Bad rows alone reject nothing: they go to quarantine, and only their share counts.
         broken = [finding for finding in self.findings if not finding.passed and finding.level == "error"]
         faults = [finding.summary() for finding in broken if finding.kind == "partition"]
         if self.rows.num_rows and self.quarantined == self.rows.num_rows:

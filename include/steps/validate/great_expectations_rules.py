@@ -1,9 +1,9 @@
 """
-Great Expectations on the rows of one source: its metrics, all computed at once, and the result of each expectation.
+Runs Great Expectations on the rows of one source: all metrics in one pass, then the result of each expectation.
 
-The library's data context, suite and validator work out again and again what every expectation needs, and write their
-configuration down for every source: for a month of flights that takes two and a half times as long. Here its pandas
-engine computes the metrics, and its expectations evaluate them.
+The library's data context, suite and validator resolve the metrics of each expectation anew and write a configuration
+for each source, which takes two and a half times as long for a month of flights. Here its pandas engine computes the
+metrics, and its expectations evaluate them.
 """
 
 import warnings
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from great_expectations.validator.validator import ValidationDependencies
 
 _MEAN = "column.mean"
+# BOOLEAN_ONLY lets an expectation skip its list of unexpected rows, which takes more than half its time.
 _ONLY_WHETHER = {"result_format": "BOOLEAN_ONLY"}
+# COMPLETE lists the positions of all unexpected rows; the other keys keep values of rows out of the result.
 _WHICH_ROWS = {
     "result_format": "COMPLETE",
     "exclude_unexpected_values": True,
@@ -33,11 +35,11 @@ _WHICH_ROWS = {
 }
 
 
-class CannotBeCarriedOutError(Exception):
-    """A rule does not fit its column; ``number`` is that of the check."""
+class UnfitRuleError(Exception):
+    """A rule does not fit the type of its column; ``number`` is that of the check."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"check {number} cannot be carried out")
+        super().__init__(f"check {number} does not fit its column")
         self.number = number
 
 
@@ -47,21 +49,21 @@ class Verdict:
 
     success: bool
     observed: float | None = None
-    """The aggregate that was evaluated; None for a rule of rows."""
+    """The aggregate that was evaluated; None for a rule about single rows."""
     positions: tuple[int, ...] = ()
-    """Positions of the rows that break a rule of rows, where they were requested."""
+    """Positions of the rows that break a rule about single rows, if they were requested."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """The rows of one source, and the engine that computes metrics of them."""
+class RuleEngine:
+    """The rows of one source, and the engine that computes their metrics."""
 
     frame: "pd.DataFrame"
-    """One row per row, numbered from 0."""
+    """One row per row, with the index 0, 1, …, so that index labels are positions."""
 
     @cached_property
     def _engine(self) -> "PandasExecutionEngine":
-        great_expectations()
+        great_expectations()  # first, as the import of any of its modules would show its warnings
         from great_expectations.execution_engine import PandasExecutionEngine
 
         engine = PandasExecutionEngine()
@@ -72,8 +74,8 @@ class Bench:
         """
         The result of each check, by its number.
 
-        :param which_rows: whether to list the rows that break a rule; that takes more than twice the time.
-        :raises CannotBeCarriedOutError: if a rule does not fit its column.
+        :param which_rows: whether to list the rows that break a rule, which takes more than twice the time.
+        :raises UnfitRuleError: if a rule does not fit the type of its column.
         """
         if not checks:
             return {}
@@ -86,13 +88,14 @@ class Bench:
         return {number: self._verdict(number, one, metrics[number], running) for number, one in expectations.items()}
 
     def _known(self, number: int, check: Check) -> dict[str, Any]:
-        """Metrics computed here: Great Expectations walks over every value in Python before it takes a mean."""
+        """Metrics that are computed here, by their names."""
         if not isinstance(check, MeanCheck):
             return {}
+        # Before it takes a mean, Great Expectations checks every value in a loop of Python.
         try:
             return {_MEAN: self.frame[check.column].mean()}
         except TypeError as error:
-            raise CannotBeCarriedOutError(number) from error
+            raise UnfitRuleError(number) from error
 
     def _metrics(
         self, needs: Mapping[int, "ValidationDependencies"], known: Mapping[int, dict[str, Any]]
@@ -107,9 +110,10 @@ class Bench:
         calculator = MetricsCalculator(self._engine)
         graph = calculator.build_metric_dependency_graph([one for named in wanted.values() for one in named.values()])
         computed, _ = calculator.resolve_validation_graph(graph)
+        # The calculator collects errors instead of raising them: a metric that failed is missing.
         for number, named in wanted.items():
             if any(one.id not in computed for one in named.values()):
-                raise CannotBeCarriedOutError(number)
+                raise UnfitRuleError(number)
         return {
             number: known[number] | {name: computed[one.id] for name, one in named.items()}
             for number, named in wanted.items()
@@ -118,11 +122,12 @@ class Bench:
     def _verdict(
         self, number: int, expectation: "Expectation", metrics: dict[str, Any], running: dict[str, Any]
     ) -> Verdict:
-        # The evaluation alone, as one's own expectations define it: `metrics_validate` works out the needs once more.
+        # `_validate` is what the library documents for custom expectations to implement; its public caller,
+        # `metrics_validate`, would resolve the metrics a second time.
         try:
             outcome = expectation._validate(metrics, running, self._engine)  # noqa: SLF001
         except (TypeError, ValueError) as error:
-            raise CannotBeCarriedOutError(number) from error
+            raise UnfitRuleError(number) from error
         result = outcome.get("result", {})
         return Verdict(
             success=bool(outcome["success"]),
@@ -132,7 +137,7 @@ class Bench:
 
 
 def great_expectations() -> ModuleType:
-    """The library, imported without the warnings that it has for its own developers."""
+    """Import the library without its warnings of deprecated code, which are errors in the tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("great_expectations")
@@ -147,9 +152,10 @@ def expectation_of(check: Check) -> "Expectation":
     of_pair = {"column_a": "column_A", "column_b": "column_B"}
     given = check.model_dump(exclude={"rule", "level", "meaning"}, exclude_none=True)
     if isinstance(check, PairCheck):
+        # Its default is to ignore a row only if both are missing: then a null would break the rule.
         given["ignore_row_if"] = "either_value_is_missing"
     values = {
         of_pair.get(name, name): list(value) if isinstance(value, tuple) else value for name, value in given.items()
     }
-    made: Expectation = getattr(expectations, "".join(word.capitalize() for word in words))(**values)
-    return made
+    expectation: Expectation = getattr(expectations, "".join(word.capitalize() for word in words))(**values)
+    return expectation

@@ -1,8 +1,8 @@
 """
-What must hold for every source before any check of its own: no project can switch it off.
+The rules that hold for every source, besides its own checks: no project can switch them off.
 
-The number of rows is in its range, the columns are those of the spec, nulls stay below their ceilings, each key stands
-once, and every row belongs to the partition. A rule of Great Expectations passes on an empty or an all-null column;
+The number of rows is in its range, the columns are those of the spec, nulls stay below their ceilings, each key is
+unique, and every row belongs to the partition. Most rules of Great Expectations pass on an empty or an all-null column;
 these do not.
 """
 
@@ -24,7 +24,7 @@ _COLUMNS_ALLOWED = "none missing, new or of another type than in the spec (after
 
 
 def shape_findings(rows: "pa.Table", source: SourceSpec) -> list[Finding]:
-    """Number of rows and columns; where the columns are wrong nothing else can be checked."""
+    """The findings on the number of rows and on the columns; if the columns are wrong, nothing else can be checked."""
     count, wanted = rows.num_rows, arrow_schema(source.columns)
     wrong = sum(1 for field in wanted if field.name not in rows.column_names or rows.schema.field(field.name) != field)
     wrong += sum(1 for name in rows.column_names if name not in wanted.names)
@@ -50,8 +50,9 @@ def shape_findings(rows: "pa.Table", source: SourceSpec) -> list[Finding]:
 
 
 def row_findings(rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]) -> Iterator[Finding]:
-    """Nulls, keys and event times, of rows whose columns are those of the spec."""
+    """The findings on nulls, keys and event times, of rows whose columns are those of the spec."""
     for name, column in source.columns.items():
+        # Where no null is allowed, its row can go to quarantine; a share can only be that of the whole partition.
         if name in source.key or column.nulls_at_most == 0.0:
             yield _present(rows, name)
         else:
@@ -91,7 +92,7 @@ def _null_share(rows: "pa.Table", name: str, ceiling: float) -> Finding:
 
 
 def _unique_key(rows: "pa.Table", source: SourceSpec) -> Finding:
-    """All rows of a key but the first are bad; nulls are equal to one another."""
+    """All rows of a key but the first are bad; a null equals a null."""
     frame = rows.select(list(source.key)).to_pandas()
     bad = frame.duplicated(keep="first").to_numpy()
     return _rows_finding("unique_key", bad, f"one row for each {', '.join(source.key)}")

@@ -1,4 +1,4 @@
-"""The report of a validation: one HTML page that needs nothing from elsewhere, and holds no row's value."""
+"""The report of a validation: one self-contained HTML page without a row's value."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from include.steps.validate.findings import SourceValidation
 
 def html_report(project: str, partition: str, validations: Sequence[SourceValidation]) -> str:
     """
-    The page: an overview of the sources, then each source's rules.
+    Render the page: an overview of the sources, then each source's rules.
 
-    :param validations: one a source, in the order of the spec.
+    :param validations: one for each source, in the order of the spec.
     """
     title = f"{project} {partition}: validation"
     return rendered("steps/validate/report.html.jinja", title=title, validations=validations)

@@ -1,4 +1,4 @@
-"""Validates one source's partition by the prelude and the checks of the spec."""
+"""Validates one source's partition: the rules that hold for every source, then the checks of its spec."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ def validate_source(
     name: str, rows: "pa.Table", source: SourceSpec, bounds: tuple[datetime, datetime]
 ) -> SourceValidation:
     """
-    Check all rules, even where the first of them fail.
+    Check all rules, even if the first of them fail, so that one report names everything that is wrong.
 
     :param name: of the source.
     :param rows: one row per ingested row of the partition.
     :param bounds: first moment of the partition, and first moment after it.
-    :raises ConfigurationError: if a check cannot be carried out.
+    :raises ConfigurationError: if a check does not fit the type of its column.
     """
     findings = shape_findings(rows, source)
     if findings[-1].passed and rows.num_rows:
@@ -59,7 +59,7 @@ def good_rows(validation: SourceValidation) -> "pa.Table":
 
 
 def bad_rows(validation: SourceValidation) -> "pa.Table":
-    """The other rows, with the rules that each breaks in the column ``reason``."""
+    """The rows that break a rule of level error, with the names of these rules in the column ``reason``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

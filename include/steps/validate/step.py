@@ -1,4 +1,9 @@
-"""Step ``validate``: every source of one partition; good rows to validated, bad ones to quarantine, or nothing."""
+"""
+The validate step: all sources of one partition against their rules.
+
+Good rows are written to the validated tables, bad ones to quarantine. If one source is rejected, nothing of the
+partition is published: the sources are joined later, and belong to one state of the world.
+"""
 
 from functools import partial
 
@@ -18,9 +23,9 @@ from include.stores.metrics.names import MetricLabels, MetricName
 
 def plan(context: StepContext) -> Plan:
     """
-    Find what was ingested; the work is to validate all of it and to publish the good rows.
+    The validation of a partition, named by the ingested rows of all sources and by their rules.
 
-    :raises DataRejectedError: if a source of the partition was never ingested, or its table holds something else since.
+    :raises DataRejectedError: if a source of the partition was not ingested, or its table was changed since.
     """
     inputs = {name: _ingested(context, name) for name in context.spec.sources}
     parameters: Json = {
@@ -36,7 +41,7 @@ def _ingested(context: StepContext, name: str) -> TableState:
     state = context.stores.tables.state(table, partition)
     advice = f"Run 'ingest --partition {partition} --source {name}'."
     if state is None:
-        message = f"Source '{name}' of {partition} was never ingested: table {table} has no such partition. {advice}"
+        message = f"Source '{name}' of {partition} was not ingested: table {table} has no such partition. {advice}"
         raise DataRejectedError(message)
     for receipt in context.receipts.receipts(StepName.INGEST, subject_of(partition, name)):
         if any((output.name, output.digest) == (state.name, state.digest) for output in receipt.outputs):
@@ -48,7 +53,7 @@ def _ingested(context: StepContext, name: str) -> TableState:
 
 
 def _rules_of(source: SourceSpec) -> Json:
-    """What of a source's spec decides about its rows."""
+    """The keys of a source's spec that decide about its rows; they are part of the receipt's identity."""
     return {
         "key": list(source.key),
         "event_time": source.event_time,
@@ -67,6 +72,7 @@ def _work(context: StepContext, inputs: dict[str, TableState], identity: str) ->
         rows = context.stores.tables.read(state.name, state.partition, version=state.version)
         validations.append(validate_source(name, rows, source, bounds))
         _report(context, validations[-1])
+    # Before the rejection, whose message names the report.
     reports = _seal_reports(context, validations, identity)
     _stop_if_bad(context, validations, inputs, where=context.stores.objects.url(reports[-1].name))
     outputs: list[State] = [*reports]
@@ -119,14 +125,14 @@ def _stop_if_bad(
             faults = "; ".join(validation.faults)
             rejected.append(f"source '{validation.source}' ({state.name} version {state.version}): {faults}")
     if rejected:
-        message = f"Partition {context.partition} is rejected, nothing of it was published. {'. '.join(rejected)}. "
+        message = f"Partition {context.partition} is rejected, none of it was published. {'. '.join(rejected)}. "
         raise DataRejectedError(
             message + f"Report: {where}. Correct the data at its origin, or the spec, and ingest again."
         )
 
 
 def _publish(context: StepContext, validation: SourceValidation, identity: str) -> list[State]:
-    """Write the good rows, and the bad ones where there are or were some."""
+    """Write the good rows, and the bad ones if there are some, or were some in an earlier validation."""
     partition, tables = str(context.partition), context.stores.tables
     stamp = {"step": context.command.step.value, "run": context.command.run, "identity": identity}
     published: list[State] = []

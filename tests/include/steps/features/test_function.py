@@ -38,27 +38,27 @@ def test_rows_in_another_order_are_put_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "expected"),
     [
-        ("build_fewer", r"200 rows went in and 197 came out; 3 keys were lost, 0 are new, 0 rows are doubled"),
-        ("build_doubled", r"200 rows went in and 202 came out; 0 keys were lost, 0 are new, 2 rows are doubled"),
+        ("build_fewer", r"given 200 rows and returned 197: 3 keys are missing, 0 are new, 0 rows are duplicates"),
+        ("build_doubled", r"given 200 rows and returned 202: 0 keys are missing, 0 are new, 2 rows are duplicates"),
     ],
 )
-def test_other_rows_are_refused(function: str, told: str) -> None:
-    with pytest.raises(DataRejectedError, match=told):
+def test_other_rows_are_refused(function: str, expected: str) -> None:
+    with pytest.raises(DataRejectedError, match=expected):
         called(function)
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "expected"),
     [
         ("build_list", r"returns list, not a pandas DataFrame"),
         ("build_renamed", r"does not return recent_wait, .* Did you mean 'recent_waits'\?"),
         ("build_more", r"returns further, which the spec does not declare under feature_set.columns"),
     ],
 )
-def test_other_columns_are_refused(function: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_other_columns_are_refused(function: str, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
         called(function)
 
 

@@ -46,7 +46,7 @@ def test_may_lose_is_the_limit_of_an_inner_join(allowed: float, *, stops: bool) 
 def test_fan_out_is_refused() -> None:
     spec, rows = buses_spec(), bus_rows(100)
     rows["stops"] = pd.concat([rows["stops"], rows["stops"].head(1)])
-    with pytest.raises(DataRejectedError, match=r"Join of 'stops' on stop: 1 rows of 'stops' have a twin"):
+    with pytest.raises(DataRejectedError, match=r"Join of 'stops' on stop: 1 rows of 'stops' have the same values"):
         joined(spec.feature_set, source_rows(spec, rows))
 
 

@@ -20,7 +20,7 @@ def buses(rows: int = 1500, **changes: Any) -> tuple[ProjectSpec, SourceRows]:
     return spec, source_rows(spec, bus_rows(rows))["buses"]
 
 
-def found(moments: pd.DatetimeIndex) -> Any:
+def as_numpy(moments: pd.DatetimeIndex) -> Any:
     return moments.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
@@ -29,7 +29,7 @@ def test_moments_are_busy_and_of_different_days() -> None:
     timeline = Timeline(spec.feature_set, base)
     moments = timeline.sample(4, seed=1)
     assert len(set(moments.normalize())) == 4
-    busy = np.minimum(timeline.before(found(moments)), timeline.after(found(moments)))
+    busy = np.minimum(timeline.before(as_numpy(moments)), timeline.after(as_numpy(moments)))
     every = np.unique(timeline.predictions)
     assert busy.min() >= np.quantile(np.minimum(timeline.before(every), timeline.after(every)), 0.85)
 
@@ -39,7 +39,7 @@ def test_fewer_moments_where_there_are_fewer_prediction_times() -> None:
     assert len(Timeline(spec.feature_set, base).sample(4, seed=1)) == 2
 
 
-def test_the_spec_says_which_rows_belong_together() -> None:
+def test_the_spec_states_which_rows_belong_together() -> None:
     spec, base = buses(feature_set__columns__line_wait=LINES)
     assert [*kinds_of_history(spec.feature_set, base)] == [(), ("line", "stop")]
     kinds = {*kinds_of_history(flights_spec().feature_set, flight_sources()["flights"])}
@@ -48,13 +48,13 @@ def test_the_spec_says_which_rows_belong_together() -> None:
 
 def stretches(base: SourceRows, *keys: str) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
     """For each row that an hour more would change: its prediction, and the first news of a row like it."""
-    rows, found = base.rows, []
+    rows, events = base.rows, []
     for _, row in rows.iterrows():
         like = rows[(rows[list(keys)] == row[list(keys)]).all(axis=1) & rows["wait"].notna()]
         following = like.loc[like["gone"] > row["predicted"], "gone"].min()
         if following <= row["predicted"] + pd.Timedelta(hours=1):
-            found.append((row["predicted"], following))
-    return found
+            events.append((row["predicted"], following))
+    return events
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -72,7 +72,7 @@ def test_when_a_history_would_show() -> None:
     timeline, reckoned = Timeline(spec.feature_set, base), stretches(base, "line", "stop")
     every = pd.DatetimeIndex(base.rows["predicted"])
     shows = [any(since <= moment < until for since, until in reckoned) for moment in every]
-    assert (timeline.histories(found(every)) > 0).tolist() == shows
+    assert (timeline.histories(as_numpy(every)) > 0).tolist() == shows
     assert 0.02 < np.mean(shows) < 0.7
 
 

@@ -61,9 +61,9 @@ def test_a_moment_that_is_null_has_not_come() -> None:
 
 
 def test_when_cells_become_known(sources: dict[str, SourceRows]) -> None:
-    (found,) = sources["buses"].becoming_known()
+    (moments,) = sources["buses"].becoming_known()
     held = sources["buses"].rows["wait"].notna()
-    assert found.equals(sources["buses"].rows["gone"][held])
+    assert moments.equals(sources["buses"].rows["gone"][held])
     assert list(sources["stops"].becoming_known()) == []
 
 

@@ -61,7 +61,7 @@ def test_another_spec_is_other_work(buses: Buses) -> None:
     assert ending.outcome.status is OutcomeStatus.DONE
 
 
-def test_the_report_says_what_speaks_against_a_feature_and_the_table_keeps_it(buses: Buses) -> None:
+def test_the_report_names_unfit_features_and_the_table_keeps_them(buses: Buses) -> None:
     receipt = buses.receipt(buses.run())
     report = json.loads(buses.stores.objects.get(receipt.results_of(FeaturesResults).report))
     verdicts = {name: found["verdict"] for name, found in report["selection"].items()}
@@ -69,10 +69,10 @@ def test_the_report_says_what_speaks_against_a_feature_and_the_table_keeps_it(bu
     assert verdicts["recent_wait"] == "kept"
     assert report["selection"]["fixed"]["why"] == "one value in all 1500 rows"
     assert "fixed" in buses.features().column_names
-    assert "fixed" in buses.events("features built")[0]["speaks_against"]
+    assert "fixed" in buses.events("features built")[0]["unfit"]
 
 
-def test_the_receipt_tells_joins_and_moments(buses: Buses) -> None:
+def test_the_receipt_holds_joins_and_moments(buses: Buses) -> None:
     results = buses.receipt(buses.run()).results_of(FeaturesResults)
     assert [join.source for join in results.joins] == ["stops", "weather"]
     assert results.joins[0].model_dump() == {
@@ -87,22 +87,22 @@ def test_the_receipt_tells_joins_and_moments(buses: Buses) -> None:
     assert all(moment.predictions_before > 0 and moment.news_after > 0 for moment in results.leak_test)
 
 
-def test_a_partition_that_was_never_validated(tmp_path: Path) -> None:
+def test_a_partition_that_was_not_validated(tmp_path: Path) -> None:
     ending = Buses(tmp_path).run()
     assert isinstance(ending.error, DataRejectedError)
     assert "buses/validated/buses has no partition 2024-03. Run 'validate'" in str(ending.error)
 
 
-def test_rows_that_no_validation_vouches_for(tmp_path: Path) -> None:
+def test_rows_without_a_validation_receipt(tmp_path: Path) -> None:
     buses = Buses(tmp_path)
     buses.validated(vouched=False)
     ending = buses.run()
     assert isinstance(ending.error, DataRejectedError)
-    assert "that no validation receipt vouches for" in str(ending.error)
+    assert "that no validation receipt names" in str(ending.error)
     assert buses.nothing_published()
 
 
-def test_a_receipt_for_other_rows_does_not_vouch(buses: Buses) -> None:
+def test_a_receipt_of_other_rows_does_not_count(buses: Buses) -> None:
     changed = bus_rows()
     changed["stops"]["zone"] += 1.0
     buses.validated(changed, vouched=False)
@@ -126,12 +126,12 @@ def test_a_left_join_that_finds_too_little(buses: Buses) -> None:
     buses.validated(rows)
     ending = buses.run()
     assert ending.outcome.exit_code == 65
-    assert "finds no match for" in str(ending.error)
+    assert "has no match for" in str(ending.error)
     assert "unmatched_at_most allows 10.00%" in str(ending.error)
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "expected"),
     [
         (pd.Series(np.full(1500, 3.0)), "is no in all 1500 rows; 'wait' has one value in all rows"),
         (pd.Series(np.arange(1500) % 9.0), "is no in all 1500 rows; 'wait' at least 10 counts as yes"),
@@ -139,13 +139,13 @@ def test_a_left_join_that_finds_too_little(buses: Buses) -> None:
     ],
     ids=["constant", "only no", "only yes"],
 )
-def test_a_target_of_one_class(buses: Buses, column: pd.Series, told: str) -> None:
+def test_a_target_of_one_class(buses: Buses, column: pd.Series, expected: str) -> None:
     rows = bus_rows()
     rows["buses"]["wait"] = column
     buses.validated(rows)
     ending = buses.run()
     assert ending.outcome.exit_code == 65
-    assert told in str(ending.error)
+    assert expected in str(ending.error)
     assert buses.nothing_published()
 
 
@@ -173,17 +173,17 @@ def test_few_rows_may_be_of_one_class(buses: Buses) -> None:
         ("build_with_tomorrows_weather", "rain", "of weather.rain"),
     ],
 )
-def test_a_leak_is_caught_by_the_experiment(buses: Buses, function: str, feature: str, lineage: str) -> None:
+def test_a_leak_is_caught_by_the_leak_test(buses: Buses, function: str, feature: str, lineage: str) -> None:
     ending = buses.run(feature_set__function=f"features:{function}")
     assert isinstance(ending.error, LeakError)
     assert ending.outcome.exit_code == 65
-    assert f"All that differ: {feature}." in str(ending.error)
+    assert f"All features that differ: {feature}." in str(ending.error)
     assert lineage in str(ending.error)
     assert f"include/projects/buses/features.py:{function}" in str(ending.error)
     assert buses.nothing_published()
 
 
-def test_a_column_that_the_spec_says_is_known_too_early_is_a_leak_by_declaration() -> None:
+def test_a_column_that_is_known_too_late_is_a_leak_by_declaration() -> None:
     with pytest.raises(ConfigurationError, match=r"uses 'driver' of its own row, which is known only at 'gone'"):
         Buses(Path()).context(feature_set__columns__zone__of=["driver"])
 
@@ -211,6 +211,6 @@ def test_a_function_that_cannot_do_without_the_future(buses: Buses) -> None:
     assert "raised (given only what was known at 2024-03-" in str(ending.error)
 
 
-def test_a_function_that_writes_into_its_frame_harms_nobody(buses: Buses) -> None:
+def test_a_function_that_writes_into_its_frame_changes_no_result(buses: Buses) -> None:
     assert buses.run(feature_set__function="features:build_writing").error is None
     assert buses.features().column("late").to_pylist() == (bus_rows()["buses"]["wait"] >= 10).astype(int).tolist()

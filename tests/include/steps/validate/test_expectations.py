@@ -26,7 +26,7 @@ def check(rule: str, **values: Any) -> Check:
     return made
 
 
-def found(*checks: Check) -> list[Finding]:
+def findings(*checks: Check) -> list[Finding]:
     return check_findings("x", FRAME, checks)
 
 
@@ -47,7 +47,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("rule", "bad"), ROWS, ids=lambda value: getattr(value, "rule", None))
 def test_which_rows_are_bad(rule: Check, bad: set[int]) -> None:
-    (finding,) = found(rule)
+    (finding,) = findings(rule)
     assert finding.kind == "rows"
     assert finding.failed == 10 * len(bad)
     assert finding.bad is not None
@@ -62,20 +62,20 @@ PARTITION = [
 
 
 @pytest.mark.parametrize(("rule", "passed", "observed"), PARTITION, ids=lambda value: getattr(value, "rule", None))
-def test_what_judges_the_partition(rule: Check, passed: bool, observed: float) -> None:  # noqa: FBT001 (a test's case)
-    (finding,) = found(rule)
+def test_rules_of_the_partition(rule: Check, passed: bool, observed: float) -> None:  # noqa: FBT001 (a test's case)
+    (finding,) = findings(rule)
     assert (finding.kind, finding.passed, finding.observed) == ("partition", passed, observed)
     assert finding.bad is None
 
 
 def test_all_at_once_in_the_order_of_the_spec() -> None:
     checks = [rule for rule, _ in ROWS] + [rule for rule, _, _ in PARTITION]
-    told = [finding.rule for finding in found(*checks)]
-    assert told == [f"{rule.rule}({', '.join(rule.columns_used())})" for rule in checks]
+    rules = [finding.rule for finding in findings(*checks)]
+    assert rules == [f"{rule.rule}({', '.join(rule.columns_used())})" for rule in checks]
 
 
 def test_the_same_rule_twice_on_one_column() -> None:
-    allowed = [finding.allowed for finding in found(ROWS[0][0], ROWS[1][0], ROWS[0][0])]
+    allowed = [finding.allowed for finding in findings(ROWS[0][0], ROWS[1][0], ROWS[0][0])]
     assert allowed == ["min_value 0.0, max_value 10.0", "min_value 2.0", "min_value 0.0, max_value 10.0"]
 
 
@@ -98,16 +98,16 @@ def test_a_mean_of_nothing() -> None:
 
 def test_a_rule_that_does_not_fit_its_column() -> None:
     rule = check("expect_column_mean_to_be_between", column="text", min_value=0, max_value=1)
-    with pytest.raises(ConfigurationError, match=r"sources\.x\.checks\[0\]: .*\(text\) cannot be carried out"):
-        found(rule)
+    with pytest.raises(ConfigurationError, match=r"sources\.x\.checks\[0\]: .*\(text\) does not fit its column"):
+        findings(rule)
 
 
 def test_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found(ROWS[0][0])
+    findings(ROWS[0][0])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_checks() -> None:
-    assert found() == []
+    assert findings() == []
     assert columns_of([rule for rule, _ in ROWS]) == ["number", "text", "other"]

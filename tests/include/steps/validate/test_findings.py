@@ -15,8 +15,8 @@ BROKEN = Finding(rule="row_count", kind="partition", checked=10, failed=1, obser
 BAD_ROWS = Finding(rule="unique_key", kind="rows", checked=10, failed=2, bad=np.arange(10) < 2)
 
 
-def test_tells_what_it_found() -> None:
-    assert BROKEN.summary() == "row_count: found 10, allowed from 20 to 30 rows"
+def test_a_summary() -> None:
+    assert BROKEN.summary() == "row_count: observed 10, allowed from 20 to 30 rows"
     assert BAD_ROWS.summary() == "unique_key: 2 of 10 rows"
     assert Finding(rule="x", kind="partition", checked=1, failed=1).summary() == "x: broken"
 
@@ -34,7 +34,7 @@ def test_rows_up_to_the_ceiling_are_no_fault() -> None:
 
 
 def test_a_broken_rule_of_the_partition_is_a_fault_unless_it_only_warns() -> None:
-    assert validation(BROKEN).faults == ["row_count: found 10, allowed from 20 to 30 rows"]
+    assert validation(BROKEN).faults == ["row_count: observed 10, allowed from 20 to 30 rows"]
     warned = Finding(rule="row_count", kind="partition", level="warning", checked=10, failed=1)
     assert validation(warned).faults == []
 

@@ -6,8 +6,8 @@ from pydantic import TypeAdapter
 
 from include.spec.checks import ROW_RULES, Check
 from include.steps.validate.great_expectations_rules import (
-    Bench,
-    CannotBeCarriedOutError,
+    RuleEngine,
+    UnfitRuleError,
     expectation_of,
     great_expectations,
 )
@@ -40,27 +40,27 @@ CHECKS: list[Check] = [
 ]
 
 
-def by_its_own_way(check: Check) -> tuple[bool, float | None, list[int]]:
+def by_the_librarys_validator(check: Check) -> tuple[bool, float | None, list[int]]:
     """What Great Expectations says by way of a data context, a batch and a validator."""
     context = great_expectations().get_context(mode="ephemeral")
     whole = context.data_sources.add_pandas("memory").add_dataframe_asset("x").add_batch_definition_whole_dataframe("y")
     batch = whole.get_batch(batch_parameters={"dataframe": FRAME.copy()})
-    said = batch.validate(expectation_of(check), result_format="COMPLETE")
-    return said.success, said.result.get("observed_value"), said.result.get("unexpected_index_list", [])
+    result = batch.validate(expectation_of(check), result_format="COMPLETE")
+    return result.success, result.result.get("observed_value"), result.result.get("unexpected_index_list", [])
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.rule}-{'-'.join(check.columns_used())}")
-def test_the_same_as_by_its_own_way(check: Check) -> None:
-    verdict = Bench(FRAME).verdicts({7: check}, which_rows=True)[7]
-    success, observed, positions = by_its_own_way(check)
+def test_the_same_as_by_the_librarys_validator(check: Check) -> None:
+    verdict = RuleEngine(FRAME).verdicts({7: check}, which_rows=True)[7]
+    success, observed, positions = by_the_librarys_validator(check)
     assert (verdict.success, list(verdict.positions)) == (success, positions if check.rule in ROW_RULES else [])
     assert verdict.observed == pytest.approx(observed, nan_ok=True)
 
 
-def test_all_at_once_say_the_same_as_one_by_one() -> None:
-    bench = Bench(FRAME)
-    together = bench.verdicts(dict(enumerate(CHECKS)))
-    alone = {number: Bench(FRAME).verdicts({number: check})[number] for number, check in enumerate(CHECKS)}
+def test_all_at_once_give_the_same_as_one_by_one() -> None:
+    engine = RuleEngine(FRAME)
+    together = engine.verdicts(dict(enumerate(CHECKS)))
+    alone = {number: RuleEngine(FRAME).verdicts({number: check})[number] for number, check in enumerate(CHECKS)}
     assert together == alone
     assert [verdict.positions for verdict in together.values()] == [()] * len(CHECKS)
     assert not all(verdict.success for verdict in together.values())
@@ -78,10 +78,10 @@ def test_all_at_once_say_the_same_as_one_by_one() -> None:
 def test_a_rule_that_does_not_fit_names_its_number(values: dict[str, Any]) -> None:
     frame = FRAME.assign(moment=pd.Timestamp("2013-01-01", tz="UTC"))
     checks = {0: CHECKS[0], 3: TypeAdapter(Check).validate_python(values)}
-    with pytest.raises(CannotBeCarriedOutError, match="check 3 cannot be carried out") as caught:
-        Bench(frame).verdicts(checks)
+    with pytest.raises(UnfitRuleError, match="check 3 does not fit its column") as caught:
+        RuleEngine(frame).verdicts(checks)
     assert caught.value.number == 3
 
 
-def test_no_checks_ask_for_nothing() -> None:
-    assert Bench(FRAME).verdicts({}) == {}
+def test_no_checks_need_nothing() -> None:
+    assert RuleEngine(FRAME).verdicts({}) == {}

@@ -24,18 +24,18 @@ def rows(**columns: list[object]) -> pa.Table:
     return pa.table(whole | columns, schema=arrow_schema(SOURCE.columns))
 
 
-def found(table: pa.Table) -> dict[str, Finding]:
+def findings(table: pa.Table) -> dict[str, Finding]:
     findings = [*shape_findings(table, SOURCE), *row_findings(table, SOURCE, BOUNDS)]
     return {finding.rule: finding for finding in findings}
 
 
 def broken(table: pa.Table) -> dict[str, int]:
-    return {rule: finding.failed for rule, finding in found(table).items() if not finding.passed}
+    return {rule: finding.failed for rule, finding in findings(table).items() if not finding.passed}
 
 
 def test_good_rows_break_nothing() -> None:
     assert broken(rows()) == {}
-    assert list(found(rows())) == [
+    assert list(findings(rows())) == [
         "row_count", "columns", "not_null(order_id)", "not_null(customer)", "not_null(placed_at)",
         "nulls_at_most(amount)", "not_null(paid)", "unique_key", "inside_partition(placed_at)",
     ]  # fmt: skip
@@ -68,13 +68,13 @@ def test_nulls() -> None:
 
 
 def test_all_rows_of_a_key_but_the_first() -> None:
-    finding = found(rows(order_id=[1, 2, 1, 1]))["unique_key"]
+    finding = findings(rows(order_id=[1, 2, 1, 1]))["unique_key"]
     assert finding.bad is not None
     assert finding.bad.tolist() == [False, False, True, True]
 
 
 def test_rows_outside_of_the_partition() -> None:
     early, late = datetime(2013, 3, 1, 4, 59, tzinfo=UTC), datetime(2013, 4, 1, 3, 59, tzinfo=UTC)
-    finding = found(rows(placed_at=[BOUNDS[0], early, late, BOUNDS[1]]))["inside_partition(placed_at)"]
+    finding = findings(rows(placed_at=[BOUNDS[0], early, late, BOUNDS[1]]))["inside_partition(placed_at)"]
     assert finding.bad is not None
     assert finding.bad.tolist() == [False, True, False, True]

@@ -20,17 +20,17 @@ def page(bad: int) -> str:
 
 
 def test_passed_failed_and_warned() -> None:
-    told = page(3)
-    assert '<td class="passed">passed</td><td class="number">10</td>' in told
-    assert '<td class="failed">failed</td><td class="number">3</td>' in told
-    assert '<td class="warning">warning</td><td class="number">1</td>' in told
-    assert "0.123457" in told
+    html = page(3)
+    assert '<td class="passed">passed</td><td class="number">10</td>' in html
+    assert '<td class="failed">failed</td><td class="number">3</td>' in html
+    assert '<td class="warning">warning</td><td class="number">1</td>' in html
+    assert "0.123457" in html
 
 
-def test_a_fault_is_told_first() -> None:
+def test_a_fault_is_shown_first() -> None:
     assert '<li class="failed">4 of 10 rows (40.00%) are bad' in page(4)
 
 
-def test_what_the_spec_says_is_no_markup() -> None:
+def test_texts_of_the_spec_are_escaped() -> None:
     assert "regex &lt;b&gt;&amp;" in page(3)
     assert "Why &amp; how." in page(3)

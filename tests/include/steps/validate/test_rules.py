@@ -21,12 +21,12 @@ ROWS = pa.table(
 )
 
 
-def judged(rows: pa.Table = ROWS) -> SourceValidation:
+def validated(rows: pa.Table = ROWS) -> SourceValidation:
     return validate_source("orders", rows, SOURCE, BOUNDS)
 
 
 def test_good_rows_and_bad_ones_with_reasons() -> None:
-    validation = judged()
+    validation = validated()
     assert validation.quarantined == 1
     assert good_rows(validation).column("order_id").to_pylist() == [1, 2, 3, 4]
     (bad,) = bad_rows(validation).to_pylist()
@@ -34,22 +34,22 @@ def test_good_rows_and_bad_ones_with_reasons() -> None:
 
 
 def test_what_only_warns_sends_no_row_away() -> None:
-    (warned,) = [finding for finding in judged().findings if finding.level == "warning"]
-    assert (warned.failed, judged().bad[3]) == (1, False)
+    (warned,) = [finding for finding in validated().findings if finding.level == "warning"]
+    assert (warned.failed, validated().bad[3]) == (1, False)
 
 
 def test_no_bad_rows_is_an_empty_quarantine_of_the_same_columns() -> None:
-    good = good_rows(judged())
-    empty = bad_rows(judged(good))
+    good = good_rows(validated())
+    empty = bad_rows(validated(good))
     assert empty.num_rows == 0
     assert empty.column_names == [*ROWS.column_names, "reason"]
 
 
-def test_without_its_columns_nothing_else_is_judged() -> None:
-    validation = judged(ROWS.drop_columns(["paid"]))
+def test_without_its_columns_nothing_else_is_checked() -> None:
+    validation = validated(ROWS.drop_columns(["paid"]))
     assert [finding.rule for finding in validation.findings] == ["row_count", "columns"]
     assert validation.faults != []
 
 
 def test_no_rows_at_all() -> None:
-    assert judged(ROWS.slice(0, 0)).faults == ["row_count: found 0, allowed from 3 to 1000 rows"]
+    assert validated(ROWS.slice(0, 0)).faults == ["row_count: observed 0, allowed from 3 to 1000 rows"]

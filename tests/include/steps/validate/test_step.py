@@ -85,11 +85,11 @@ def test_is_done_once(shop: Shop) -> None:
     assert shop.run(StepName.VALIDATE).outcome.status is OutcomeStatus.ALREADY_DONE
 
 
-def test_a_changed_rule_judges_again(shop: Shop) -> None:
+def test_a_changed_rule_validates_again(shop: Shop) -> None:
     shop.ingest_all()
     shop.run(StepName.VALIDATE)
     shop.overrides = {"rows": {"at_least": 100, "at_most": 1000}}
-    assert "row_count: found 6, allowed from 100 to 1000 rows" in rejection(shop.run(StepName.VALIDATE))
+    assert "row_count: observed 6, allowed from 100 to 1000 rows" in rejection(shop.run(StepName.VALIDATE))
 
 
 def all_null(lines: str) -> str:
@@ -97,9 +97,9 @@ def all_null(lines: str) -> str:
 
 
 BAD = {
-    "too few rows": (orders(2), {}, "row_count: found 2, allowed from 3 to 1000 rows"),
-    "half a delivery": (orders(6), {"rows": {"at_least": 10, "at_most": 20}}, "row_count: found 6"),
-    "an all-null column": (all_null(orders()), {}, "nulls_at_most(amount): found 1, allowed a share of at most 0.5"),
+    "too few rows": (orders(2), {}, "row_count: observed 2, allowed from 3 to 1000 rows"),
+    "half a delivery": (orders(6), {"rows": {"at_least": 10, "at_most": 20}}, "row_count: observed 6"),
+    "an all-null column": (all_null(orders()), {}, "nulls_at_most(amount): observed 1, allowed a share of at most 0.5"),
     "too many duplicate keys": (
         orders(3) * 3,
         {},
@@ -113,7 +113,7 @@ BAD = {
     "a broken mean": (
         "".join(order_line(number, amount=999) for number in range(30)),
         {},
-        "expect_column_mean_to_be_between(amount): found 999, allowed min_value 0.0, max_value 900.0",
+        "expect_column_mean_to_be_between(amount): observed 999, allowed min_value 0.0, max_value 900.0",
     ),
     "missing values where none may be": (
         orders(3).replace("ann", "") + orders(2, first=10),
@@ -124,13 +124,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("lines", "overrides", "told"), BAD.values(), ids=BAD.keys())
-def test_rejects(shop: Shop, lines: str, overrides: dict[str, object], told: str) -> None:
+@pytest.mark.parametrize(("lines", "overrides", "expected"), BAD.values(), ids=BAD.keys())
+def test_rejects(shop: Shop, lines: str, overrides: dict[str, object], expected: str) -> None:
     shop.overrides = overrides
     ingest(shop, lines)
     before = shop.rows("raw/orders")
     message = rejection(shop.run(StepName.VALIDATE))
-    assert told in message
+    assert expected in message
     assert "source 'orders' (shop/raw/orders version " in message
     assert "Report: memory:///reports/shop/validate/2013-03/" in message
     assert published(shop) == []
@@ -151,11 +151,11 @@ def test_rows_of_another_month(shop: Shop) -> None:
     assert "inside_partition(placed_at): 1 of 5 rows" in rejection(shop.run(StepName.VALIDATE))
 
 
-def test_every_source_is_judged_before_the_step_ends(shop: Shop) -> None:
+def test_every_source_is_validated_before_the_step_ends(shop: Shop) -> None:
     shop.file("customers.csv", "customer,country\nann,US\nann,FR\n")
     ingest(shop, orders(2))
     message = rejection(shop.run(StepName.VALIDATE))
-    assert "row_count: found 2" in message
+    assert "row_count: observed 2" in message
     assert "source 'customers' (shop/raw/customers version 0): 1 of 2 rows (50.00%) are bad" in message
     assert published(shop) == []
 
@@ -165,18 +165,18 @@ def test_a_warning_only_warns(shop: Shop) -> None:
     receipt = shop.receipt(shop.run(StepName.VALIDATE))
     assert len(shop.rows("validated/orders")) == 6
     assert receipt.results_of(ValidateResults).broken["orders"] == {"expect_column_values_to_match_regex(customer)": 2}
-    told = [event for event in shop.events() if event["level"] == "warning"]
-    assert told[0]["finding"] == "expect_column_values_to_match_regex(customer): 2 of 6 rows"
+    warnings = [event for event in shop.events() if event["level"] == "warning"]
+    assert warnings[0]["finding"] == "expect_column_values_to_match_regex(customer): 2 of 6 rows"
 
 
 def test_a_partition_that_was_never_ingested(shop: Shop) -> None:
     shop.ingest("customers")
     message = rejection(shop.run(StepName.VALIDATE))
-    assert "Source 'orders' of 2013-03 was never ingested" in message
+    assert "Source 'orders' of 2013-03 was not ingested" in message
     assert "Run 'ingest --partition 2013-03 --source orders'." in message
 
 
-def test_rows_that_no_ingest_vouches_for(shop: Shop) -> None:
+def test_rows_without_an_ingest_receipt(shop: Shop) -> None:
     shop.ingest_all()
     rows = shop.tables.read("shop/raw/orders", "2013-03")
     shop.tables.write("shop/raw/orders", "2013-03", rows.slice(1), stamp={"by": "hand"})
@@ -188,7 +188,7 @@ def test_a_spec_that_changed_since_the_rows_were_ingested(shop: Shop) -> None:
     columns = dict(json.loads(shop.spec.sources["orders"].model_dump_json())["columns"])
     columns["amount"]["type"] = "int64"
     shop.overrides = {"columns": columns}
-    assert "columns: found 1, allowed none missing, new or of another type" in rejection(shop.run(StepName.VALIDATE))
+    assert "columns: observed 1, allowed none missing, new or of another type" in rejection(shop.run(StepName.VALIDATE))
 
 
 def test_no_value_of_a_row_leaves_the_tables(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
@@ -201,13 +201,13 @@ def test_no_value_of_a_row_leaves_the_tables(shop: Shop, capfd: pytest.CaptureFi
     assert {row["customer"] for row in shop.rows("quarantine/orders")} == {"CANARY"}
     objects = b"".join(shop.objects.get(key) for key in shop.objects.list(""))
     printed = capfd.readouterr()
-    told = objects.decode() + receipt.model_dump_json() + message + shop.said.getvalue() + printed.out + printed.err
-    assert "CANARY" not in told
-    assert "8675309" not in told
-    assert "Calculating" not in told
+    written = objects.decode() + receipt.model_dump_json() + message + shop.said.getvalue() + printed.out + printed.err
+    assert "CANARY" not in written
+    assert "8675309" not in written
+    assert "Calculating" not in written
 
 
-def test_the_page_needs_nothing_from_elsewhere(shop: Shop) -> None:
+def test_the_page_is_self_contained(shop: Shop) -> None:
     ingest(shop, orders(4) + orders(1))
     shop.run(StepName.VALIDATE)
     page = shop.report(StepName.VALIDATE, "validation.html").decode()
@@ -221,7 +221,7 @@ def on_disk(folder: Path) -> Shop:
     return Shop(folder, tables=open_tables(f"{uri}/tables"), objects=open_objects(f"{uri}/objects"))
 
 
-def judged_alone(folder: Path, month: int, results: "Queue[tuple[int, str, int]]") -> None:
+def validated_alone(folder: Path, month: int, results: "Queue[tuple[int, str, int]]") -> None:
     shop = on_disk(folder)
     ending = shop.run(StepName.VALIDATE, f"2013-{month:02}")
     count = len(shop.rows("quarantine/orders", f"2013-{month:02}"))
@@ -235,15 +235,17 @@ def test_eight_at_once_give_eight_right_results(tmp_path: Path) -> None:
     for month in months:
         shop.ingest_all(f"2013-{month:02}")
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["great_expectations", "great_expectations.expectations", judged_alone.__module__])
+    processes.set_forkserver_preload(
+        ["great_expectations", "great_expectations.expectations", validated_alone.__module__]
+    )
     results = processes.Queue()
-    children = [processes.Process(target=judged_alone, args=(tmp_path, month, results)) for month in months]
+    children = [processes.Process(target=validated_alone, args=(tmp_path, month, results)) for month in months]
     for child in children:
         child.start()
-    found = sorted(results.get(timeout=200) for _ in months)
+    finished = sorted(results.get(timeout=200) for _ in months)
     for child in children:
         child.join(30)
-    assert found == [(month, "done", month) for month in months]
+    assert finished == [(month, "done", month) for month in months]
 
 
 def test_killed_between_two_tables_it_is_done_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +276,7 @@ def test_flights_by_the_command_line(
     monkeypatch.setenv("ML_OBJECTS_URI", (tmp_path / "objects").as_uri())
     words = ["--project", "flights", "--partition", "2013-02", "--run", "by-hand"]
     assert main(["validate", *words]) == 65
-    assert "Source 'flights' of 2013-02 was never ingested" in capfd.readouterr().err
+    assert "Source 'flights' of 2013-02 was not ingested" in capfd.readouterr().err
     for source in ("flights", "weather", "planes", "airports", "airlines"):
         assert main(["ingest", *words, "--source", source]) == 0
     assert main(["validate", *words]) == 0
