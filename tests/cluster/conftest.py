@@ -43,5 +43,5 @@ def pytest_runtest_makereport(
     report = yield
     platform = getattr(item, "funcargs", {}).get("cluster_platform")
     if call.when == "call" and call.excinfo is not None and isinstance(platform, ClusterPlatform):
-        report.sections.append(("the cluster", platform.told()))
+        report.sections.append(("the cluster", platform.report()))
     return report

@@ -25,9 +25,9 @@ from local_platform.demo import failure
 from local_platform.demo.airflow_api import DagRun
 from plugins.operators.pod.names import RUN_ID
 from tests.support.cluster import fault_project, published, releases, running_platform
-from tests.support.cluster.cut_way import OUTAGE_SECONDS
 from tests.support.cluster.releases import Released
 from tests.support.cluster.running_platform import ClusterPlatform
+from tests.support.cluster.tcp_proxy import OUTAGE_SECONDS
 
 pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 
@@ -47,7 +47,7 @@ def busy(platform: ClusterPlatform, partition: str) -> DagRun:
     """A run whose features step is in the middle of its work."""
     platform.put_day(partition, f"sleep {BUSY_SECONDS}")
     run = platform.start(DAG, partition=partition)
-    running_platform.until(lambda: _works(platform, run), START_SECONDS, "its work to begin", platform.told)
+    running_platform.until(lambda: _works(platform, run), START_SECONDS, "its work to begin", platform.report)
     return run
 
 
@@ -77,7 +77,7 @@ def end_well(platform: ClusterPlatform, stores: Stores, run: DagRun, reason: str
         assert re.search(reason, said), said
         platform.clear_failed(ended)
         ended = platform.wait(run)
-    assert ended.state == "success", platform.told()
+    assert ended.state == "success", platform.report()
 
 
 @contextmanager
@@ -100,13 +100,13 @@ def restart(component: str) -> None:
 
 @pytest.mark.needs("s3-outage")
 def test_s3_is_away_for_a_minute(cluster_platform: ClusterPlatform, stores: Stores, tmp_path: Path) -> None:
-    assert cluster_platform.given.s3_endpoint == f"http://{cluster_platform.s3_way.address}"
+    assert cluster_platform.given.s3_endpoint == f"http://{cluster_platform.s3_proxy.address}"
     run = busy(cluster_platform, "2024-02-01")
-    with cluster_platform.s3_way.cut():
+    with cluster_platform.s3_proxy.cut():
         pass
     end_well(cluster_platform, stores, run, r"S3|did not answer|does not answer")
     published.require_once(cluster_platform, stores, "2024-02-01")
-    published.require_undisturbed(cluster_platform, stores, "2024-02-01", tmp_path)
+    published.require_same_content(cluster_platform, stores, "2024-02-01", tmp_path)
 
 
 def test_airflow_does_not_reach_the_api_server_for_a_minute(
@@ -114,11 +114,11 @@ def test_airflow_does_not_reach_the_api_server_for_a_minute(
 ) -> None:
     """The pod works on and ends while Airflow cannot see it."""
     run = busy(cluster_platform, "2024-02-02")
-    with cluster_platform.api_way.cut():
+    with cluster_platform.api_proxy.cut():
         pass
     end_well(cluster_platform, stores, run, r"API|did not answer|does not answer")
     published.require_once(cluster_platform, stores, "2024-02-02")
-    published.require_undisturbed(cluster_platform, stores, "2024-02-02", tmp_path)
+    published.require_same_content(cluster_platform, stores, "2024-02-02", tmp_path)
 
 
 def test_mlflow_is_away_for_a_minute(cluster_platform: ClusterPlatform, released: Released, stores: Stores) -> None:
@@ -175,4 +175,4 @@ def test_a_part_of_the_cluster_is_started_again(
     restart(component)
     end_well(cluster_platform, stores, run, r"pod|API|did not answer")
     published.require_once(cluster_platform, stores, partition)
-    published.require_undisturbed(cluster_platform, stores, partition, tmp_path)
+    published.require_same_content(cluster_platform, stores, partition, tmp_path)

@@ -37,8 +37,8 @@ def test_the_model_answers_through_the_traffic_service(
     cluster_platform: ClusterPlatform, released: Released, stores: Stores
 ) -> None:
     spec = published.spec(cluster_platform)
-    with releases.way(cluster_platform) as url:
-        identity = served_model.identify(url, releases.PATIENCE_SECONDS)
+    with releases.forwarded(cluster_platform) as url:
+        identity = served_model.identify(url, releases.SWITCH_SECONDS)
         predictions = served_model.predict(url, identity, stores, spec, partition=releases.SCORED, count=ROWS)
     assert len({prediction.probability for prediction in predictions}) == ROWS
     assert all(0.0 < prediction.probability < 1.0 for prediction in predictions)
@@ -97,8 +97,8 @@ def test_no_request_fails_while_the_command_rolls_back(
         ("ann", "wrong since noon", 1),
         ("ann", "it was the data", 2),
     ]
-    with releases.way(cluster_platform) as forwarded:
-        assert served_model.identify(forwarded, releases.PATIENCE_SECONDS) == released.second
+    with releases.forwarded(cluster_platform) as forwarded:
+        assert served_model.identify(forwarded, releases.SWITCH_SECONDS) == released.second
 
 
 def _champion(stores: Stores) -> int | None:

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.needs("cluster"), pytest.mark.needs("postgresql")]
 def test_a_day_of_the_fault_project_goes_well(cluster_platform: ClusterPlatform) -> None:
     cluster_platform.put_day("2024-01-01")
     ended = cluster_platform.wait(cluster_platform.start("faults_data", partition="2024-01-01"))
-    assert ended.state == "success", cluster_platform.told()
+    assert ended.state == "success", cluster_platform.report()
     assert {name: task.state for name, task in cluster_platform.tasks(ended).items()} == {
         "ingest": "success", "validate": "success", "profile": "success", "features": "success",
     }  # fmt: skip

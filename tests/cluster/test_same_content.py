@@ -36,7 +36,7 @@ def test_local_and_pod_run_give_the_same_tables(
     run = cluster_platform.start(f"{PROJECT}_data", partition=PARTITION)
     here = run_locally(tmp_path).tables
     ended = cluster_platform.wait(run)
-    assert ended.state == "success", cluster_platform.told()
+    assert ended.state == "success", cluster_platform.report()
     there = cluster_platform.stores(monkeypatch).tables
     spec = load_project(PROJECT)
     names = [table_name(PROJECT, layer, source) for layer in (Layer.RAW, Layer.VALIDATED) for source in spec.sources]

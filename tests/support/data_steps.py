@@ -1,4 +1,4 @@
-"""A small shop with orders and customers, and a way to run its data steps on stores that forget."""
+"""A small shop with orders and customers, and its data steps, on stores in memory."""
 
 import io
 import json
@@ -110,7 +110,7 @@ class Shop:
     environment: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     """What of the source ``orders`` is different."""
-    said: io.StringIO = field(default_factory=io.StringIO)
+    log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
         self.file("customers.csv", CUSTOMERS)
@@ -133,7 +133,7 @@ class Shop:
         options = (("source", source),) if source else ()
         command = StepCommand(step=step, project="shop", partition=partition, run="by-hand", options=options)
         return StepContext(
-            command=command, spec=self.spec, stores=stores, events=EventLog(stream=self.said), code="sha256:code"
+            command=command, spec=self.spec, stores=stores, events=EventLog(stream=self.log), code="sha256:code"
         )
 
     def ingest(self, source: str = "orders", partition: str = "2013-03") -> Ending:
@@ -152,15 +152,15 @@ class Shop:
         return self.context(StepName.VALIDATE, "2013-03").receipts.receipt(ending.outcome.receipt)
 
     def rows(self, table: str, partition: str = "2013-03") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.tables.read(f"shop/{table}", partition).to_pylist()
-        return found
+        rows: list[dict[str, Any]] = self.tables.read(f"shop/{table}", partition).to_pylist()
+        return rows
 
     def report(self, step: StepName, name: str, partition: str = "2013-03") -> bytes:
         keys = [key for key in self.objects.list(f"reports/shop/{step.value}/{partition}/") if key.endswith(name)]
         return self.objects.get(keys[-1])
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.said.getvalue().splitlines()]
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
 def source_of(overrides: Mapping[str, Any] | None = None) -> SourceSpec:

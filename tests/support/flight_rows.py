@@ -24,7 +24,7 @@ def flights_spec() -> ProjectSpec:
 def flight_sources() -> dict[str, SourceRows]:
     """Every source of the project; flights and weather of five days."""
     spec = flights_spec()
-    found = {}
+    sources = {}
     for name, source in spec.sources.items():
         rows = pd.read_csv(
             _file(source.location),
@@ -36,8 +36,8 @@ def flight_sources() -> dict[str, SourceRows]:
         if source.event_time:
             rows[source.event_time] = pd.to_datetime(rows[source.event_time]).dt.as_unit("us")
             rows = rows[rows[source.event_time] < pd.Timestamp("2013-01-06T05:00Z")]
-        found[name] = SourceRows.of(name, source, arrow_table(rows))
-    return found
+        sources[name] = SourceRows.of(name, source, arrow_table(rows))
+    return sources
 
 
 def _file(location: str) -> Path:

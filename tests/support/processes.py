@@ -1,4 +1,4 @@
-"""What runs, as tests ask it: processes by number, and who listens where."""
+"""Processes by id, and addresses that are listened on, for tests."""
 
 from collections.abc import Iterable
 
@@ -25,5 +25,7 @@ def children_of(pid: int) -> list[int]:
 
 def listening(port: int) -> set[str]:
     """Addresses, ``127.0.0.1:8080``, on which anything listens at a TCP port."""
-    found = psutil.net_connections("tcp")
-    return {f"{one.laddr.ip}:{port}" for one in found if one.status == psutil.CONN_LISTEN and one.laddr.port == port}
+    connections = psutil.net_connections("tcp")
+    return {
+        f"{one.laddr.ip}:{port}" for one in connections if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }

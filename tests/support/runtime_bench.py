@@ -60,18 +60,18 @@ class FakeStep:
 
 @dataclass
 class Bench:
-    """A step, stores in memory, and what was said."""
+    """A step, stores in memory, and the step's log."""
 
     step: FakeStep = field(default_factory=FakeStep)
     tables: MemoryTables = field(default_factory=MemoryTables)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
-    said: io.StringIO = field(default_factory=io.StringIO)
+    log: io.StringIO = field(default_factory=io.StringIO)
 
     def context(self, *, run: str = "r1", attempt: int = 1, code: str = "sha256:aa") -> StepContext:
         command = StepCommand(step=StepName.VALIDATE, project="shop", partition="2013-03", run=run, attempt=attempt)
         stores = Stores(environment={})
         stores.__dict__.update(tables=self.tables, objects=self.objects)
-        return StepContext(command=command, spec=parsed(), stores=stores, events=EventLog(self.said), code=code)
+        return StepContext(command=command, spec=parsed(), stores=stores, events=EventLog(self.log), code=code)
 
     def run(self, **changes: Any) -> Ending:
         return run_step(self.context(**changes))

@@ -14,7 +14,7 @@ _LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {s
 
 
 @lru_cache(maxsize=1)
-def ways() -> list[str]:
+def methods() -> list[str]:
     """``limit``, and ``disk`` where a file system can be mounted in a namespace of its own."""
     if shutil.which("unshare") is None:
         return ["limit"]
@@ -22,7 +22,7 @@ def ways() -> list[str]:
     return ["limit", "disk"] if done.returncode == 0 else ["limit"]
 
 
-def run(way: str, program: str, folder: Path, *, size_bytes: int) -> str:
+def run(method: str, program: str, folder: Path, *, size_bytes: int) -> str:
     """
     Run a program whose files must fit into so many bytes; ``FOLDER`` in it is the small folder.
 
@@ -30,7 +30,7 @@ def run(way: str, program: str, folder: Path, *, size_bytes: int) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     head = f"from pathlib import Path\nFOLDER = Path({str(folder)!r})\n"
-    if way == "limit":
+    if method == "limit":
         command = [sys.executable, "-c", head + _LIMIT.format(size=size_bytes) + program]
     else:
         mount = f"mount -t tmpfs -o size={size_bytes} tmpfs '{folder}' && exec \"$@\""

@@ -1,4 +1,4 @@
-"""A small spec that is right, and a way to make it wrong in one place."""
+"""A small spec that is valid, and a function that makes it invalid in one place."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -88,24 +88,24 @@ serving: {drain: 5s}
 
 def document() -> dict[str, Any]:
     """The spec as YAML gives it."""
-    found: dict[str, Any] = yaml.safe_load(_TEXT)
-    return found
+    loaded: dict[str, Any] = yaml.safe_load(_TEXT)
+    return loaded
 
 
 def changed(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The document with values replaced by path, ``model.search.trials``; None takes the key out."""
-    found = deepcopy(document())
+    changed = deepcopy(document())
     for path, value in changes.items():
         *parents, last = path.split(".")
-        place: Any = found
+        parent: Any = changed
         for name in parents:
-            place = place[int(name)] if isinstance(place, list) else place[name]
-        key: Any = int(last) if isinstance(place, list) else last
+            parent = parent[int(name)] if isinstance(parent, list) else parent[name]
+        key: Any = int(last) if isinstance(parent, list) else last
         if value is None:
-            del place[key]
+            del parent[key]
         else:
-            place[key] = value
-    return found
+            parent[key] = value
+    return changed
 
 
 def parsed(changes: Mapping[str, Any] | None = None) -> ProjectSpec:

@@ -1,4 +1,4 @@
-"""A bundle whose steps do what a test asks for: the platform's code, with other step modules."""
+"""A bundle of the platform's code whose steps behave as a test chooses."""
 
 import json
 import os
@@ -90,7 +90,7 @@ class Bundle:
     """Where steps find their behaviour and leave their process numbers."""
 
     def behave(self, step: str, behaviour: str) -> None:
-        """Let one step behave in a way, whatever the environment says."""
+        """Choose the behaviour of one step; it takes precedence over the environment."""
         (self.folder / f"{step}.behaviour").write_text(behaviour)
 
     def pids(self, step: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""The least that each step can have found: for receipts in tests that ask for something else."""
+"""The smallest valid results of each step, for receipts in tests that are about something else."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -32,4 +32,4 @@ class TaskLog:
         return [text for _, text in self.lines]
 
     def texts_at(self, level: int) -> list[str]:
-        return [text for found, text in self.lines if found == level]
+        return [text for one, text in self.lines if one == level]

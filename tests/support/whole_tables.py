@@ -15,10 +15,10 @@ def faults_of(tables: TableStore, months: Sequence[str]) -> list[str]:
     """Partitions that are missing, too many, doubled or torn; none if all is well."""
     faults = []
     for name in TABLES:
-        found = tables.partitions(name)
-        if found != list(months):
-            faults.append(f"{name} has the partitions {', '.join(found)}")
-        for month in found:
+        partitions = tables.partitions(name)
+        if partitions != list(months):
+            faults.append(f"{name} has the partitions {', '.join(partitions)}")
+        for month in partitions:
             rows = tables.read(name, month, columns=list(KEY)).to_pylist()
             keys = Counter(tuple(row[part] for part in KEY) for row in rows)
             if len(keys) < len(rows):

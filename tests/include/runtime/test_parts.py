@@ -137,7 +137,7 @@ def test_where_a_part_fails_the_receipts_of_the_others_hold_and_the_next_try_doe
 def test_what_every_part_says_tells_which_part_it_is(call: Divisions) -> None:
     call.step.errors["planes"] = DataRejectedError("No file.")
     call.run()
-    said = call.bench.said.getvalue()
+    said = call.bench.log.getvalue()
     assert '"source": "flights", "rows": 3' in said
     assert '"event": "part done", "subject": "2013-03/weather", "source": "weather"' in said
     assert '"level": "warning", "event": "part failed", "subject": "2013-03/planes", "source": "planes"' in said

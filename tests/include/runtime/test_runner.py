@@ -103,7 +103,7 @@ def test_lost_or_changed_outputs_are_made_again_under_a_new_receipt(
     assert second.outcome.receipt != first.outcome.receipt
     assert bench.receipt(second).identity == bench.receipt(first).identity
     assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
-    assert "outputs of the receipt are gone or changed" in bench.said.getvalue()
+    assert "outputs of the receipt are gone or changed" in bench.log.getvalue()
 
 
 def test_a_damaged_table_does_not_block_its_rebuild(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_a_step_may_say_that_a_receipt_no_longer_holds(bench: Bench) -> None:
     bench.run()
     assert bench.run(run="r2").outcome.status is OutcomeStatus.DONE
     assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
-    assert "the receipt no longer holds" in bench.said.getvalue()
+    assert "the receipt no longer holds" in bench.log.getvalue()
 
 
 def test_of_twins_that_work_at_once_both_end_with_one_receipt(bench: Bench) -> None:
@@ -254,7 +254,7 @@ def test_a_receipt_of_a_format_that_is_not_read_counts_as_not_done(bench: Bench,
     again = bench.run(run="r2")
     assert again.outcome.status is OutcomeStatus.DONE
     assert again.outcome.receipt == first.replace(".0.json", ".1.json")
-    (told,) = [line for line in bench.said.getvalue().splitlines() if "the receipt cannot be read" in line]
+    (told,) = [line for line in bench.log.getvalue().splitlines() if "the receipt cannot be read" in line]
     assert f"is of format {number}" in json.loads(told)["reason"]
     assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
 

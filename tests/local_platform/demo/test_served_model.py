@@ -1,7 +1,6 @@
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from include.spec.load import load_project
 from include.stores.installation import Stores
 from local_platform.demo import served_model
 from local_platform.errors import JobFailedError
+from tests.support.servers.in_a_thread import serving
 
 
 class Model(BaseHTTPRequestHandler):
@@ -46,12 +46,8 @@ class Model(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     Model.requests = []
-    with HTTPServer(("127.0.0.1", 0), Model) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Model) as address:
+        yield address
 
 
 def stores(tmp_path: Path, distances: list[float]) -> Stores:

@@ -1,15 +1,14 @@
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from local_platform.services import ports
 from local_platform.services.probes import has_heartbeat, listens, responds
+from tests.support.servers.in_a_thread import serving
 
 
 class Health(BaseHTTPRequestHandler):
@@ -29,12 +28,8 @@ class Health(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer((ports.LOOPBACK, 0), Health) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Health) as address:
+        yield address
 
 
 def test_a_sign_of_life_of_an_earlier_start_does_not_count(url: str) -> None:

@@ -43,12 +43,12 @@ def setting(name: str) -> str:
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
-    """What the condition gives once it is something."""
+    """The value of the condition once it is true."""
     until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, f"Waited {seconds:g} s for {what} in vain."
+    while not (value := condition()):
+        assert time.monotonic() < until, f"Gave up waiting for {what} after {seconds:g} s."
         time.sleep(0.25)
-    return found
+    return value
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,16 @@ class World:
         return client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
 
     def start(self, behaviour: str, **conf: Any) -> DagRun:
-        """A run of one task whose pod does what the run's name says."""
+        """A run of one task whose pod does what the run's name states."""
         # Little CPU, so that a test does not wait for what else the cluster has to do.
-        asked = {"score": {"cpu": 0.05, **conf.pop("resources", {}).get("score", {})}}
-        given = {"partition": "2013-09", "resources": asked, **conf}
+        resources = {"score": {"cpu": 0.05, **conf.pop("resources", {}).get("score", {})}}
+        given = {"partition": "2013-09", "resources": resources, **conf}
         return self.api.trigger(DAG, f"{behaviour}__{secrets.token_hex(4)}", given)
 
     def task(self, run: DagRun) -> TaskInstance:
         """The run's task as it is now."""
-        [found] = self.api.tasks(DAG, [run.run])
-        return found
+        [task] = self.api.tasks(DAG, [run.run])
+        return task
 
     def wait(self, run: DagRun, *states: str, seconds: float = SECONDS) -> TaskInstance:
         """Wait until the task is in one of some states."""
@@ -101,13 +101,13 @@ class World:
 
     def pods(self, run: DagRun) -> list[k8s.V1Pod]:
         """Pods of one run."""
-        found = self.core.list_namespaced_pod(self.namespace, label_selector=SELECTOR).items
-        return [pod for pod in found if (pod.metadata.annotations or {}).get(RUN_ID) == run.run]
+        pods = self.core.list_namespaced_pod(self.namespace, label_selector=SELECTOR).items
+        return [pod for pod in pods if (pod.metadata.annotations or {}).get(RUN_ID) == run.run]
 
     def pod(self, run: DagRun, phase: str, *, attempt: int = 1) -> k8s.V1Pod:
-        """The pod of a try once it is in a phase."""
+        """The pod of an attempt once it is in a phase."""
 
-        def found() -> k8s.V1Pod | None:
+        def pod_in_phase() -> k8s.V1Pod | None:
             return next(
                 (
                     pod
@@ -117,7 +117,7 @@ class World:
                 None,
             )
 
-        return wait_until(found, f"the pod of {run.run}, try {attempt}, to be {phase}")
+        return wait_until(pod_in_phase, f"the pod of {run.run}, attempt {attempt}, to be {phase}")
 
     def log(self, run: DagRun, attempt: int | None = None) -> list[str]:
         """Lines of the task's log, as level and text."""
@@ -133,11 +133,11 @@ class World:
         return any((self.logs / f"dag_id={run.dag}" / f"run_id={run.run}").rglob("*.trigger.*"))
 
     def mark(self, run: DagRun, state: str = "failed") -> None:
-        """What a person does who has seen enough of a task."""
+        """Set a task's state, as a person does in the web UI."""
         self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}/taskInstances/{TASK}", {"new_state": state})
 
     def mark_run(self, run: DagRun, state: str) -> None:
-        """What a person does who has seen enough of a whole run."""
+        """Set a run's state, as a person does in the web UI."""
         self.api._call("PATCH", f"/dags/{DAG}/dagRuns/{run.run}", {"state": state})
 
     @contextmanager
@@ -145,7 +145,8 @@ class World:
         """End a part of Airflow, and start it again afterwards."""
         guard = self.fleet._guards.pop(service)
         assert guard.stdin
-        guard.stdin.close()  # its guard ends it
+        # The end of its lifeline makes the guard stop the service.
+        guard.stdin.close()
         guard.wait(60)
         try:
             yield
@@ -159,21 +160,21 @@ class World:
             pass
 
     def outcomes(self, run: DagRun) -> list[dict[str, Any]]:
-        """How the run's tries ended, as the steps wrote it down."""
+        """Outcomes of the run's attempts, as the steps recorded them."""
         prefix = f"objects/runs/flights/{run.run}/"
-        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return [json.loads(self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()) for one in found]
+        rows = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [json.loads(self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()) for one in rows]
 
     def called_off(self, run: DagRun) -> list[str]:
-        """Documents by which tries of the run's step lost the right to publish."""
+        """Documents that revoked leases of the run's step."""
         prefix = f"objects/leases/flights/{run.run}/"
-        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return [name for one in found if (name := one["Key"].rpartition("/")[2]).startswith("revoked-")]
+        rows = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [name for one in rows if (name := one["Key"].rpartition("/")[2]).startswith("revoked-")]
 
     def everything_stored(self) -> dict[str, bytes]:
         """All objects of the bucket."""
-        found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return {one["Key"]: self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read() for one in found}
+        rows = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {one["Key"]: self.s3.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read() for one in rows}
 
     @property
     def bucket(self) -> str:
@@ -203,8 +204,8 @@ def airflow_world(folder: Path, image: str) -> Iterator[World]:
     name = f"pods-{secrets.token_hex(4)}"
     with _namespace(name), _bucket(name):
         state = State(folder / "state")
-        for place in (state.airflow, state.data):
-            place.mkdir(parents=True)
+        for path in (state.airflow, state.data):
+            path.mkdir(parents=True)
         kubeconfig, api_servers = (folder / f"{account}.kubeconfig" for account in (AIRFLOW_ACCOUNT, API_ACCOUNT))
         for path in (kubeconfig, api_servers):
             airflow_account.write_kubeconfig(path, path.stem, setting("KUBECONFIG"), name)
@@ -306,6 +307,6 @@ def _bucket(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        while found := s3.list_objects_v2(Bucket=name).get("Contents"):
-            s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": one["Key"]} for one in found]})
+        while rows := s3.list_objects_v2(Bucket=name).get("Contents"):
+            s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": one["Key"]} for one in rows]})
         s3.delete_bucket(Bucket=name)

@@ -1,4 +1,4 @@
-"""``python -m include.governance`` as README.md tells people to call it, on a platform of the tests."""
+"""``python -m include.governance`` as the documentation describes it, on a platform of the tests."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from local_platform.cluster.settings import KUBECONFIG
 from tests.support.cluster.running_platform import ClusterPlatform
 
 SECONDS = 300.0
-ACCOUNT, WAY_IN = "ml-deploy", "rollback-by-hand"
+ACCOUNT, ROLE = "ml-deploy", "rollback-by-hand"
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ def operator(platform: ClusterPlatform, image: str, folder: Path) -> Iterator[Op
     token = kubectl.call("create", "token", ACCOUNT, "--namespace", STEPS).strip()
     kubeconfig.touch(0o600)
     kubeconfig.write_text(json.dumps(access.kubeconfig(access._own_cluster(kubectl), token)))
-    kubectl.call("create", "role", WAY_IN, "--verb", "get,create", "--resource", "services/proxy", *here)
+    kubectl.call("create", "role", ROLE, "--verb", "get,create", "--resource", "services/proxy", *here)
     try:
-        kubectl.call("create", "rolebinding", WAY_IN, "--role", WAY_IN, "--serviceaccount", f"{STEPS}:{ACCOUNT}", *here)
+        kubectl.call("create", "rolebinding", ROLE, "--role", ROLE, "--serviceaccount", f"{STEPS}:{ACCOUNT}", *here)
         own = {name: value for name, value in os.environ.items() if not name.startswith(cli.FOREIGN)}
-        told = {
+        variables = {
             settings.SERVING_URI: manifests.base_settings()[settings.SERVING_URI],
             settings.SERVING_IMAGE: image,
             KUBECONFIG: str(kubeconfig),
         }
-        yield Operator(platform.bundle, own | platform.store_environment() | told)
+        yield Operator(platform.bundle, own | platform.store_environment() | variables)
     finally:
-        kubectl.call("delete", "rolebinding,role", WAY_IN, "--ignore-not-found", *here)
+        kubectl.call("delete", "rolebinding,role", ROLE, "--ignore-not-found", *here)

@@ -17,13 +17,13 @@ from include.stores.kubernetes.client import open_cluster
 from include.stores.kubernetes.protocol import POD, Cluster, Manifest
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-PATIENCE_SECONDS = 180.0
+WAIT_SECONDS = 180.0
 CLIENTS = (Path(__file__).parent / "request_stream.py").read_text()
-"""A script for a pod: asks a model without pause, and ends with what it saw."""
+"""A script for a pod: sends requests to a model without pause, and prints counts and failures at the end."""
 
 
 def setting(name: str) -> str:
-    """A setting of the cluster; a test that needs it fails without it, for a cluster was asked for."""
+    """A setting of the cluster; a test that needs it fails without it, because a cluster was requested."""
     value = os.environ.get(name, "")
     assert value, f"{name} is not set: the cluster tests need it (CONTRIBUTING.md)."
     return value
@@ -71,14 +71,14 @@ class Script:
         """What it has printed."""
         read = client.CoreV1Api().read_namespaced_pod_log
         try:
-            answer = read(self.name, self.cluster.namespace, _preload_content=False)
+            response = read(self.name, self.cluster.namespace, _preload_content=False)
         except client.ApiException:
             return ""  # its container has not begun
-        return str(answer.data.decode())
+        return str(response.data.decode())
 
     def phase(self) -> str:
-        found = self.cluster.read(POD, self.name)
-        return str(found["status"].get("phase")) if found else "Gone"
+        pod = self.cluster.read(POD, self.name)
+        return str(pod["status"].get("phase")) if pod else "Gone"
 
     def result(self) -> Any:
         """The JSON of its last line, once it has ended well."""
@@ -117,7 +117,7 @@ def running(cluster: Cluster, image: str, script: str, arguments: Mapping[str, s
     return Script(cluster, name)
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"Waited {seconds:g} s for {what} in vain."

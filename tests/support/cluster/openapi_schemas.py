@@ -12,7 +12,7 @@ def write_schemas(swagger: Schema, folder: Path) -> str:
     """
     Write one file for each kind.
 
-    :param swagger: the answer of the API server's ``/openapi/v2``.
+    :param swagger: the response of the API server's ``/openapi/v2``.
     :return: the location for ``kubeconform -schema-location``.
     """
     definitions: Schema = {name: _strict(one) for name, one in swagger["definitions"].items()}

@@ -1,4 +1,4 @@
-"""What a partition of the project ``faults`` must be once its run has ended well, whatever went wrong meanwhile."""
+"""What a partition of the project ``faults`` must hold after a successful run, whatever failed meanwhile."""
 
 import json
 import os
@@ -45,9 +45,9 @@ def require_once(platform: ClusterPlatform, stores: Stores, partition: str) -> N
             assert commits(platform, table.name, partition) == 1, table
 
 
-def require_undisturbed(platform: ClusterPlatform, stores: Stores, partition: str, folder: Path) -> None:
+def require_same_content(platform: ClusterPlatform, stores: Stores, partition: str, folder: Path) -> None:
     """
-    Fail unless the features are those that the same steps make on this machine, with nothing in their way.
+    Fail unless the features are those that the same steps make on this machine, without a fault.
 
     :param folder: for what they make.
     """
@@ -66,8 +66,8 @@ def require_undisturbed(platform: ClusterPlatform, stores: Stores, partition: st
 def commits(platform: ClusterPlatform, table: str, partition: str) -> int:
     """How many commits of a table brought files of a partition."""
     s3, bucket = platform.s3, platform.given.s3_bucket
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=f"tables/{table}/_delta_log/").get("Contents", [])
-    keys = [one["Key"] for one in found if one["Key"].endswith(".json")]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"tables/{table}/_delta_log/").get("Contents", [])
+    keys = [one["Key"] for one in listed if one["Key"].endswith(".json")]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
     return sum(partition in _added(body) for body in bodies)
 
@@ -83,14 +83,14 @@ def _tables(receipt: Receipt) -> list[TableState]:
 
 def _locally(platform: ClusterPlatform, partition: str, folder: Path) -> Stores:
     """The steps of the data DAG, one after another, as processes of this machine and in a folder."""
-    told = {name: value.format(state=folder) for name, value in settings.LOCAL_DEFAULTS.items()}
+    variables = {name: value.format(state=folder) for name, value in settings.LOCAL_DEFAULTS.items()}
     kept = {name: value for name, value in platform.store_environment().items() if name.startswith("AWS_")}
     own = {name: value for name, value in os.environ.items() if not name.startswith(cli.FOREIGN)}
     for step in ("ingest", "validate", "features"):
-        asked = ["--project", fault_project.NAME, "--partition", partition, "--run", "undisturbed"]
+        arguments = ["--project", fault_project.NAME, "--partition", partition, "--run", "undisturbed"]
         done = subprocess.run(
-            [sys.executable, "-m", "include.steps", step, *asked], cwd=platform.bundle,
-            env=own | kept | told, check=False, text=True, capture_output=True, timeout=QUIET_SECONDS,
+            [sys.executable, "-m", "include.steps", step, *arguments], cwd=platform.bundle,
+            env=own | kept | variables, check=False, text=True, capture_output=True, timeout=QUIET_SECONDS,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-    return Stores(told)
+    return Stores(variables)

@@ -24,7 +24,7 @@ FIRST, SECOND = "2024-01-04", "2024-01-05"
 UNUSED = {"2024-01-06": DAYS[4], "2024-01-07": DAYS[5]}
 """Windows that are left for others to train on, each with its last day."""
 SCORED = "2024-01-05"
-PATIENCE_SECONDS = 60.0
+SWITCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Released:
 
     runs: list[DagRun]
     first: Identity
-    """Who answered through the traffic Service once the first model was deployed."""
+    """The model behind the traffic Service after the first deployment."""
     second: Identity
     """The same after the second one."""
     deployments: list[set[str]]
@@ -46,11 +46,11 @@ def release(platform: ClusterPlatform) -> Released:
         platform.put_day(day)
     runs = done(platform, *[platform.start(f"{fault_project.NAME}_data", partition=day) for day in DAYS])
     runs += _trained(platform, FIRST)
-    with way(platform) as url:
-        first, deployments = served_model.identify(url, PATIENCE_SECONDS), [_deployments(platform)]
+    with forwarded(platform) as url:
+        first, deployments = served_model.identify(url, SWITCH_SECONDS), [_deployments(platform)]
     runs += _trained(platform, SECOND)
-    with way(platform) as url:
-        second = served_model.identify(url, PATIENCE_SECONDS)
+    with forwarded(platform) as url:
+        second = served_model.identify(url, SWITCH_SECONDS)
     deployments.append(_deployments(platform))
     runs += done(platform, platform.start(f"{fault_project.NAME}_scoring", partition=SCORED))
     return Released(runs, first, second, deployments)
@@ -59,12 +59,12 @@ def release(platform: ClusterPlatform) -> Released:
 def done(platform: ClusterPlatform, *runs: DagRun) -> list[DagRun]:
     """Runs once they ended; each must have ended well."""
     ended = [platform.wait(run) for run in runs]
-    assert {run.state for run in ended} == {"success"}, platform.told()
+    assert {run.state for run in ended} == {"success"}, platform.report()
     return ended
 
 
 @contextmanager
-def way(platform: ClusterPlatform) -> Iterator[str]:
+def forwarded(platform: ClusterPlatform) -> Iterator[str]:
     """The URL of the traffic Service of the project's model, forwarded to a port of this machine."""
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
@@ -87,5 +87,5 @@ def _trained(platform: ClusterPlatform, as_of: str) -> list[DagRun]:
 
 
 def _deployments(platform: ClusterPlatform) -> set[str]:
-    found = platform.kubectl.get("deployments", "--namespace", SERVING).get("items", [])
-    return {one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith("fault-parcels")}
+    deployments = platform.kubectl.get("deployments", "--namespace", SERVING).get("items", [])
+    return {one["metadata"]["name"] for one in deployments if one["metadata"]["name"].startswith("fault-parcels")}

@@ -1,5 +1,5 @@
 """
-Runs in a pod: asks a model without pause until another version has answered for a while, and says what it saw.
+Runs in a pod: sends requests to a model until another version has responded for a while, and prints the results.
 
 Some clients open a connection for each request, as most scripts do; others keep theirs, as gateways do.
 """
@@ -23,12 +23,12 @@ HEADERS = {"Content-Type": "application/json"}
 
 by_version: "collections.Counter[str]" = collections.Counter()
 failures: "list[str]" = []
-answered_at: "list[float]" = []
+responded_at: "list[float]" = []
 last_versions: "dict[str, str]" = {}
 lock = threading.Lock()
 
 
-def ask(connection: http.client.HTTPConnection, name: str) -> bool:
+def send(connection: http.client.HTTPConnection, name: str) -> bool:
     """One request; whether the connection can be used again."""
     try:
         connection.request("POST", "/invocations", BODY, HEADERS)
@@ -44,14 +44,14 @@ def ask(connection: http.client.HTTPConnection, name: str) -> bool:
         else:
             by_version[version] += 1
             last_versions[name] = version
-            answered_at.append(time.monotonic())
+            responded_at.append(time.monotonic())
     return not failed and not response.will_close
 
 
 def client(name: str, *, keeps: bool) -> None:
     connection = http.client.HTTPConnection(URL.hostname or "", URL.port, timeout=10)
     while not is_over():
-        if not ask(connection, name) or not keeps:
+        if not send(connection, name) or not keeps:
             connection.close()
     connection.close()
 
@@ -69,23 +69,23 @@ def main() -> None:
     threads = [threading.Thread(target=client, args=(name,), kwargs={"keeps": keeps}) for name, keeps in names.items()]
     for thread in threads:
         thread.start()
-    while not answered_at:
+    while not responded_at:
         time.sleep(0.01)
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     for thread in threads:
         thread.join()
-    silences = [after - before for before, after in itertools.pairwise(answered_at)]
-    found = {
+    gaps = [after - before for before, after in itertools.pairwise(responded_at)]
+    results = {
         "requests": sum(by_version.values()) + len(failures),
         "failed": len(failures),
         "failures": failures[:5],
         "by_version": dict(by_version),
         "last_versions": sorted(last_versions.values()),
-        "longest_silence": max(silences),
-        "seconds": answered_at[-1] - answered_at[0],
+        "longest_silence": max(gaps),
+        "seconds": responded_at[-1] - responded_at[0],
     }
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps(results) + "\n")
 
 
 main()

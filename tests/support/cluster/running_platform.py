@@ -1,4 +1,4 @@
-"""The platform on the cluster that the environment describes, for a session of tests: brought up, asked, taken away."""
+"""The platform on the cluster that the environment describes, for a session of tests: started, used, removed."""
 
 import json
 import os
@@ -29,8 +29,8 @@ from local_platform.locations import BUNDLE_VARIABLE, REPOSITORY, STATE_VARIABLE
 from local_platform.services import fleet, lifecycle, processes
 from local_platform.services.ports import LOOPBACK
 from local_platform.services.services import Settings
-from tests.support.cluster import buckets, cut_way, fault_project
-from tests.support.cluster.cut_way import Way
+from tests.support.cluster import buckets, fault_project, tcp_proxy
+from tests.support.cluster.tcp_proxy import ProxiedServer
 
 UP_SECONDS, DOWN_SECONDS, RUN_SECONDS = 1800.0, 600.0, 900.0
 POLL_SECONDS = 0.5
@@ -38,12 +38,12 @@ OURS = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicie
 """Kinds of what the platform may leave in a cluster."""
 NOT_OTHERS = (*manifests.NAMESPACES, "default", "kube-system", "")
 """Where nothing may be left; tests that run at the same time have namespaces of their own."""
-SHOWN_CHARACTERS = 4000
+EXCERPT_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
 class ClusterPlatform:
-    """A platform that runs, and ways to ask it."""
+    """A running platform, and clients of its parts."""
 
     state: State
     """Of ``make cluster-up``: its logs, ports and secrets."""
@@ -51,10 +51,10 @@ class ClusterPlatform:
     """What Airflow runs: a copy of the repository's, with the project ``faults``."""
     variables: Mapping[str, str] = field(repr=False)
     """The environment that describes the cluster and this installation."""
-    s3_way: Way
-    """All who use S3 go this way where it is without TLS: pods, Airflow, and the test."""
-    api_way: Way
-    """Airflow alone goes this way to the API server."""
+    s3_proxy: ProxiedServer
+    """In front of S3, where that is without TLS, for all its clients: pods, Airflow, and the test."""
+    api_proxy: ProxiedServer
+    """In front of the API server, for Airflow alone."""
 
     @cached_property
     def given(self) -> ClusterSettings:
@@ -95,10 +95,10 @@ class ClusterPlatform:
 
     def stores(self, monkeypatch: pytest.MonkeyPatch) -> Stores:
         """The installation's stores, for one test: their clients read the process's environment."""
-        told = self.store_environment()
-        for name, value in told.items():
+        variables = self.store_environment()
+        for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return Stores(told)
+        return Stores(variables)
 
     def put_day(self, partition: str, behaviour: str = "well") -> None:
         """Write a source file of project ``faults``: what its feature function does that day is in it."""
@@ -112,7 +112,7 @@ class ClusterPlatform:
 
     def wait(self, run: DagRun, seconds: float = RUN_SECONDS) -> DagRun:
         """The run once it ended; fails the test, with tasks and logs, if it does not."""
-        until(lambda: self.airflow.run(run.dag, run.run).has_ended, seconds, f"{run.dag} {run.run}", self.told)
+        until(lambda: self.airflow.run(run.dag, run.run).has_ended, seconds, f"{run.dag} {run.run}", self.report)
         return self.airflow.run(run.dag, run.run)
 
     def clear_failed(self, run: DagRun) -> None:
@@ -122,19 +122,19 @@ class ClusterPlatform:
 
     def tasks(self, run: DagRun) -> dict[str, TaskInstance]:
         """Task instances of a run by task, mapped ones by ``task[index]``."""
-        found = self.airflow.tasks(run.dag, [run.run])
-        return {one.task if one.map_index < 0 else f"{one.task}[{one.map_index}]": one for one in found}
+        rows = self.airflow.tasks(run.dag, [run.run])
+        return {one.task if one.map_index < 0 else f"{one.task}[{one.map_index}]": one for one in rows}
 
     def pods(self, *selectors: str) -> list[dict[str, Any]]:
         """Step pods that carry all of some labels, ``ml-platform.org/project=faults``."""
         words = ("pods", "--namespace", "ml-steps", "--selector", ",".join(selectors))
-        found: list[dict[str, Any]] = self.kubectl.get(*words).get("items", [])
-        return found
+        rows: list[dict[str, Any]] = self.kubectl.get(*words).get("items", [])
+        return rows
 
-    def told(self) -> str:
-        """What helps to see why something went wrong: pods, warnings, ends of logs."""
-        asked = (("get", "pods", "-A"), ("get", "events", "-A", "--field-selector", "type=Warning"))
-        parts = [f"kubectl {' '.join(words)}:\n{self.kubectl.call(*words)[-SHOWN_CHARACTERS:]}" for words in asked]
+    def report(self) -> str:
+        """What explains a failure: pods, warnings, ends of logs."""
+        calls = (("get", "pods", "-A"), ("get", "events", "-A", "--field-selector", "type=Warning"))
+        parts = [f"kubectl {' '.join(words)}:\n{self.kubectl.call(*words)[-EXCERPT_CHARACTERS:]}" for words in calls]
         parts += [f"{log.name}:\n{fleet.tail(log)}" for log in sorted(self.state.logs.glob("*.log"))]
         tasks = sorted(self.state.airflow.glob("logs/**/*.log*"), key=lambda path: path.stat().st_mtime)[-3:]
         parts += [f"{log.relative_to(self.state.airflow)}:\n{fleet.tail(log)}" for log in tasks]
@@ -147,20 +147,22 @@ def running() -> Iterator[ClusterPlatform]:
     with (
         tempfile.TemporaryDirectory(prefix="cluster-of-tests-") as name,
         snapshot(REPOSITORY) as bundle,
-        _ways() as (s3_way, api_way),
+        _proxies() as (s3_proxy, api_proxy),
     ):
         root = Path(name)
-        root.chmod(0o711)  # PostgreSQL runs as another user
+        # PostgreSQL runs as another user and has to enter the folder.
+        root.chmod(0o711)
         bucket = f"ml-tests-{secrets.token_hex(4)}"
         fault_project.install(bundle, bucket)
         own = {STATE_VARIABLE: str(root), BUNDLE_VARIABLE: str(bundle), S3_BUCKET: bucket}
         if os.environ[S3_ENDPOINT].startswith("http:") and os.environ.get(HOST_ADDRESS):
-            own[S3_ENDPOINT] = f"http://{s3_way.address}"  # under TLS, S3 would have another name than its certificate
+            # Under TLS the certificate of S3 would not fit the proxy's name.
+            own[S3_ENDPOINT] = f"http://{s3_proxy.address}"
         kept = {one: value for one, value in os.environ.items() if not one.startswith(cli.FOREIGN)}
-        platform = ClusterPlatform(State(root / "cluster"), bundle, kept | own, s3_way, api_way)
+        platform = ClusterPlatform(State(root / "cluster"), bundle, kept | own, s3_proxy, api_proxy)
         try:
             command("cluster-up", platform.variables, UP_SECONDS)
-            _lead(platform.state.secrets / "airflow.kubeconfig", api_way)
+            _use_proxy(platform.state.secrets / "airflow.kubeconfig", api_proxy)
             yield platform
         finally:
             try:
@@ -171,21 +173,21 @@ def running() -> Iterator[ClusterPlatform]:
 
 
 @contextmanager
-def _ways() -> Iterator[tuple[Way, Way]]:
-    """Ways to S3 and to the API server that a test can cut."""
+def _proxies() -> Iterator[tuple[ProxiedServer, ProxiedServer]]:
+    """Run proxies in front of S3 and of the API server."""
     given = ClusterSettings.from_environment(os.environ)
     config = json.loads(Kubectl(given.kubeconfig).call("config", "view", "--minify", "--output", "json"))
     servers = [urlsplit(url) for url in (given.s3_endpoint, config["clusters"][0]["cluster"]["server"])]
     s3, api = (f"{one.hostname}:{one.port or (80 if one.scheme == 'http' else 443)}" for one in servers)
-    with cut_way.opened(given.host_address or LOOPBACK, s3) as s3_way, cut_way.opened(LOOPBACK, api) as api_way:
-        yield s3_way, api_way
+    with tcp_proxy.opened(given.host_address or LOOPBACK, s3) as s3_proxy, tcp_proxy.opened(LOOPBACK, api) as api_proxy:
+        yield s3_proxy, api_proxy
 
 
-def _lead(kubeconfig: Path, way: Way) -> None:
-    """Have a kubeconfig lead to the API server by a way; who the server is, is still checked."""
+def _use_proxy(kubeconfig: Path, proxy: ProxiedServer) -> None:
+    """Let a kubeconfig name the proxy in front of the API server; the server's certificate is still verified."""
     config = json.loads(kubeconfig.read_text())
     cluster = config["clusters"][0]["cluster"]
-    cluster |= {"tls-server-name": urlsplit(cluster["server"]).hostname, "server": f"https://{way.address}"}
+    cluster |= {"tls-server-name": urlsplit(cluster["server"]).hostname, "server": f"https://{proxy.address}"}
     kubeconfig.write_text(json.dumps(config))
 
 
@@ -221,9 +223,9 @@ def _call(*words: str, variables: Mapping[str, str], seconds: float) -> "subproc
 
 
 def until(holds: Callable[[], object], seconds: float, what: str, explain: Callable[[], str] = str) -> None:
-    """Wait for something; fails the test, with what ``explain`` says, if it does not come in time."""
+    """Wait until a condition holds; fails the test, with the text of ``explain``, if it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:.0f} s in vain for {what}\n{explain()}")
+            pytest.fail(f"gave up waiting for {what} after {seconds:.0f} s\n{explain()}")
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""All places of an installation where a secret must not be, as text, and the search for secrets in them."""
+"""Everything in an installation that must not hold a secret, as bytes, and the search for secrets in it."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from local_platform.cluster.backing_services import passwords
 from tests.support.cluster.running_platform import ClusterPlatform
 
 SHORTEST = 8
-"""Characters; what is shorter is found in other words, and nobody's secret."""
+"""Characters; a shorter text occurs in other words, and is nobody's secret."""
 OF_THE_CLUSTER = ("pods", "events", "configmaps", "deployments", "services", "replicasets", "horizontalpodautoscalers")
 
 
@@ -20,10 +20,10 @@ def secrets_of(platform: ClusterPlatform) -> dict[str, str]:
     """Every password, key and token of the installation, by what it is for."""
     made, local = passwords.provide(platform.state.secrets), platform.settings.credentials
     token = platform.kubectl.get("secret", manifests.AIRFLOW_TOKEN, "--namespace", manifests.PLATFORM)["data"]["token"]
-    found = {f"database {name}": password for name, password in made.databases.items()}
-    found |= {f"Airflow's user {name}": password for name, password in local.passwords.items()}
-    found |= {f"Airflow's key {name}": key for name, key in local.keys.items()}
-    found |= {
+    secrets = {f"database {name}": password for name, password in made.databases.items()}
+    secrets |= {f"Airflow's user {name}": password for name, password in local.passwords.items()}
+    secrets |= {f"Airflow's key {name}": key for name, key in local.keys.items()}
+    secrets |= {
         "S3 access key": platform.given.s3_access_key,
         "S3 secret key": platform.given.s3_secret_key,
         "PostgreSQL": made.postgres,
@@ -32,16 +32,16 @@ def secrets_of(platform: ClusterPlatform) -> dict[str, str]:
         "MLflow's key": made.mlflow_key,
         "Airflow's token of the cluster": base64.b64decode(token).decode(),
     }
-    return {name: value for name, value in found.items() if len(value) >= SHORTEST}
+    return {name: value for name, value in secrets.items() if len(value) >= SHORTEST}
 
 
-def hits(places: Mapping[str, bytes], secrets: Mapping[str, str]) -> set[tuple[str, str]]:
-    """Place and name of each secret that is in it: as it is, quoted, as hexadecimal digits or in base64."""
+def hits(contents: Mapping[str, bytes], secrets: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Location and name of each secret that occurs: as it is, quoted, as hexadecimal digits or in base64."""
     return {
-        (place, name)
+        (location, name)
         for name, value in secrets.items()
         for shape in _shapes(value)
-        for place, data in places.items()
+        for location, data in contents.items()
         if shape in data
     }
 
@@ -54,7 +54,7 @@ def _shapes(value: str) -> set[bytes]:
 
 
 def everywhere(platform: ClusterPlatform) -> dict[str, bytes]:
-    """All places, by name."""
+    """All contents, by location."""
     return dict(
         [
             *_files(platform),
@@ -80,11 +80,11 @@ def _databases(platform: ClusterPlatform) -> Iterator[tuple[str, bytes]]:
     from psycopg2.sql import SQL, Identifier
 
     made = passwords.provide(platform.state.secrets)
-    place = (
+    location = (
         platform.given.postgres.rpartition("@")[2].partition("/")[0] or f"127.0.0.1:{platform.settings.ports.postgres}"
     )
     for name, password in made.databases.items():
-        connection = psycopg2.connect(f"postgresql://{name}:{password}@{place}/{name}")
+        connection = psycopg2.connect(f"postgresql://{name}:{password}@{location}/{name}")
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = 'public'")
             for schema, table in cursor.fetchall():
@@ -97,8 +97,8 @@ def _cluster(platform: ClusterPlatform) -> Iterator[tuple[str, bytes]]:
     """What the API server tells of the platform's namespaces, Secrets aside."""
     for namespace in manifests.NAMESPACES:
         for kind in OF_THE_CLUSTER:
-            found = platform.kubectl.get(kind, "--namespace", namespace)
-            yield f"{kind} in {namespace}", json.dumps(found, ensure_ascii=False).encode()
+            objects = platform.kubectl.get(kind, "--namespace", namespace)
+            yield f"{kind} in {namespace}", json.dumps(objects, ensure_ascii=False).encode()
 
 
 def _logs_of_pods(platform: ClusterPlatform) -> Iterator[tuple[str, bytes]]:

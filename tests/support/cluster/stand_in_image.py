@@ -1,8 +1,8 @@
 """
-A step image whose steps do what the run's name says: one layer over the real one, pushed through the registry's API.
+A step image whose steps do what the run's name states: one layer over the real one, pushed through the registry's API.
 
-The runtime in it is the real one, of this checkout: receipts, leases, deadline, last words. ``long-then-done__7`` is a
-run whose first try goes on until it is ended, and whose second one is done.
+The runtime in it is the real one, of this checkout: receipts, leases, deadline, termination message. In a run named
+``long-then-done__7`` the first attempt works until it is ended, and the second one succeeds.
 """
 
 import gzip
@@ -47,8 +47,8 @@ def plan(context):
 
 
 def work(context):
-    tries = context.command.run.partition("__")[0].split("-then-")
-    chosen = tries[min(context.command.attempt, len(tries)) - 1]
+    behaviours = context.command.run.partition("__")[0].split("-then-")
+    chosen = behaviours[min(context.command.attempt, len(behaviours)) - 1]
     if chosen == "rejected":
         raise errors.DataRejectedError("Column dep_time is missing.")
     if chosen == "temporary":
@@ -94,21 +94,23 @@ class Repository:
 
     def get(self, what: str, accept: str = "*/*") -> bytes:
         """A blob or a manifest."""
-        with self._call("GET", what, headers={"Accept": accept}) as answer:
-            found: bytes = answer.read()
-        return found
+        with self._call("GET", what, headers={"Accept": accept}) as response:
+            content: bytes = response.read()
+        return content
 
     def put_blob(self, data: bytes) -> dict[str, Any]:
         """Upload a blob that may be there already."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        with self._call("POST", "blobs/uploads/", data=b"") as answer:
-            place = answer.headers["Location"]
-        place = place if "://" in place else f"{urlsplit(self.url).scheme}://{urlsplit(self.url).netloc}{place}"
-        asked = urllib.request.Request(
-            f"{place}{'&' if '?' in place else '?'}digest={digest}", data=data, method="PUT",
+        with self._call("POST", "blobs/uploads/", data=b"") as response:
+            location = response.headers["Location"]
+        location = (
+            location if "://" in location else f"{urlsplit(self.url).scheme}://{urlsplit(self.url).netloc}{location}"
+        )
+        request = urllib.request.Request(
+            f"{location}{'&' if '?' in location else '?'}digest={digest}", data=data, method="PUT",
             headers={"Content-Type": "application/octet-stream"},
         )  # fmt: skip
-        urllib.request.urlopen(asked, timeout=60).close()
+        urllib.request.urlopen(request, timeout=60).close()
         return {"digest": digest, "size": len(data)}
 
     def put_manifest(self, manifest: dict[str, Any]) -> str:
@@ -119,13 +121,13 @@ class Repository:
         return digest
 
     def _call(self, method: str, what: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
-        asked = urllib.request.Request(f"{self.url}/{what}", data=data, method=method, headers=headers or {})
-        return urllib.request.urlopen(asked, timeout=60)
+        request = urllib.request.Request(f"{self.url}/{what}", data=data, method=method, headers=headers or {})
+        return urllib.request.urlopen(request, timeout=60)
 
 
 def stand_in(reference: str, scheme: str) -> str:
     """
-    Push an image over another one, with this checkout's runtime and steps that do what their run's name says.
+    Push an image over another one, with this checkout's runtime and steps that do what their run's name states.
 
     :param reference: the step image by digest, ``10.0.0.1:5000/team/step@sha256:…``.
     :param scheme: of the registry: http or https.

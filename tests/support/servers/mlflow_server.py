@@ -13,10 +13,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from include.processes import signal_group
+from tests.support.servers.in_a_thread import serving
 
 START_TIMEOUT_SECONDS = 120
 
@@ -35,6 +36,7 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
     arguments = ["server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(artifacts)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    # With one worker and without the job runner the server takes 0.4 GB instead of 1.6 GB.
     environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -58,41 +60,34 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
 
 
 @contextmanager
-def answering(health: int, *, then: int = 200, body: bytes = b"{}") -> Iterator[str]:
+def responding(health: int, *, then: int = 200, body: bytes = b"{}") -> Iterator[str]:
     """A server that is no MLflow: one status for its health, another for everything else."""
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(health if self.path.endswith("/health") else then)
+            self._respond(health if self.path.endswith("/health") else then)
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer(then)
+            self._respond(then)
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the parent's name)
             pass
 
-        def _answer(self, status: int) -> None:
+        def _respond(self, status: int) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        yield address
 
 
 @contextmanager
 def silent() -> Iterator[tuple[str, list[socket.socket]]]:
-    """A server that takes each request and never answers; its address, and the connections that it took."""
+    """A server that accepts connections and never responds; its address, and the connections that it accepted."""
     taken: list[socket.socket] = []
 
     def take() -> None:

@@ -1,4 +1,4 @@
-"""A small OCI registry for tests: what it is told to do wrong, it does."""
+"""A small artifact registry (OCI) for tests, with faults to order."""
 
 import base64
 import hashlib
@@ -15,21 +15,21 @@ USER = ("ann", "registry-canary")
 
 @dataclass
 class Registry:
-    """What a registry holds, and how it behaves."""
+    """What the artifact registry holds, and how it behaves."""
 
     port: int = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    """Digest of the image that a repository has, under whatever tag it is asked for."""
+    """Digest of the image that a repository has, whatever tag is requested."""
     private: frozenset[str] = frozenset()
     """Repositories that nobody may read."""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     """``METHOD /path`` of each request, in order."""
     wants: str = ""
     """``basic`` or ``bearer``: how one signs in; nobody need where it is empty."""
     failures: int = 0
-    """How many of the next requests are answered 503."""
+    """How many of the next requests get a 503."""
     forbids: bool = False
     loses_manifests: bool = False
 
@@ -42,7 +42,7 @@ class Registry:
         return f"http://{self.host}/team"
 
     def count(self, method: str) -> int:
-        return sum(line.startswith(f"{method} ") for line in self.asked)
+        return sum(line.startswith(f"{method} ") for line in self.requests)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
-        self.registry.asked.append(f"{self.command} {urlsplit(self.path).path}")
+        self.registry.requests.append(f"{self.command} {urlsplit(self.path).path}")
         if self.registry.failures:
             self.registry.failures -= 1
             self.say(503, b"out of breath")
@@ -96,8 +96,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.registry.blobs[digest] = body
             self.say(201, b"")
         else:
-            found = self.registry.blobs.get(path.rpartition("/")[2])
-            self.say(404, b"") if found is None else self.say(200, found)
+            content = self.registry.blobs.get(path.rpartition("/")[2])
+            self.say(404, b"") if content is None else self.say(200, content)
 
     def manifest(self, name: str, body: bytes) -> None:
         if self.command == "PUT":
@@ -108,8 +108,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.registry.manifests[f"sha256:{hashlib.sha256(body).hexdigest()}"] = body
             self.say(201, b"")
             return
-        found = self.registry.manifests.get(name)
-        self.say(404, b"") if found is None else self.say(200, found)
+        content = self.registry.manifests.get(name)
+        self.say(404, b"") if content is None else self.say(200, content)
 
     def say(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -2,7 +2,7 @@
 An S3 server on loopback, for tests: moto, one request at a time, with faults to order.
 
 Moto looks for an object and then writes it; the lock makes its conditional put as atomic as the one of S3. It is a
-process of its own, because a client written in Rust may hold Python's lock while it waits for an answer.
+process of its own, because a client written in Rust may hold Python's lock while it waits for a response.
 """
 
 import json
@@ -33,7 +33,7 @@ BUCKET = "platform"
 _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
 _CONFLICT = b"<?xml version='1.0'?><Error><Code>ConditionalRequestConflict</Code><Message>Again</Message></Error>"
 _DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>No</Message></Error>"
-_ANSWERS = {
+_RESPONSES = {
     "slow_down": ("503 Slow Down", _SLOW_DOWN),
     "conflict": ("409 Conflict", _CONFLICT),
     "denied": ("403 Forbidden", _DENIED),
@@ -47,8 +47,8 @@ class Fault:
 
     kind: str
     """
-    ``slow_down``, ``conflict``, ``denied``; ``hang``: no answer for 30 s; ``lost`` and ``own_conflict``: done, but
-    answered with 503 or 409.
+    ``slow_down``, ``conflict``, ``denied``; ``hang``: no response for 30 s; ``lost`` and ``own_conflict``: done, but
+    the response is 503 or 409.
     """
     method: str = ""
     path: str = ""
@@ -74,10 +74,10 @@ class S3Server:
         self.break_with()
 
     def requests(self) -> list[str]:
-        """What was asked since the faults were last ordered, as ``PUT /platform/key``."""
-        with urllib.request.urlopen(f"{self.endpoint}/test-requests", timeout=10) as answer:
-            found: list[str] = json.loads(answer.read())
-        return found
+        """Requests since the faults were last ordered, as ``PUT /platform/key``."""
+        with urllib.request.urlopen(f"{self.endpoint}/test-requests", timeout=10) as response:
+            lines: list[str] = json.loads(response.read())
+        return lines
 
 
 @contextmanager
@@ -121,20 +121,20 @@ class FaultyApp:
         if path == "/test-faults":
             self._faults = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             self._requests = []
-            return _answer(start, "200 OK", b"")
+            return _respond(start, "200 OK", b"")
         if path == "/test-requests":
-            return _answer(start, "200 OK", json.dumps(self._requests).encode())
+            return _respond(start, "200 OK", json.dumps(self._requests).encode())
         with self._lock:
             self._requests.append(f"{method} {path}")
             kind = self._kind(method, path)
             if kind in {"", *_DONE_ALL_THE_SAME}:
-                answer = list(self._app(environ, start if not kind else _silent))
-                return answer if not kind else _answer(start, *_ANSWERS[_DONE_ALL_THE_SAME[kind]])
+                response = list(self._app(environ, start if not kind else _silent))
+                return response if not kind else _respond(start, *_RESPONSES[_DONE_ALL_THE_SAME[kind]])
         if kind == "hang":
             time.sleep(30)
-            return _answer(start, "200 OK", b"")
+            return _respond(start, "200 OK", b"")
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        return _answer(start, *_ANSWERS[kind])
+        return _respond(start, *_RESPONSES[kind])
 
     def _kind(self, method: str, path: str) -> str:
         for fault in self._faults:
@@ -148,7 +148,7 @@ def _silent(_status: str, _headers: object, _error: object = None) -> Callable[[
     return lambda _data: None
 
 
-def _answer(start: Start, status: str, body: bytes) -> Iterable[bytes]:
+def _respond(start: Start, status: str, body: bytes) -> Iterable[bytes]:
     headers: Mapping[str, str] = {"Content-Type": "application/xml", "Content-Length": str(len(body))}
     start(status, list(headers.items()))
     return [body]

@@ -73,8 +73,8 @@ def build_fewer(frame):
 
 
 def build_doubled(frame):
-    found = features(frame, pd.Timedelta(0))
-    return pd.concat([found, found.head(2)])
+    rows = features(frame, pd.Timedelta(0))
+    return pd.concat([rows, rows.head(2)])
 
 
 def build_shuffled(frame):
@@ -248,11 +248,11 @@ def source_rows(spec: ProjectSpec, rows: dict[str, pd.DataFrame]) -> dict[str, S
 
 @dataclass
 class Buses:
-    """The project on stores in a folder, and what was said."""
+    """The project on stores in a folder, and the step's log."""
 
     folder: Path
     spec: ProjectSpec = field(default_factory=buses_spec)
-    said: io.StringIO = field(default_factory=io.StringIO)
+    log: io.StringIO = field(default_factory=io.StringIO)
 
     @property
     def stores(self) -> Stores:
@@ -263,17 +263,17 @@ class Buses:
             }
         )
 
-    def validated(self, rows: dict[str, pd.DataFrame] | None = None, *, vouched: bool = True) -> None:
+    def validated(self, rows: dict[str, pd.DataFrame] | None = None, *, with_receipt: bool = True) -> None:
         """Seal rows as validation does, with its receipt."""
         states = []
         for name, frame in (rows or bus_rows()).items():
             table = arrow_table(frame)
             validated = table_name(PROJECT, Layer.VALIDATED, name)
             states.append(self.stores.tables.write(validated, PARTITION, table, stamp={}))
-        if vouched:
-            self._vouch(tuple(states))
+        if with_receipt:
+            self._write_receipt(tuple(states))
 
-    def _vouch(self, states: tuple[TableState, ...]) -> None:
+    def _write_receipt(self, states: tuple[TableState, ...]) -> None:
         outputs: tuple[State, ...] = states
         identity = "".join(state.digest[-4:] for state in states)
         receipt = Receipt(
@@ -301,7 +301,7 @@ class Buses:
         command = StepCommand(step=StepName.FEATURES, project=PROJECT, partition=PARTITION, run="by-hand")
         spec = buses_spec(**changes) if changes else self.spec
         return StepContext(
-            command=command, spec=spec, stores=self.stores, events=EventLog(self.said), code="sha256:code"
+            command=command, spec=spec, stores=self.stores, events=EventLog(self.log), code="sha256:code"
         )
 
     def run(self, **changes: Any) -> Ending:
@@ -325,14 +325,14 @@ class Buses:
         return not written and not stores.objects.list(f"receipts/{PROJECT}/features/")
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """What was said under one name."""
-        lines = [json.loads(line) for line in self.said.getvalue().splitlines()]
+        """Events of one name in the step's log."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
 
 
 @contextmanager
 def buses_project(folder: Path) -> Iterator[None]:
-    """Let ``include.projects.buses`` be found while the block runs."""
+    """Make ``include.projects.buses`` importable while the block runs."""
     home = folder / "include" / "projects"
     (home / PROJECT).mkdir(parents=True)
     (home / PROJECT / "__init__.py").write_text('"""Buses."""\n')

@@ -105,7 +105,7 @@ class FakePods:
         self.next_status: list[k8s.V1PodStatus | Exception | None] = []
         """What the next reads find: a status, a failure, or None for a pod that is gone; the last one stays."""
         self.refusals: list[Exception] = []
-        """What creating answers before it works."""
+        """Errors that creating a pod raises before it works."""
         self.created = 0
         self.client = create_autospec(CoreV1Api, instance=True)
         self.client.create_namespaced_pod.side_effect = self._create
@@ -136,13 +136,13 @@ class FakePods:
     def _read(self, name: str, namespace: str, **_: Any) -> k8s.V1Pod:
         assert namespace == NAMESPACE
         if self.next_status:
-            found = self.next_status.pop(0) if len(self.next_status) > 1 else self.next_status[0]
-            if isinstance(found, Exception):
-                raise found
-            if found is None:
+            status = self.next_status.pop(0) if len(self.next_status) > 1 else self.next_status[0]
+            if isinstance(status, Exception):
+                raise status
+            if status is None:
                 self.pods.pop(name, None)
             elif name in self.pods:
-                self.pods[name].status = found
+                self.pods[name].status = status
         if name not in self.pods:
             raise refused(404, "NotFound", f'pods "{name}" not found')
         return self.pods[name]
@@ -159,14 +159,14 @@ class FakePods:
         del self.pods[name]
 
     def _list(self, _namespace: str, label_selector: str, **_: Any) -> Any:
-        asked = [term.partition("=")[::2] for term in label_selector.split(",")]
+        terms = [term.partition("=")[::2] for term in label_selector.split(",")]
         return SimpleNamespace(
             items=[
                 pod
                 for pod in self.pods.values()
                 if all(
                     name in (pod.metadata.labels or {}) and value in {"", pod.metadata.labels[name]}
-                    for name, value in asked
+                    for name, value in terms
                 )
             ]
         )

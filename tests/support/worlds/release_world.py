@@ -26,9 +26,9 @@ class ReleaseWorld(World):
 
     @classmethod
     def filled(cls, **parts: Any) -> "ReleaseWorld":
-        found = cls(**parts)
-        found.fill(*MONTHS)
-        return found
+        world = cls(**parts)
+        world.fill(*MONTHS)
+        return world
 
     def copy(self) -> "ReleaseWorld":
         """The same world to do other things in: training once is enough for many tests."""
@@ -46,11 +46,11 @@ class ReleaseWorld(World):
         return self.spec.model.name
 
     def context(self, step: StepName, partition: str = "2024-05", **options: Any) -> StepContext:
-        found = super().context(step, partition, **options)
-        found.stores.__dict__.update(serving=self.serving, artifacts=self.artifacts)
-        return found
+        context = super().context(step, partition, **options)
+        context.stores.__dict__.update(serving=self.serving, artifacts=self.artifacts)
+        return context
 
-    def judged(self, partition: str = "2024-05", **options: Any) -> None:
+    def evaluated(self, partition: str = "2024-05", **options: Any) -> None:
         """Train and evaluate; a window holds all partitions that there are."""
         options.setdefault("window", str(MONTHS.index(partition) + 1))
         self.done(StepName.TRAIN, partition, **options)
@@ -58,21 +58,21 @@ class ReleaseWorld(World):
 
     def packaged(self, partition: str = "2024-05", **options: Any) -> ModelState:
         """Train, evaluate and package; the registered version."""
-        self.judged(partition, **options)
+        self.evaluated(partition, **options)
         return version_of(self.done(StepName.PACKAGE, partition, **options))
 
     def deployed(self, partition: str = "2024-05", **options: Any) -> ModelState:
-        """All the way to the traffic."""
+        """Train, evaluate, package and deploy; the version that gets the traffic."""
         self.packaged(partition, **options)
         return version_of(self.done(StepName.DEPLOY, partition, **options))
 
     def champion(self) -> int | None:
-        found = self.registry.alias(self.model, "champion")
-        return None if found is None else found.version
+        champion = self.registry.alias(self.model, "champion")
+        return None if champion is None else champion.version
 
     def active(self) -> int | None:
-        found = self.serving.status(PROJECT, self.model).active
-        return None if found is None else found.version
+        active = self.serving.status(PROJECT, self.model).active
+        return None if active is None else active.version
 
     def ledger(self) -> list[LedgerEntry]:
         return Ledger(self.objects, PROJECT, self.model).entries()

@@ -196,12 +196,12 @@ def as_table(rows: pd.DataFrame) -> pa.Table:
 
 @dataclass
 class World:
-    """Stores in memory, and what was said."""
+    """Stores in memory, and the step's log."""
 
     registry: RegistryStore = field(default_factory=MemoryRegistry)
     tables: MemoryTables = field(default_factory=MemoryTables)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
-    said: io.StringIO = field(default_factory=io.StringIO)
+    log: io.StringIO = field(default_factory=io.StringIO)
     spec: ProjectSpec = field(default_factory=toy_spec)
 
     @property
@@ -225,8 +225,8 @@ class World:
     def add_features(self, partition: str, rows: pd.DataFrame, validated: TableState) -> TableState:
         sealed = self.tables.write(self.table, partition, as_table(rows), stamp={})
         names, target = list(self.spec.feature_names), rows["late"].to_numpy()
-        found = evidence(rows[names], target, self.spec.feature_set.selection, self.spec.model.seed)
-        self.receipt(StepName.FEATURES, partition, (validated,), (sealed,), selection=found)
+        selection = evidence(rows[names], target, self.spec.feature_set.selection, self.spec.model.seed)
+        self.receipt(StepName.FEATURES, partition, (validated,), (sealed,), selection=selection)
         return sealed
 
     def receipt(
@@ -275,7 +275,7 @@ class World:
         )
         stores = Stores(environment={})
         stores.__dict__.update(tables=self.tables, objects=self.objects, registry=self.registry)
-        return StepContext(command=command, spec=self.spec, stores=stores, events=EventLog(self.said), code="code")
+        return StepContext(command=command, spec=self.spec, stores=stores, events=EventLog(self.log), code="code")
 
     def run(self, step: StepName, partition: str = "2024-05", **options: Any) -> Ending:
         return run_step(self.context(step, partition, **options))
@@ -288,8 +288,8 @@ class World:
         return self.context(step, partition).receipts.receipt(str(ending.outcome.receipt))
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """What was said under one name."""
-        lines = [json.loads(line) for line in self.said.getvalue().splitlines()]
+        """Events of one name in the step's log."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
 
     def failing(self, step: StepName, partition: str = "2024-05", **options: Any) -> Exception:
@@ -306,7 +306,7 @@ MONTHS = ("2024-01", "2024-02", "2024-03", "2024-04", "2024-05")
 
 @contextmanager
 def toy_project(folder: Path) -> Iterator[None]:
-    """Let ``include.projects.toy`` be found while the block runs."""
+    """Make ``include.projects.toy`` importable while the block runs."""
     home = folder / "include" / "projects"
     (home / PROJECT).mkdir(parents=True)
     (home / PROJECT / "__init__.py").write_text('"""The toy."""\n')

@@ -31,7 +31,7 @@ def trained(toy: Path) -> Iterator[ReleaseWorld]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("include.steps.package.step.prove", lambda _bundle: GoldenProof(golden_rows=6, direct=True))
         world.packaged("2024-04", run="old")
-        world.judged("2024-05", run="new")
+        world.evaluated("2024-05", run="new")
         yield world
 
 

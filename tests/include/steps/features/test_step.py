@@ -95,7 +95,7 @@ def test_a_partition_that_was_not_validated(tmp_path: Path) -> None:
 
 def test_rows_without_a_validation_receipt(tmp_path: Path) -> None:
     buses = Buses(tmp_path)
-    buses.validated(vouched=False)
+    buses.validated(with_receipt=False)
     ending = buses.run()
     assert isinstance(ending.error, DataRejectedError)
     assert "that no validation receipt names" in str(ending.error)
@@ -105,7 +105,7 @@ def test_rows_without_a_validation_receipt(tmp_path: Path) -> None:
 def test_a_receipt_of_other_rows_does_not_count(buses: Buses) -> None:
     changed = bus_rows()
     changed["stops"]["zone"] += 1.0
-    buses.validated(changed, vouched=False)
+    buses.validated(changed, with_receipt=False)
     assert "buses/validated/stops holds rows" in str(buses.run().error)
 
 

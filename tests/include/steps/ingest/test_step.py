@@ -237,7 +237,7 @@ def test_refuses(shop: Shop, content: tuple[str | bytes, str]) -> None:
     ending = shop.ingest()
     message = rejection(ending)
     assert re.search(expected, message), message
-    assert "CANARY" not in message + shop.said.getvalue()
+    assert "CANARY" not in message + shop.log.getvalue()
     assert nothing_published(shop)
 
 

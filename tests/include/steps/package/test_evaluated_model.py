@@ -15,7 +15,7 @@ from tests.support.worlds.release_world import ReleaseWorld
 @pytest.fixture(scope="module")
 def context(toy: Path) -> StepContext:
     world = ReleaseWorld.filled()
-    world.judged()
+    world.evaluated()
     return world.context(StepName.PACKAGE)
 
 

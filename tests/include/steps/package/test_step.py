@@ -31,7 +31,7 @@ def world(toy: Path) -> ReleaseWorld:
 @pytest.fixture(scope="module")
 def trained(toy: Path) -> ReleaseWorld:
     world = ReleaseWorld.filled()
-    world.judged()
+    world.evaluated()
     return world
 
 
@@ -131,7 +131,7 @@ def test_model_that_failed_a_gate_is_not_packaged(world: ReleaseWorld) -> None:
     gates = tuple(gate.model_copy(update={"at_least": 0.999}) for gate in world.spec.evaluation.gates[:1])
     evaluation = world.spec.evaluation.model_copy(update={"gates": gates})
     world.spec = world.spec.model_copy(update={"evaluation": evaluation})
-    world.judged()
+    world.evaluated()
     error = world.failing(StepName.PACKAGE)
     assert isinstance(error, NothingToDoError)
     assert "is not promoted: " in str(error)
@@ -223,7 +223,7 @@ def pushed(world: ReleaseWorld) -> dict[str, Bundle]:
 
 
 def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(pushing: ReleaseWorld) -> None:
-    pushing.judged()
+    pushing.evaluated()
     receipt = pushing.done(StepName.PACKAGE)
     ((reference, bundle),) = pushed(pushing).items()
     results = receipt.results_of(PackageResults)
@@ -235,7 +235,7 @@ def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(push
 
 @pytest.mark.usefixtures("unproved")
 def test_without_a_registry_nothing_is_pushed_or_said_of_it(judged: ReleaseWorld) -> None:
-    judged.judged()
+    judged.evaluated()
     receipt = judged.done(StepName.PACKAGE)
     assert receipt.results_of(PackageResults).artifact is None
     assert artifact(judged) is None

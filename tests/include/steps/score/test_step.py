@@ -158,6 +158,6 @@ def test_a_damaged_bundle_is_not_opened(world: World, name: str, damage: str) ->
 def test_no_value_of_a_row_is_told(world: World) -> None:
     promote(world, 1, "2024-04")
     receipt = world.done(StepName.SCORE, SCORED)
-    told = world.said.getvalue() + receipt.model_dump_json()
+    told = world.log.getvalue() + receipt.model_dump_json()
     scores = world.tables.read(TABLE, SCORED).column("score").to_pylist()
     assert not [score for score in scores[:50] if str(score)[:8] in told]

@@ -201,7 +201,7 @@ def test_no_value_of_a_row_leaves_the_tables(shop: Shop, capfd: pytest.CaptureFi
     assert {row["customer"] for row in shop.rows("quarantine/orders")} == {"CANARY"}
     objects = b"".join(shop.objects.get(key) for key in shop.objects.list(""))
     printed = capfd.readouterr()
-    written = objects.decode() + receipt.model_dump_json() + message + shop.said.getvalue() + printed.out + printed.err
+    written = objects.decode() + receipt.model_dump_json() + message + shop.log.getvalue() + printed.out + printed.err
     assert "CANARY" not in written
     assert "8675309" not in written
     assert "Calculating" not in written

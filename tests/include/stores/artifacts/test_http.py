@@ -45,8 +45,8 @@ def test_user_signs_in_as_the_registry_wants_it(registry: Registry, way: str) ->
     http = http_of(registry, Credentials(*USER))
     for _ in range(2):
         assert http.request("GET", "/v2/a/blobs/sha256:1").status == 200
-    assert registry.asked.count("GET /v2/a/blobs/sha256:1") == 3
-    assert registry.asked.count("GET /token") == (way == "bearer")
+    assert registry.requests.count("GET /v2/a/blobs/sha256:1") == 3
+    assert registry.requests.count("GET /token") == (way == "bearer")
 
 
 @pytest.mark.parametrize("way", ["basic", "bearer"])
@@ -77,7 +77,7 @@ def test_credentials_are_not_sent_to_another_host(registry: Registry) -> None:
         assert http.request("GET", "/v2/a/blobs/sha256:1").status == 200
         with pytest.raises(ConfigurationError, match="answers 401"):
             http.request("PUT", f"http://{other.host}/v2/a/blobs/uploads/7", b"")
-        assert len(other.asked) == 1
+        assert len(other.requests) == 1
 
 
 def test_token_is_not_fetched_without_tls_from_a_registry_that_has_it(registry: Registry) -> None:

@@ -98,7 +98,7 @@ def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: p
         DirectoryObjects(tmp_path).create("a", b"1")
 
 
-@pytest.mark.parametrize("way", small_disk.ways())
+@pytest.mark.parametrize("way", small_disk.methods())
 def test_a_full_disk_is_temporary_and_leaves_nothing_half_written(way: str, tmp_path: Path) -> None:
     program = """
 from include.errors import TemporaryError

@@ -12,7 +12,7 @@ from include.stores.registry.mlflow import MlflowRegistry
 from include.stores.registry.open import open_registry
 from include.stores.registry.protocol import RunStatus, UsedData
 from include.stores.registry.rest import RegistryServer
-from tests.support.servers.mlflow_server import MlflowServer, answering, silent
+from tests.support.servers.mlflow_server import MlflowServer, responding, silent
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(
@@ -49,7 +49,7 @@ def test_a_deleted_model_file_is_refused(
 
 def test_a_server_that_fails_in_the_middle_is_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with answering(200, then=503) as uri:
+    with responding(200, then=503) as uri:
         registry = open_registry(uri)
 
         with pytest.raises(TemporaryError, match="could not start a run in experiment 'flights'"):
@@ -71,7 +71,7 @@ def test_a_server_that_takes_each_request_and_says_nothing_is_given_up(monkeypat
 
 def test_a_server_that_wants_a_password_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with answering(200, then=403, body=b'{"error_code": "PERMISSION_DENIED", "message": "no"}') as uri:
+    with responding(200, then=403, body=b'{"error_code": "PERMISSION_DENIED", "message": "no"}') as uri:
         registry = open_registry(uri)
 
         with pytest.raises(ConfigurationError, match="user and password"):

@@ -18,7 +18,7 @@ from include.stores.registry import rest as registry_http
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.open import check_health, open_registry, shown
 from include.stores.registry.protocol import RegistryStore, RunStatus, UsedData
-from tests.support.servers.mlflow_server import MlflowServer, answering, free_port
+from tests.support.servers.mlflow_server import MlflowServer, free_port, responding
 
 pytestmark = pytest.mark.mlflow
 STATE = TableState(
@@ -232,12 +232,12 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
 
 
 def test_a_server_that_wants_to_know_who_asks_answers_all_the_same() -> None:
-    with answering(401) as uri:
+    with responding(401) as uri:
         check_health(urlsplit(uri))
 
 
 def test_a_server_that_cannot_is_temporary(impatient: None) -> None:
-    with answering(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
+    with responding(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
         open_registry(uri)
 
 

@@ -176,7 +176,7 @@ def test_a_damaged_log_is_told_with_the_way_out(root: Path, version: int, conten
     assert digests == {moved.write(NAME, "2013-02", ROWS, stamp={}).digest}
 
 
-@pytest.mark.parametrize("way", small_disk.ways())
+@pytest.mark.parametrize("way", small_disk.methods())
 def test_a_full_disk_is_temporary_and_the_old_rows_stay(way: str, tmp_path: Path) -> None:
     program = """
 import numpy as np

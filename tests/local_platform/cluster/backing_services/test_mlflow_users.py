@@ -1,8 +1,7 @@
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from local_platform.cluster.backing_services import mlflow_users, passwords
 from local_platform.cluster.backing_services.passwords import Passwords
 from local_platform.cluster.errors import ClusterError
+from tests.support.servers.in_a_thread import serving
 
 
 class Users(BaseHTTPRequestHandler):
@@ -55,12 +55,8 @@ def made(tmp_path: Path) -> Passwords:
 @pytest.fixture
 def url(made: Passwords) -> Iterator[str]:
     Users.known = {"admin": made.mlflow}
-    with HTTPServer(("127.0.0.1", 0), Users) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Users) as address:
+        yield address
 
 
 def test_the_user_is_made(url: str, made: Passwords) -> None:

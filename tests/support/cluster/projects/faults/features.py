@@ -1,4 +1,4 @@
-"""Features of parcels, and whatever else the rows of a day ask for."""
+"""Features of parcels, and the fault that the rows of a day request."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ _done: list[str] = []
 
 def build_features(frame: pd.DataFrame) -> pd.DataFrame:
     """
-    Weigh each parcel, after doing what the day asks for.
+    Weigh each parcel, after the fault that the day requests.
 
     :param frame: one row a parcel; all have the same ``behaviour``: nothing, or a word and a number.
     """

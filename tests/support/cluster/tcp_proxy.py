@@ -1,9 +1,9 @@
 """
-A way to a server that a test can cut: a small TCP proxy, a process of its own, for it outlives the last test.
+A TCP proxy whose connections a test can cut; a process of its own, because clients use it after the last test.
 
-``python -m tests.support.cluster.cut_way 10.0.0.1:0 s3.example.org:443`` prints the port that it listens on and obeys
-the lines of its standard input: ``cut`` ends all connections and refuses new ones, ``join`` lets them through
-again. It ends with its standard input. Bytes pass as they are, so that TLS stays between the two ends.
+``python -m tests.support.cluster.tcp_proxy 10.0.0.1:0 s3.example.org:443`` prints the port that it listens on, and then
+executes the lines of its standard input: ``cut`` resets all connections and refuses new ones, ``join`` accepts them
+again. It ends with its standard input. Bytes pass unchanged, so TLS is between client and server.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ OUTAGE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way that is open."""
+class ProxiedServer:
+    """A server behind a running proxy."""
 
     address: str
-    """``host:port`` at which the server is reached through it."""
+    """``host:port`` of the proxy."""
     process: "subprocess.Popen[str]"
 
     @contextmanager
     def cut(self, seconds: float = OUTAGE_SECONDS) -> Iterator[None]:
-        """The server is away for so long at least; what is within happens meanwhile."""
-        self._tell("cut")
+        """Make the server unreachable while the block runs, and for ``seconds`` at least."""
+        self._command("cut")
         until = time.monotonic() + seconds
         try:
             yield
             time.sleep(max(0.0, until - time.monotonic()))
         finally:
-            self._tell("join")
+            self._command("join")
 
-    def _tell(self, word: str) -> None:
+    def _command(self, word: str) -> None:
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{word}\n")
@@ -47,25 +47,25 @@ class Way:
 
 
 @contextmanager
-def opened(host: str, server: str) -> Iterator[Way]:
+def opened(host: str, server: str) -> Iterator[ProxiedServer]:
     """
-    Open a way to a server.
+    Run a proxy in front of a server.
 
     :param host: address of this machine to listen at.
     :param server: ``host:port``.
     """
-    words = [sys.executable, "-m", "tests.support.cluster.cut_way", host, server]
+    words = [sys.executable, "-m", "tests.support.cluster.tcp_proxy", host, server]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         try:
-            yield Way(f"{host}:{int(process.stdout.readline())}", process)
+            yield ProxiedServer(f"{host}:{int(process.stdout.readline())}", process)
         finally:
             process.stdin.close()
 
 
 class Proxy:
-    """The process's side."""
+    """The proxy itself, in its own process."""
 
     def __init__(self, host: str, server: str) -> None:
         self._host = host
@@ -80,23 +80,24 @@ class Proxy:
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
-        """Refuse, and end what is there without a good-bye."""
+        """Refuse new connections and reset those that are open."""
         if self._listener:
             self._listener.close()
         for end in list(self._ends):
+            # abort() sends a reset, as a lost server's network does; close() would send what is buffered first.
             end.transport.abort()
 
     async def obey(self) -> None:
-        """Do what standard input says until it ends."""
+        """Execute commands from standard input until it ends."""
         await self.join()
-        _say(str(self._port))
+        _print(str(self._port))
         loop = asyncio.get_running_loop()
         while word := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
             if word == "cut":
                 self.cut()
             else:
                 await self.join()
-            _say(word)
+            _print(word)
         self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,7 +114,7 @@ class Proxy:
         writer.close()
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
