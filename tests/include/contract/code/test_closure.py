@@ -11,46 +11,50 @@ ROOT = Path(__file__).resolve().parents[4]
 RUNNER, STEP = "include/runtime/runner.py", "include/steps/ingest/step.py"
 
 
+PLATFORM = {
+    "include/__init__.py": "",
+    "include/errors.py": "",
+    RUNNER: "from include.stores.installation import Stores\n",
+    "include/runtime/__init__.py": "",
+    "include/runtime/forking/server.py": "import include.runtime.runner\n",
+    "include/stores/__init__.py": "",
+    "include/stores/installation.py": (
+        "from include.errors import ConfigurationError\n\n\nclass Stores:\n"
+        "    @cached_property\n    def objects(self):\n        from include.stores.objects import directory\n\n"
+        "    @cached_property\n    def registry(self):\n        from include.stores.registry import mlflow\n\n"
+        "    def setting(self, name):\n        from include.stores.reading import setting\n"
+    ),
+    "include/stores/reading.py": "",
+    "include/stores/objects/__init__.py": "",
+    "include/stores/objects/directory.py": "def open_it():\n    from include.stores.objects.s3 import S3\n",
+    "include/stores/objects/s3.py": "import boto3.session\n",
+    "include/stores/registry/__init__.py": "",
+    "include/stores/registry/mlflow.py": "import mlflow\n",
+    "include/steps/__init__.py": "",
+    "include/steps/ingest/__init__.py": "",
+    STEP: "from include.steps.ingest import a\n",
+    "include/steps/ingest/a.py": "import include.steps.ingest.step\nfrom include.steps.ingest.b import c\n",
+    "include/steps/ingest/b.py": "from include.steps.ingest.a import d\nimport os.path, pandas as pd\n",
+    "include/steps/ingest/templates/report.html": "<p>",
+    "include/steps/features/__init__.py": "",
+    "include/steps/features/step.py": "import pandas\n",
+    "include/projects/__init__.py": "",
+    "include/projects/shop/__init__.py": "",
+    "include/projects/shop/project.yaml": "feature_set:\n  function: features:build\nmodel:\n  seed: 7\n",
+    "include/projects/shop/features.py": "from .calendar import days\n",
+    "include/projects/shop/calendar.py": "from . import holidays\n",
+    "include/projects/shop/holidays.py": "import numpy\n",
+    "include/projects/shop/model.py": "import sklearn\n",
+    "include/projects/bikes/features.py": "",
+    "include/requirements.txt": "pandas==3\n",
+}
+"""A small platform: one step, what runs it, two projects; content of files by path."""
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A small platform: one step, what runs it, two projects."""
-    for name, text in {
-        "include/__init__.py": "",
-        "include/errors.py": "",
-        RUNNER: "from include.stores.installation import Stores\n",
-        "include/runtime/__init__.py": "",
-        "include/runtime/forking/server.py": "import include.runtime.runner\n",
-        "include/stores/__init__.py": "",
-        "include/stores/installation.py": (
-            "from include.errors import ConfigurationError\n\n\nclass Stores:\n"
-            "    @cached_property\n    def objects(self):\n        from include.stores.objects import directory\n\n"
-            "    @cached_property\n    def registry(self):\n        from include.stores.registry import mlflow\n\n"
-            "    def setting(self, name):\n        from include.stores.reading import setting\n"
-        ),
-        "include/stores/reading.py": "",
-        "include/stores/objects/__init__.py": "",
-        "include/stores/objects/directory.py": "def open_it():\n    from include.stores.objects.s3 import S3\n",
-        "include/stores/objects/s3.py": "import boto3.session\n",
-        "include/stores/registry/__init__.py": "",
-        "include/stores/registry/mlflow.py": "import mlflow\n",
-        "include/steps/__init__.py": "",
-        "include/steps/ingest/__init__.py": "",
-        STEP: "from include.steps.ingest import a\n",
-        "include/steps/ingest/a.py": "import include.steps.ingest.step\nfrom include.steps.ingest.b import c\n",
-        "include/steps/ingest/b.py": "from include.steps.ingest.a import d\nimport os.path, pandas as pd\n",
-        "include/steps/ingest/templates/report.html": "<p>",
-        "include/steps/features/__init__.py": "",
-        "include/steps/features/step.py": "import pandas\n",
-        "include/projects/__init__.py": "",
-        "include/projects/shop/__init__.py": "",
-        "include/projects/shop/project.yaml": "feature_set:\n  function: features:build\nmodel:\n  seed: 7\n",
-        "include/projects/shop/features.py": "from .calendar import days\n",
-        "include/projects/shop/calendar.py": "from . import holidays\n",
-        "include/projects/shop/holidays.py": "import numpy\n",
-        "include/projects/shop/model.py": "import sklearn\n",
-        "include/projects/bikes/features.py": "",
-        "include/requirements.txt": "pandas==3\n",
-    }.items():
+    """The small platform, in a folder."""
+    for name, text in PLATFORM.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
