@@ -184,6 +184,7 @@ def ratios(partitions: list[str], repeats: int) -> list[dict[str, Any]]:
 
     spec, tables = load_project(PROJECT), Stores().tables
     month = context_of(StepName.VALIDATE, partitions[0]).partition.bounds(spec.timezone)
+    # A day more than the year in UTC: the project's time zone is New York.
     year = (datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 2, tzinfo=UTC))
     raw = {name: tables.read(table_name(PROJECT, Layer.RAW, name), partitions[0]) for name in spec.sources}
     whole = pa.concat_tables(tables.read(table_name(PROJECT, Layer.RAW, BASE), one) for one in partitions)

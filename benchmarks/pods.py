@@ -187,6 +187,7 @@ def _year(bench: Bench, dag: str, bounds: tuple[datetime, datetime]) -> tuple[li
 def deferred(bench: Bench) -> None:
     """Memory of Airflow while tasks are deferred whose pods no node can take."""
     dag, step = f"{PROJECT}_data", StepName.INGEST.value
+    # No node has this label: the pods stay pending, and their tasks deferred.
     nowhere = {step: {"node_selector": {"ml-platform.org/benchmark": "nowhere"}}}
     before = _memory(bench)
     names = [f"benchmark__{time.time_ns()}_{month}" for month in MONTHS[: bench.spec.schedule.runs_at_once]]
@@ -202,6 +203,7 @@ def deferred(bench: Bench) -> None:
         for run in runs:
             bench.bare.remove(bench.bare.of_run(run.run, step))
     after = _memory(bench)
+    # The mean of before and after removes a drift of the services' own memory.
     more = (asleep - (before + after) / 2) * 1024 / count
     print(
         f"\nscheduler, workers and triggerer: {before:.0f} MiB before, {asleep:.0f} MiB with {count} deferred tasks, "
@@ -269,6 +271,7 @@ def switch(bench: Bench) -> None:
     stream = bench.bare.twin(bench.pattern, program=["python", "-c", (HERE / "pod_stream.py").read_text()])
     url = f"http://{name}.{SERVING}:{SERVING_PORT}"
     _set_variables(stream, STREAM_URL=url, STREAM_BODY=json.dumps(body), STREAM_SECONDS=str(STREAM_SECONDS))
+    # The stream must not take the room of the new model's pod.
     stream.spec.containers[0].resources.requests["cpu"] = "100m"
     conf = {"as_of": _next_as_of(bench), "window": bench.spec.split.window, "promote": "yes"}
     dag = f"{PROJECT}_training"

@@ -126,6 +126,7 @@ def trained_model() -> "tuple[Pipeline, pd.DataFrame]":
         {name: random.normal(size=20_000) for name in NUMBERS}
         | {name: random.choice(list("abcdefghijkl"), 20_000) for name in TEXTS}
     )
+    # Noise, so that the trees grow to their limits as on real data.
     noise = random.normal(size=20_000)
     target = (frame["number_0"] + frame["number_1"] * (frame["text_0"] == "a") + noise > 1).astype(int)
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -353,6 +354,7 @@ def group_of(process: "subprocess.Popen[bytes]") -> list[int]:
     pids = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError):
+            # The server leads a group of its own; its workers stay in it.
             if os.getpgid(pid) == process.pid:
                 pids.append(pid)
     return pids

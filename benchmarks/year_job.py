@@ -92,6 +92,7 @@ def bare(count: int, *, trains: bool) -> None:
         began = time.monotonic()
         code = main(words)
         seconds[words[0]] = seconds.get(words[0], 0.0) + time.monotonic() - began
+        # 99: there was nothing to do.
         if code not in {0, 99}:
             sys.exit(f"{' '.join(words)} ended with {code}")
     print(json.dumps({step: round(value, 2) for step, value in seconds.items()}))
@@ -186,6 +187,7 @@ class AirflowPass:
         from include.spec.load import load_project
         from local_platform.errors import AirflowApiError
 
+        # The scheduler's writes would hold SQLite's lock while the backfill is created.
         for dag in self.dags:
             self.api.pause(dag)
         for left in reversed(range(BACKFILL_ATTEMPTS)):

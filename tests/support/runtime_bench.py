@@ -23,7 +23,7 @@ from tests.support.spec_kit import parsed
 
 TABLE = "shop/raw/parcels"
 ROWS = pa.table({"id": [1, 2, 3]})
-FOUND = ValidateResults(broken={"parcels": {"unique_key": 2}})
+RESULTS = ValidateResults(broken={"parcels": {"unique_key": 2}})
 MODEL = ModelState(name="lateness", run_id="r", digest="sha256:00")
 
 
@@ -53,7 +53,7 @@ class FakeStep:
             table = context.stores.tables.write(TABLE, "2013-03", self.rows, stamp={"identity": identity})
             report = context.stores.objects.seal(f"reports/{identity}.html", b"<p>")
             self.before_sealing()
-            return Work(outputs=(table, report, *self.more), row_counts={"read": 3}, results=FOUND)
+            return Work(outputs=(table, report, *self.more), row_counts={"read": 3}, results=RESULTS)
 
         return Plan(inputs=self.inputs, parameters=self.parameters, work=work, still_there=self.still_there)
 

@@ -144,6 +144,7 @@ def fork_server(bundle: Bundle, socket: Path, *, is_warm: bool = False) -> Itera
             "import include.runtime.forking.server as server; sys.exit(server.main(sys.argv[1:]))"
         )
         words = ["-c", code, "--socket", str(socket)]
+    # The bundle's root as working folder: Python then imports its code, not the checkout's.
     process = subprocess.Popen([sys.executable, *words], cwd=bundle.root, stderr=subprocess.PIPE)
     try:
         wait_until(socket.exists, "the fork server's socket")

@@ -26,7 +26,7 @@ from include.stores.metrics.memory import MemoryMetrics
 from include.stores.metrics.open import open_metrics
 from include.stores.objects.memory import MemoryObjects
 from include.stores.tables.memory import MemoryTables
-from tests.support.runtime_bench import FOUND, MODEL, ROWS, TABLE, Bench, FakeStep
+from tests.support.runtime_bench import MODEL, RESULTS, ROWS, TABLE, Bench, FakeStep
 from tests.support.step_results import least
 
 
@@ -43,7 +43,7 @@ def test_work_leaves_a_receipt_and_an_outcome(bench: Bench) -> None:
     receipt = bench.receipt(ending)
     assert (receipt.step, receipt.project, receipt.subject, receipt.run) == ("validate", "shop", "2013-03", "r1")
     assert receipt.outputs[0] == bench.tables.state(TABLE, "2013-03")
-    assert (receipt.row_counts, receipt.results, receipt.code_digest) == ({"read": 3}, FOUND, "sha256:aa")
+    assert (receipt.row_counts, receipt.results, receipt.code_digest) == ({"read": 3}, RESULTS, "sha256:aa")
     assert receipt.started_at <= receipt.finished_at
     assert bench.keys("runs/") == ["runs/shop/r1/validate/2013-03/001/000.json"]
     assert ending.outcome.receipt == bench.keys("receipts/")[0]
@@ -262,13 +262,13 @@ def test_a_receipt_of_a_format_that_is_not_read_counts_as_not_done(bench: Bench,
 def test_a_receipt_of_format_1_that_means_the_same_is_found_done(bench: Bench) -> None:
     first = str(bench.run().outcome.receipt)
     written = json.loads(bench.objects.contents[first])
-    bench.objects.contents[first] = json.dumps(written | {"format": 1, "results": FOUND.broken}).encode()
+    bench.objects.contents[first] = json.dumps(written | {"format": 1, "results": RESULTS.broken}).encode()
     again = bench.run(run="r2")
     assert (again.outcome.status, again.outcome.receipt) == (OutcomeStatus.ALREADY_DONE, first)
 
 
 def test_results_of_another_step_are_a_bug(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.support.runtime_bench.FOUND", least("score"))
+    monkeypatch.setattr("tests.support.runtime_bench.RESULTS", least("score"))
     with pytest.raises(ValueError, match="a receipt of validate cannot hold results of score"):
         bench.run()
     assert bench.keys("receipts/") == []

@@ -35,21 +35,21 @@ def write_kubeconfig(path: Path, account: str, admin: str, namespace: str) -> No
         subjects=[k8s.RbacV1Subject(kind="ServiceAccount", name=account, namespace=namespace)],
     )
     rights.create_namespaced_role_binding(namespace, binding)
-    asked = k8s.AuthenticationV1TokenRequest(
+    request = k8s.AuthenticationV1TokenRequest(
         spec=k8s.V1TokenRequestSpec(audiences=[], expiration_seconds=TOKEN_SECONDS)
     )
-    made = core.create_namespaced_service_account_token(account, namespace, asked)
+    made = core.create_namespaced_service_account_token(account, namespace, request)
     cluster = access._own_cluster(Kubectl(admin))
     path.touch(0o600)
     path.write_text(json.dumps(access.kubeconfig(cluster, made.status.token)))
 
 
 def _rules(account: str) -> list[dict[str, list[str]]]:
-    """What the platform's own role of this name says."""
-    [found] = [
+    """Rules of the platform's own role of this name."""
+    [role] = [
         one
         for one in yaml.safe_load_all((BASE / "roles.yaml").read_text())
         if (one["kind"], one["metadata"]["name"]) == ("Role", account)
     ]
-    rules: list[dict[str, list[str]]] = found["rules"]
+    rules: list[dict[str, list[str]]] = role["rules"]
     return rules

@@ -217,6 +217,7 @@ def airflow_world(folder: Path, image: str) -> Iterator[World]:
             api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
             for dag in (DAG, "platform_maintenance"):
                 wait_until(partial(api.has_dag, dag), f"the DAG {dag}")
+            # Its reaper would delete pods that a test wants to look at.
             api.pause("platform_maintenance")
             api.unpause(DAG)
             yield World(
@@ -282,6 +283,7 @@ def _start(
 @contextmanager
 def _namespace(name: str) -> Iterator[None]:
     core = client.CoreV1Api()
+    # As the platform's own namespaces: a pod that needs more rights must fail here.
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core.create_namespace(k8s.V1Namespace(metadata=k8s.V1ObjectMeta(name=name, labels=labels)))
     try:
@@ -307,6 +309,7 @@ def _bucket(name: str) -> Iterator[None]:
     try:
         yield
     finally:
+        # S3 deletes only empty buckets, and lists at most a thousand objects at a time.
         while rows := s3.list_objects_v2(Bucket=name).get("Contents"):
             s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": one["Key"]} for one in rows]})
         s3.delete_bucket(Bucket=name)

@@ -31,7 +31,7 @@ def spec(platform: ClusterPlatform) -> ProjectSpec:
 
 def require_once(platform: ClusterPlatform, stores: Stores, partition: str) -> None:
     """
-    Fail unless each step has one receipt, and each table one commit with what that receipt says.
+    Fail unless each step has one receipt, and each table one commit with the content that the receipt states.
 
     :param stores: the platform's.
     """

@@ -133,6 +133,7 @@ class FaultyApp:
         if kind == "hang":
             time.sleep(30)
             return _respond(start, "200 OK", b"")
+        # An unread body would be taken for the next request of a kept connection.
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         return _respond(start, *_RESPONSES[kind])
 
@@ -162,6 +163,7 @@ def serve(ready: Path) -> None:
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     partial = ready.with_suffix(".partial")
     partial.write_text(json.dumps({"endpoint": f"http://127.0.0.1:{server.server_port}"}))
+    # Whoever waits for the file must not read half of it.
     partial.rename(ready)
     server.serve_forever()
 
