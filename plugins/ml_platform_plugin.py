@@ -1,10 +1,11 @@
 """
-The Airflow plugin of the platform: the only file of this folder that Airflow executes by itself.
+The platform's Airflow plugin: the only file of this folder that Airflow executes by itself.
 
-A listener that lets tasks of the local executor start quickly: ``plugins/airflow_patches/preloading.py``. Where steps
-are pods, a middleware of the API server that has pods looked at after somebody ended a task by hand:
-``plugins/airflow_patches/sweeping.py``.
-Self-contained at import: Airflow loads plugins before the bundle's root is importable.
+It adds two things to Airflow. A listener lets tasks of the local executor start quickly
+(``plugins/airflow_patches/preloading.py``). Where steps are pods, a middleware of the API server sweeps the pods after
+a user has ended tasks (``plugins/airflow_patches/sweeping.py``).
+
+At import it needs Airflow only: Airflow loads plugins before the bundle's root is importable.
 """
 
 import os
@@ -19,20 +20,22 @@ from airflow.plugins_manager import AirflowPlugin
 ROOT = Path(__file__).resolve().parent.parent
 PRELOADING = "plugins.airflow_patches.preloading"
 CHANGING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+"""HTTP methods that may change something."""
 OF_TASKS = re.compile(r"/api/v2/(dags|backfills)/.*(?<!/list)(?<!/dry_run)$")
-"""Paths of Airflow's API below which tasks are marked, cleared and deleted, alone or with their runs."""
+"""Paths of Airflow's REST API at which tasks are marked, cleared and deleted, alone or with their runs."""
 TRIGGER = re.compile(r".*/dagRuns")
 """A POST here starts a run and ends nothing."""
 ERRORS_FROM = 400
+"""HTTP statuses from here on are errors: the request changed nothing."""
 
 
 class PreloadListener:
-    """Preloads in the scheduler, checks in each task's process."""
+    """Preloads the platform's modules in the scheduler, and checks in each task's process that they are current."""
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
         """Called by Airflow when one of its processes begins its work."""
-        # At this moment a job does not yet say of which kind it is.
+        # A job's type is not yet set at this moment, so the command line has to show that this is the scheduler.
         if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
             sys.path.append(str(ROOT))
             try:
@@ -46,30 +49,30 @@ class PreloadListener:
 
 
 class SweepMiddleware:
-    """Has the pods of steps looked at after a request by which somebody may have ended tasks."""
+    """Requests a sweep of the pods after each successful request that may have ended tasks."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Called by the API server for each request; the look comes after the answer and the database's commit."""
+        """Called by the API server for each request; the sweep comes after the response and the database's commit."""
         if not may_end_tasks(scope):
             await self._app(scope, receive, send)
             return
         statuses: list[int] = []
 
-        async def noted(message: Any) -> None:
+        async def send_and_note_status(message: Any) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
             await send(message)
 
-        await self._app(scope, receive, noted)
+        await self._app(scope, receive, send_and_note_status)
         if statuses and statuses[0] < ERRORS_FROM:
             _sweep_soon()
 
 
 def may_end_tasks(scope: Any) -> bool:
-    """Whether a request may end tasks."""
+    """Whether a request may end tasks, by its method and path; ``scope`` is that of ASGI."""
     if scope["type"] != "http" or scope["method"] not in CHANGING or not OF_TASKS.search(scope["path"]):
         return False
     return not (scope["method"] == "POST" and TRIGGER.fullmatch(scope["path"]))
@@ -80,7 +83,7 @@ def _sweep_soon() -> None:
         sys.path.append(str(ROOT))
     from plugins.airflow_patches.sweeping import SWEEPER
 
-    SWEEPER.ask()
+    SWEEPER.request()
 
 
 class MlPlatformPlugin(AirflowPlugin):

@@ -1,10 +1,10 @@
 """
-How a step is asked of the fork server, over its Unix socket: one JSON document a line, both ways.
+The protocol of the fork server on its Unix socket: one JSON document a line, in both directions.
 
 The first message of a connection is a :class:`ForkRequest`, sent with the file descriptors of the step's standard
-output and standard error. The server answers :class:`Refused`, or :class:`Started` and, when nothing of the step is
-left, :class:`Ended`. When the caller closes its side of the connection, however that comes about, the server ends the
-step's whole process group. Standard library only.
+output and standard error. The server sends :class:`Refused`, or :class:`Started` and, when no process of the step is
+left, :class:`Ended`. When the caller closes its side of the connection, or dies, the server ends the step's whole
+process group. Standard library only.
 """
 
 import json
@@ -83,12 +83,12 @@ class Refused:
     reason: str
 
 
-Answer = Started | Ended | Refused
+Response = Started | Ended | Refused
 
 
-def answer_to_line(answer: Answer) -> bytes:
-    """An answer as it is sent."""
-    match answer:
+def response_to_line(response: Response) -> bytes:
+    """A response as it is sent."""
+    match response:
         case Started(pid):
             return _line({"format": FORMAT, "started": pid})
         case Ended(exit_code):
@@ -97,9 +97,9 @@ def answer_to_line(answer: Answer) -> bytes:
             return _line({"format": FORMAT, "refused": reason})
 
 
-def answer_from_line(line: bytes) -> Answer:
+def response_from_line(line: bytes) -> Response:
     """
-    Read an answer.
+    Read a response.
 
     :raises ValueError: if it is none of this format.
     """

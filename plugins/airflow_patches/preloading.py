@@ -1,10 +1,10 @@
 """
-Import once, in the scheduler, what every task of the local executor imports anew otherwise.
+Import once, in the scheduler, what every task of the local executor would import again.
 
-The local executor forks its workers from the scheduler, and the workers fork the tasks; what the scheduler has
-imported, a task need not. Without it each task spends 0.3 s of CPU on building the models of specs. Only where all
-tasks run this very folder's code: one bundle, a local one, at the folder where this file lies. A task's process looks
-whether a file changed since, and then imports everything from the bundle again, as it would have without this.
+The local executor forks its workers from the scheduler, and the workers fork the tasks, so a task inherits what the
+scheduler has imported. Without it each task spends 0.3 s of CPU on building the models of specs. It is done only where
+all tasks run the code of this folder: one bundle, a local one, whose path is the folder of this file. Each task's
+process checks whether one of the files has changed; if so, it forgets them all and imports from the bundle as usual.
 """
 
 import logging
@@ -31,23 +31,29 @@ MODULES = (
     "plugins.pipelines.training",
 )
 OF_PODS = ("boto3", "plugins.operators.pod.operator", "plugins.pipelines.maintenance")
-"""Further modules where steps are pods: without them each task would spend a second and a half on them."""
+"""Further modules where steps are pods; importing them takes a task one and a half seconds."""
 _stamps: dict[Path, tuple[int, int]] = {}
+"""Time of change (nanoseconds) and size (bytes) of each file when it was imported."""
 
 log = logging.getLogger(__name__)
 
 
 def preload(root: Path) -> None:
-    """Import what tasks need, if all tasks run the code of this folder."""
+    """
+    Import what tasks need, if all tasks run the code of this folder; otherwise do nothing.
+
+    :param root: the bundle's root.
+    """
     if not _is_only_code(root):
         return
     # Stamped before anything is imported: a file that changes while it is read is then seen as changed.
     _stamps.update((path, _stamp(path)) for package in PACKAGES for path in (root / package).rglob("*.py"))
     import_module("plugins.airflow_patches.supervising").see_ends_at_once()
-    get_listener_manager()  # kept: a task otherwise looks for plugins again
+    get_listener_manager()  # Airflow keeps it; a task would search all installed packages for plugins again
     for name in MODULES:
         import_module(name)
-    from include.contract.code_digest import code_digest  # these not before the stamps
+    # Not at the top of the file: whatever is imported before the stamps could change unseen.
+    from include.contract.code_digest import code_digest
     from include.contract.step_names import StepName
     from plugins.operators.step import KUBERNETES, execution_mode
 
@@ -56,17 +62,18 @@ def preload(root: Path) -> None:
         import_module(name)
     for project in project_names():
         try:
-            load_project(project)  # kept as long as the file is the same
+            load_project(project)  # cached until the file changes
         except ConfigurationError as error:
             log.warning("Not preloaded: %s", error)
         for step in StepName if are_pods else ():
-            code_digest(step, project)  # what was read of each file is kept, too
+            code_digest(step, project)  # which caches the imports of each file
 
 
 def drop_if_stale() -> None:
-    """Forget what was preloaded if one of its files is no longer the same."""
+    """Forget all preloaded modules if one of their files has changed; called in each task's process."""
     loaded = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
     files = {Path(file) for name in loaded if (file := getattr(sys.modules[name], "__file__", None))}
+    # All or none: a module that was kept would hold classes of the others that are imported a second time.
     if any(_stamp(file) != _stamps.get(file) for file in files):
         for name in loaded:
             del sys.modules[name]

@@ -1,11 +1,11 @@
 """
-Let the executor's worker see at once that a task's process has ended.
+Let the executor's worker notice at once that a task's process has ended.
 
-The supervisor of a task listens to four sockets of the task's process. When that process ends, they close a moment
-before the kernel reports the end, and on a busy machine the supervisor often looks in between: it finds the process
-alive, has nothing left to listen to, and sleeps for a whole ``[workers] min_heartbeat_interval``, 5 s, while its worker
-takes no other task (Airflow 3.3, ``WatchedSubprocess._monitor_subprocess``). Here it looks again soon, if there is
-nothing to listen to.
+The supervisor of a task listens to four sockets of the task's process. When the process ends, they close a moment
+before the kernel reports its end. On a busy machine the supervisor often looks in between: it sees the process alive,
+has no socket left to listen to, and sleeps for a whole ``[workers] min_heartbeat_interval``, 5 s, in which its worker
+takes no other task (Airflow 3.3, ``WatchedSubprocess._monitor_subprocess``). With this patch it waits 10 ms at most
+once all sockets are closed.
 """
 
 import functools
@@ -17,7 +17,7 @@ LOOK_AGAIN_SECONDS = 0.01
 
 
 def see_ends_at_once() -> None:
-    """Replace how supervisors of tasks wait, in this process and in those that are forked from it."""
+    """Replace the waiting method of Airflow's supervisors, in this process and in those that are forked from it."""
     wait = ActivitySubprocess._service_subprocess  # noqa: SLF001 (the one method that waits)
     if hasattr(wait, "__wrapped__"):
         return

@@ -1,9 +1,10 @@
-"""A step's environment: what a worker hands on, by name. Airflow's own settings and secrets stay with Airflow."""
+"""A step's environment: an allow-list of the worker's variables. Airflow's own settings and secrets are not on it."""
 
 import os
 
 from include.contract import settings
 
+# Proxies in both spellings: libraries differ in which of the two they read.
 HANDED_ON = frozenset(
     {
         "CURL_CA_BUNDLE", "DO_NOT_TRACK", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH",
@@ -12,6 +13,7 @@ HANDED_ON = frozenset(
     }
 )  # fmt: skip
 PREFIXES = ("AWS_", "LC_", "MLFLOW_", "ML_")
+# Each library reads its own, when it is imported: OpenMP, OpenBLAS, MKL, numexpr, joblib, and Tokio (Delta Lake).
 THREAD_VARIABLES = (
     settings.THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT", "TOKIO_WORKER_THREADS",
@@ -24,8 +26,9 @@ def step_environment(threads: int) -> dict[str, str]:
     """
     The whole environment of one step.
 
-    :param threads: cap for the threads of OpenMP, BLAS and the like; more than the CPUs asked for make a busy machine
-        several times slower.
+    :param threads: how many threads OpenMP, BLAS and the like may start, at least 1; more than the requested CPUs make
+        a busy machine several times slower.
+    :return: all variables; the process gets no others.
     """
     kept = {name: value for name, value in os.environ.items() if name in HANDED_ON or name.startswith(PREFIXES)}
     return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | FIXED

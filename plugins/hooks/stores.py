@@ -1,4 +1,4 @@
-"""The object store, for a task that reads receipts; imported libraries stay out of DAG parsing."""
+"""The object store, for tasks that read receipts. Its libraries are imported when it is opened, not at parse time."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from include.contract.command import StepCommand
 if TYPE_CHECKING:
     from include.stores.objects.protocol import ObjectStore
 
-CALL_OFF_SECONDS = 3.0
-"""How long the store may be away when a try is called off: Airflow gives a task that is to end 5 s in all."""
+REVOKE_SECONDS = 3.0
+"""How long to retry when a lease is revoked: Airflow kills a task 5 s after it told it to end."""
 
 
 class ObjectStoreHook(BaseHook):
@@ -19,22 +19,22 @@ class ObjectStoreHook(BaseHook):
 
     def get_conn(self) -> "ObjectStore":
         """
-        Open the store that the worker's environment names.
+        Open the store that ``ML_OBJECTS_URI`` of the worker's environment names.
 
-        :raises ConfigurationError: if it names none.
+        :raises ConfigurationError: if it is not set, or names no kind of store that there is.
         """
         from include.stores.installation import Stores
 
         return Stores().objects
 
-    def call_off(self, command: StepCommand) -> None:
+    def revoke(self, command: StepCommand) -> None:
         """
-        End the right of one try of a step to publish, wherever it may still be at work.
+        Revoke the leases of one attempt of a step: wherever it still runs, it can publish nothing any more (ADR 14).
 
-        :raises TemporaryError: if the store does not answer soon.
+        :raises TemporaryError: if the store does not respond within ``REVOKE_SECONDS``.
         """
         from include.coordination.leases import revoke
         from include.stores.objects.s3 import S3Objects
 
         objects = self.get_conn()
-        revoke(replace(objects, retry_seconds=CALL_OFF_SECONDS) if isinstance(objects, S3Objects) else objects, command)
+        revoke(replace(objects, retry_seconds=REVOKE_SECONDS) if isinstance(objects, S3Objects) else objects, command)

@@ -1,8 +1,8 @@
 """
-Exit code + outcome + receipt -> how the task ends; the one place that decides.
+Exit code + outcome + receipt -> how the task ends. Operators of all execution modes decide here.
 
-The verdict is what lies in the object store for exactly this project, run, step, subject and attempt. A process that
-exits with 0 and left no receipt has failed; one that was killed after its receipt has not.
+What counts is the outcome in the object store for exactly this project, run, step, subject and attempt. A process that
+exits with 0 and wrote no receipt has failed; one that was killed after it wrote its receipt has succeeded.
 """
 
 import signal
@@ -19,16 +19,16 @@ from include.contract.receipt import Outcome, OutcomeStatus, Receipt
 from include.errors import EXIT_DONE, ConfigurationError, DataRejectedError, PermanentError, TemporaryError, foreign
 
 PERMANENT = frozenset({DataRejectedError.exit_code, ConfigurationError.exit_code})
-"""Exit codes of a step that would end the same way again."""
+"""Exit codes after which a retry would fail in the same way."""
 Reference = dict[str, str | dict[str, str] | dict[str, int]]
 """
-What goes to XCom: ``status``, the receipt's key as ``receipt`` (of a step that did several parts, ``receipts``: keys by
-subject), and ``row_counts``, which are those of all parts together.
+What goes to XCom: ``status``; ``receipt``, the receipt's key in the object store (for a call of several parts
+``receipts``: keys by subject); and ``row_counts``, summed over the parts.
 """
 
 
 class Documents(Protocol):
-    """What of the object store is read here."""
+    """The reading half of the object store."""
 
     def get(self, key: str) -> bytes:
         """An object's bytes."""
@@ -41,29 +41,32 @@ def conclude(
     command: StepCommand,
     exit_code: int | None,
     documents: Documents,
-    said: str = "",
+    last_error: str = "",
     ended_by: Exception | None = None,
 ) -> Reference:
     """
-    Judge one try of a step.
+    Turn the end of one attempt of a step into its task's result or error.
 
-    :param exit_code: of its process; negative for the signal that ended it; None if nobody saw it, and then the
-        outcome alone speaks.
-    :param said: the step's own last error message, for an end without an outcome.
-    :param ended_by: what to raise for an end without an outcome, where more is known of it than the exit code; if it is
-        permanent, it outranks an outcome that only says to try again.
-    :return: the reference to its receipt, or to those of its parts.
-    :raises AirflowSkipException: if it had nothing to do.
-    :raises AirflowFailException: if doing it again would give the same.
-    :raises TemporaryError: otherwise; Airflow tries again.
+    :param exit_code: of the step's process; negative for the signal that ended it; None if it is not known, and then
+        the outcome alone decides.
+    :param last_error: the step's last error message, raised if it wrote no outcome.
+    :param ended_by: the error to raise if the step wrote no outcome and the caller knows more than the exit code; if it
+        is permanent, it also replaces an outcome that asks for a retry.
+    :return: the reference to the receipt, or to the receipts of the parts.
+    :raises AirflowSkipException: if the step had nothing to do.
+    :raises AirflowFailException: if a retry would fail in the same way.
+    :raises TemporaryError: otherwise; Airflow retries.
     """
     outcome = _outcome(command, documents)
+    # Done is done, whatever the exit code: the kernel or the kubelet may kill a process after its receipt was written.
     if outcome is not None and outcome.is_done:
         return _reference(outcome, documents)
+    # An outcome with another exit code is from before: a run that was deleted and made again counts attempts from 1.
     if outcome is None or exit_code not in {outcome.exit_code, None}:
-        raise ended_by or _without_outcome(command, exit_code, said)
+        raise ended_by or _without_outcome(command, exit_code, last_error)
+    # A step that got SIGTERM writes "retry", for it cannot know why. The cluster may: its disk is full, for example.
     if isinstance(ended_by, PermanentError) and outcome.exit_code == TemporaryError.exit_code:
-        raise ended_by  # the step knows that it was told to end, and not why
+        raise ended_by
     if outcome.status is OutcomeStatus.SKIPPED:
         raise AirflowSkipException(outcome.message)
     raise _failure(outcome.exit_code, outcome.message)
@@ -86,19 +89,19 @@ def _reference(outcome: Outcome, documents: Documents) -> Reference:
         try:
             row_counts.update(Receipt.from_json(documents.get(key), key).row_counts)
         except DataRejectedError as error:
-            message = f"The step says it is {outcome.status.value} by receipt {key}, which cannot be read: "
+            message = f"The step's outcome is {outcome.status.value} by receipt {key}, which cannot be read: "
             raise TemporaryError(message + foreign(error)) from error
-    found: Reference = {"receipts": dict(outcome.receipts)} if outcome.receipt is None else {"receipt": outcome.receipt}
-    return {"status": outcome.status.value, **found, "row_counts": dict(row_counts)}
+    keys: Reference = {"receipts": dict(outcome.receipts)} if outcome.receipt is None else {"receipt": outcome.receipt}
+    return {"status": outcome.status.value, **keys, "row_counts": dict(row_counts)}
 
 
-def told(command: StepCommand) -> str:
-    """``train of flights 2013-09, run r, try 1``: a try, for a person."""
-    return f"{command.step.value} of {command.project} {command.subject}, run {command.run}, try {command.attempt}"
+def describe(command: StepCommand) -> str:
+    """One attempt in words, for messages: ``train of flights 2013-09, run r, attempt 1``."""
+    return f"{command.step.value} of {command.project} {command.subject}, run {command.run}, attempt {command.attempt}"
 
 
-def _without_outcome(command: StepCommand, exit_code: int | None, said: str) -> Exception:
-    where = told(command)
+def _without_outcome(command: StepCommand, exit_code: int | None, last_error: str) -> Exception:
+    where = describe(command)
     if exit_code is None:
         return TemporaryError(f"The process of {where} is gone, and left no receipt: nothing proves its work.")
     if exit_code == EXIT_DONE:
@@ -107,7 +110,7 @@ def _without_outcome(command: StepCommand, exit_code: int | None, said: str) -> 
         name = signal.Signals(-exit_code).name
         hint = " Did the machine run out of memory?" if -exit_code == signal.SIGKILL else ""
         return TemporaryError(f"The process of {where} was ended by {name} before it left a receipt.{hint}")
-    return _failure(exit_code, said or f"The process of {where} exited with {exit_code} and said nothing.")
+    return _failure(exit_code, last_error or f"The process of {where} exited with {exit_code} and logged no error.")
 
 
 def _failure(exit_code: int, message: str) -> Exception:

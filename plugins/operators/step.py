@@ -1,4 +1,4 @@
-"""A step of a project -> a task, in whatever execution mode this installation has."""
+"""A step of a project -> a task of the installation's execution mode: a local process, or a pod."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,10 @@ KUBERNETES = "kubernetes"
 
 def execution_mode() -> str:
     """
-    The execution mode of this installation; nothing else in the project reads it.
+    The execution mode of this installation; only this function reads the setting.
 
-    :raises ConfigurationError: if there is no such mode.
+    :return: ``local`` or ``kubernetes``.
+    :raises ConfigurationError: if the environment variable holds another word.
     """
     mode = os.environ.get(settings.EXECUTION) or LOCAL
     if mode not in {LOCAL, KUBERNETES}:
@@ -44,10 +45,11 @@ def step_task(
     One task for one step.
 
     :param partition: the data interval, as a template.
-    :param source: for ``ingest``: the one source that the task is for, whose name is in the task's.
+    :param source: for ``ingest``: the one source that the task is for; its name becomes part of the task's.
     :param options: further options of the step; values may be templates.
     :param outlets: assets that the step's success updates; their events carry the partition.
-    :raises ConfigurationError: if there is no such execution mode.
+    :return: an operator of the execution mode, inside the DAG that is being built.
+    :raises ConfigurationError: if the installation's execution mode is unknown.
     """
     resources = spec.execution.for_step(step.value)
     given: dict[str, Any] = {

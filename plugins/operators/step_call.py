@@ -1,4 +1,4 @@
-"""What the operators of all execution modes share: the command of a task's try, and what its success tells assets."""
+"""What operators of all execution modes share: an attempt's command, failures for Airflow, and asset events."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,9 +26,9 @@ class StepCall:
 
     def command(self, context: Context, code: str = "") -> StepCommand:
         """
-        The command of this try.
+        The command of this attempt.
 
-        :param code: digest of the code that must do the work; none where any may.
+        :param code: digest of the code that must do the work; empty where any code may.
         """
         given = {"source": self.source, **self.options}
         return StepCommand(
@@ -43,20 +43,25 @@ class StepCall:
 
 
 @contextmanager
-def judged_by_airflow() -> Iterator[None]:
+def as_airflow_failure() -> Iterator[None]:
     """
-    Say permanent errors in Airflow's words.
+    Raise permanent errors as Airflow's own exception.
 
-    :raises AirflowFailException: for an error that doing it again would give again.
+    :raises AirflowFailException: in place of a ``PermanentError``; other errors pass.
     """
+    # Airflow retries whatever a task raises, as long as retries are left, except this one class.
     try:
         yield
     except PermanentError as error:
         raise AirflowFailException(str(error)) from error
 
 
-def tell_assets(outlets: Sequence[Any], context: Context, partition: str, reference: Reference) -> None:
-    """Let the events of a task's assets carry the partition and the receipt."""
+def annotate_asset_events(outlets: Sequence[Any], context: Context, partition: str, reference: Reference) -> None:
+    """
+    Put the partition and the receipt's key into the asset events of a task that succeeded.
+
+    :param outlets: of the task; what is no asset is passed over.
+    """
     for asset in outlets:
         if isinstance(asset, Asset):
             extra: dict[str, Any] = {name: reference[name] for name in ("receipt", "receipts") if name in reference}

@@ -1,24 +1,30 @@
-"""Lines of a step -> the Airflow task log, as they come: events at their level, anything else as it is."""
+"""
+Output of a step -> Airflow's task log, line by line.
+
+A line that is one of the platform's JSON events is logged at its level as ``event: name=value, ...``; any other line is
+logged unchanged at level info.
+"""
 
 import json
 import logging
 from typing import Protocol
 
 CARRIED_BY_ALL = frozenset({"at", "level", "event", "step", "project", "subject", "run", "attempt"})
-"""Fields that the task's own log already says."""
+"""Fields that are not repeated: Airflow's task log already shows time, level and task."""
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LINE_BYTES_AT_MOST = 65_536
+"""A longer line is logged in pieces."""
 
 
 class Log(Protocol):
-    """What of a logger is used."""
+    """A logger; Airflow's and the standard library's both are."""
 
     def log(self, level: int, event: str) -> object:
         """Write one line."""
 
 
 class StepLog:
-    """Takes a step's output in pieces of any size, gives whole lines to a log."""
+    """Takes a step's output in pieces of any size and logs whole lines."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -35,7 +41,7 @@ class StepLog:
             self.flush()
 
     def flush(self) -> None:
-        """Log what is left of a line that never ended."""
+        """Log what came of a line whose end is missing."""
         rest, self._rest = self._rest, b""
         self._line(rest)
 
@@ -47,20 +53,21 @@ class StepLog:
                 self._log.log(logging.INFO, text)
             return
         level = LEVELS.get(str(event.get("level")), logging.INFO)
-        told = ", ".join(f"{name}={_short(value)}" for name, value in event.items() if name not in CARRIED_BY_ALL)
+        fields = ", ".join(f"{name}={_short(value)}" for name, value in event.items() if name not in CARRIED_BY_ALL)
         if level == logging.ERROR:
             self.last_error = str(event.get("message", event["event"]))
-        self._log.log(level, f"{event['event']}: {told}" if told else str(event["event"]))
+        self._log.log(level, f"{event['event']}: {fields}" if fields else str(event["event"]))
 
 
 def _event(text: str) -> dict[str, object] | None:
     if not text.startswith("{"):
         return None
     try:
-        found = json.loads(text)
+        event = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "event" in found and "level" in found else None
+    # Libraries and a project's own functions may print JSON, too: only the platform's events have both fields.
+    return event if isinstance(event, dict) and "event" in event and "level" in event else None
 
 
 def _short(value: object) -> str:

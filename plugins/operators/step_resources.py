@@ -1,4 +1,4 @@
-"""A step's resources for one run: those of the spec, with what the trigger form says over them."""
+"""A step's resources for one run: those of the spec, overridden by those of the trigger form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,37 +13,39 @@ from include.spec.resources import ResourceSpec
 PARAM = "resources"
 """The parameter of the trigger form: an object, step -> resources."""
 NOT_AT_RUN_TIME = ("retries", "retry_delay")
-"""Airflow decides about these before a task runs."""
+"""Airflow's scheduler reads these when it has parsed the DAG, before a run's parameters exist."""
 WITHOUT_EFFECT = (
     "memory", "memory_at_most", "ephemeral_storage", "gpu", "gpu_resource", "node_selector", "tolerations",
     "priority_class", "capacity_wait",
 )  # fmt: skip
-"""What a machine without a cluster does not enforce."""
+"""Fields that nothing enforces in execution mode ``local``."""
 
 
 def resources_of(spec: ProjectSpec, step: StepName, params: Mapping[str, Any]) -> ResourceSpec:
     """
     What a step gets in this run.
 
-    :param params: the run's parameters.
-    :raises ConfigurationError: if they ask for what there is not, with the key and a near name.
+    :param params: the run's parameters; only ``resources`` is read.
+    :return: the spec's resources, with the fields that the parameter names replaced.
+    :raises ConfigurationError: if the parameter is not valid, with the key and a near name.
     """
     resources = spec.execution.for_step(step.value)
     given = given_for(step, params)
     if given is None:
         return resources
-    found = given.over(resources)
-    mistake = found.mistake()
+    merged = given.over(resources)
+    # Checked once more: each of the two may be right alone, as a memory above the spec's ceiling is.
+    mistake = merged.mistake()
     if mistake:
         raise ConfigurationError(f"Parameter '{PARAM}', step '{step.value}': {mistake}.")
-    return found
+    return merged
 
 
 def given_for(step: StepName, params: Mapping[str, Any]) -> ResourceSpec | None:
     """
-    What the trigger form asks for a step; None if nothing.
+    What the trigger form sets for a step; None if it sets nothing.
 
-    :raises ConfigurationError: if it is no such thing.
+    :raises ConfigurationError: if the parameter is no object of steps, or the step's part is not valid.
     """
     whole = params.get(PARAM) or {}
     words = [one.value for one in StepName]
@@ -57,23 +59,23 @@ def given_for(step: StepName, params: Mapping[str, Any]) -> ResourceSpec | None:
     if given is None:
         return None
     try:
-        found = ResourceSpec.model_validate(given)
+        resources = ResourceSpec.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join([step.value, *map(str, first["loc"])])
         message = f"Parameter '{PARAM}', {where}: {first['msg']} (given: {foreign(str(first['input']))})"
         raise ConfigurationError(f"{message}; {_EXAMPLE}") from error
-    late = [name for name in NOT_AT_RUN_TIME if getattr(found, name) is not None]
+    late = [name for name in NOT_AT_RUN_TIME if getattr(resources, name) is not None]
     if late:
         message = f"Parameter '{PARAM}', {step.value}: {listed(late)} cannot be set for one run; change project.yaml."
         raise ConfigurationError(message)
-    return found
+    return resources
 
 
 def without_effect_locally(resources: ResourceSpec) -> str:
-    """``gpu=1, memory=2Gi``: what is asked for and means nothing on one machine; empty if nothing is."""
-    asked = {name: getattr(resources, name) for name in WITHOUT_EFFECT}
-    return ", ".join(sorted(f"{name}={value}" for name, value in asked.items() if value is not None))
+    """The fields that are set and have no effect in mode ``local``, like ``gpu=1, memory=2Gi``; empty if none is."""
+    values = {name: getattr(resources, name) for name in WITHOUT_EFFECT}
+    return ", ".join(sorted(f"{name}={value}" for name, value in values.items() if value is not None))
 
 
 _EXAMPLE = 'write it like {"train": {"cpu": 2, "memory": "4Gi", "timeout": "2h"}}.'

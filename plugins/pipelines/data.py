@@ -1,4 +1,4 @@
-"""The data DAG: ingest the sources of a partition, validate, then profile and features."""
+"""The data DAG: ingest the sources of a partition, validate them, then profile them and compute features."""
 
 from airflow.sdk import DAG
 
@@ -13,7 +13,7 @@ from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_p
 
 
 def data_dag(spec: ProjectSpec) -> DAG:
-    """One run a partition; partitions are independent, so any order and any number at once gives the same data."""
+    """One run for each partition. Partitions are independent: runs may come in any order, several at once (ADR 2)."""
     settings = dag_settings(spec, "data", spec.schedule.data)
     schedule = cron_intervals(spec, spec.schedule.data)
     steps = (StepName.INGEST, StepName.VALIDATE, StepName.PROFILE, StepName.FEATURES)

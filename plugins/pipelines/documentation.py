@@ -1,4 +1,4 @@
-"""The documentation of a DAG, generated from the spec: what a person reads in the web UI."""
+"""The documentation of a DAG in Markdown, generated from the spec and shown in Airflow's web UI."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,12 +26,13 @@ def training_doc(spec: ProjectSpec) -> str:
     model, split, target = spec.model, spec.split, spec.target
     gates = [_gate(gate) for gate in spec.evaluation.gates]
     gates += [f"in every slice: {_gate(gate)}" for gate in spec.evaluation.slice_gates]
+    parts = f"the last {split.test} for test, the {split.validation} before for validation, the others for training"
     return "\n".join(
         [
             _head(spec, "Trains on a window of partitions, evaluates, packages and serves the model."),
             f"**Target** `{target.name}`: {target.meaning}\n",
             f"**Model** `{model.name}`: {model.description}\n",
-            f"**Window** {split.window} partitions, {split.test} of them to test and {split.validation} to choose.\n",
+            f"**Window** {split.window} partitions, split by time: {parts}.\n",
             "**Gates**: a model that fails one is not promoted, and the run ends with its last steps skipped.\n",
             *[f"- {gate}" for gate in gates],
         ]
@@ -40,19 +41,19 @@ def training_doc(spec: ProjectSpec) -> str:
 
 def scoring_doc(spec: ProjectSpec) -> str:
     """Documentation of the scoring DAG."""
-    told = f"Predicts one partition with the champion of model `{spec.model.name}` as of that partition's beginning."
-    return _head(spec, told)
+    what = f"Predicts one partition with the champion of model `{spec.model.name}` as of that partition's beginning."
+    return _head(spec, what)
 
 
 def maintenance_doc() -> str:
     """Documentation of the maintenance DAG."""
     return (
         "# Maintenance\n\n"
-        "`reap_pods` deletes pods of steps that no task waits for: those whose task ended or is unknown to Airflow, "
-        "and those of an earlier try. What still worked in them is called off first, so that it publishes nothing. "
-        "Pods of live tasks stay; pods that ended stay for an hour, for people to look at; pods without the platform's "
-        "labels are never touched.\n\n"
-        "Switch it off and lost pods work on until their own time limit.\n"
+        "`reap_pods` deletes pods of steps that no task waits for: those whose task has ended or does not exist in "
+        "Airflow, and those of an earlier attempt. The leases of steps that still run in them are revoked first, so "
+        "that they publish nothing. Pods of live tasks are kept; pods that have ended are kept for an hour, for "
+        "people to inspect; pods without the platform's labels are never touched.\n\n"
+        "If this DAG is paused, lost pods run until their own time limit.\n"
     )
 
 
@@ -97,5 +98,6 @@ def _gate(gate: GateSpec | SliceGateSpec) -> str:
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    # A pipe in a cell (a regular expression has them) would begin the next one.
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"

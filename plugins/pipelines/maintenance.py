@@ -1,4 +1,4 @@
-"""The maintenance DAG: what keeps the installation itself in order, whatever its projects do."""
+"""The maintenance DAG: tasks for the installation as a whole, not for a project."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +12,12 @@ EVERY_TEN_MINUTES = "*/10 * * * *"
 
 
 def maintenance_dags() -> dict[str, DAG]:
-    """The DAG by its id; none where no step is a pod, for then there is nothing to look after."""
+    """The DAG by its id; empty in execution mode ``local``, where there are no pods to delete."""
     return {DAG_ID: _maintenance_dag()} if execution_mode() == KUBERNETES else {}
 
 
 def _maintenance_dag() -> DAG:
-    from plugins.operators.pod.orphans import PodReaperOperator
+    from plugins.operators.pod.orphans import PodReaperOperator  # imports 2,000 modules: only where steps are pods
 
     with DAG(
         dag_id=DAG_ID,
@@ -27,7 +27,7 @@ def _maintenance_dag() -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,
+        is_paused_upon_creation=False,  # lost pods hold their requests of memory until somebody deletes them
         default_args={"owner": "platform"},
         tags={"platform", "maintenance"},
         doc_md=maintenance_doc(),

@@ -1,8 +1,8 @@
 """
-Which partition a run is about: what its templates call.
+The partition of a run, as macros for the templates of its tasks.
 
-A run was given a partition as a parameter, or has a data interval that is exactly one partition. Otherwise it fails at
-once; nothing falls back to now, to today or to the latest.
+A run gets a partition as a parameter, or has a data interval that is exactly one partition. Otherwise its tasks fail at
+once; there is no default such as today or the latest partition.
 """
 
 from collections.abc import Callable
@@ -22,24 +22,28 @@ OF_WINDOW = "{{ last_partition(params.as_of, data_interval_start, data_interval_
 
 
 def macros(spec: ProjectSpec) -> dict[str, Callable[..., str]]:
-    """The functions that templates of this project's DAGs may call."""
+    """
+    The functions that templates of this project's DAGs may call, by name.
+
+    Each raises AirflowFailException if the run's parameters and data interval do not determine a partition.
+    """
     grain, zone = spec.grain, ZoneInfo(spec.timezone)
 
     def partition(given: object, start: object, end: object) -> str:
-        """Partition of a run: the given one, or the data interval's."""
+        """Partition of a run, like ``2013-03``: that of the parameter, or the data interval."""
         return _checked(lambda: _partition(given, start, end, grain=grain, zone=zone))
 
     def last_partition(as_of: object, start: object, end: object) -> str:
-        """Last partition of a window: the last that has ended by the given day, or by the interval's end."""
+        """Last partition of a window: the last one that has ended by the day ``as_of``, or by the interval's end."""
         return _checked(lambda: _last_partition(as_of, start, end, grain=grain, zone=zone))
 
     return {"partition": partition, "last_partition": last_partition}
 
 
-def _checked(find: Callable[[], Partition]) -> str:
+def _checked(compute: Callable[[], Partition]) -> str:
     try:
-        return str(find())
-    except ConfigurationError as error:
+        return str(compute())
+    except ConfigurationError as error:  # permanent: a retry renders the same template
         raise AirflowFailException(str(error)) from error
 
 
@@ -49,7 +53,7 @@ def _partition(given: object, start: object, end: object, *, grain: Grain, zone:
     days = _interval(start, end, zone)
     if days is None:
         raise ConfigurationError(
-            "This run has neither a data interval nor the parameter 'partition', so it is about no data. "
+            "This run has neither a data interval nor the parameter 'partition', so it has no partition to work on. "
             f"Trigger it with a partition, like {grain.example}, or with a logical date."
         )
     first = Partition(days[0].replace(day=1) if grain is Grain.MONTH else days[0], grain)
@@ -80,7 +84,8 @@ def _last_partition(as_of: object, start: object, end: object, *, grain: Grain, 
 
 
 def _interval(start: object, end: object, zone: ZoneInfo) -> tuple[date, date] | None:
-    """Local days of a data interval; None for none or an empty one, as a run by hand without a schedule has."""
+    """First day and day after the last of a data interval, in the project's timezone; None for none or an empty one."""
+    # Airflow gives a manual run of a DAG without a schedule an interval of no length, at its logical date.
     if not isinstance(start, datetime) or not isinstance(end, datetime) or end <= start:
         return None
     return start.astimezone(zone).date(), end.astimezone(zone).date()

@@ -14,13 +14,13 @@ def build_for_each_project(
     build: Callable[[ProjectSpec], DAG], kind: str, folder: Path | None = None
 ) -> dict[str, DAG]:
     """
-    One DAG of a kind for each project whose spec is right; the file ``dags/specs.py`` reports the others.
+    One DAG of a kind for each project whose spec is valid; ``dags/specs.py`` reports the specs that are not.
 
     :param kind: second half of the DAG's id.
     :param folder: where projects lie, if not in ``include/projects``.
     :return: DAGs by id.
     """
-    # A task's process parses its file as well, and needs one DAG of it.
+    # Each task's process parses the DAG file again, and needs one DAG of it: the others are not built.
     wanted = get_parsing_context().dag_id
     names = [name for name in project_names(folder) if wanted in {None, f"{name}_{kind}"}]
     return {dag.dag_id: dag for spec in _good(names, folder) for dag in [build(spec)]}
@@ -30,15 +30,15 @@ def _good(names: list[str], folder: Path | None) -> Iterator[ProjectSpec]:
     for name in names:
         try:
             yield load_project(name, folder)
-        except ConfigurationError:
+        except ConfigurationError:  # one broken spec must not take the DAGs of other projects away
             continue
 
 
 def refuse_broken_specs(folder: Path | None = None) -> None:
     """
-    Look at every project's spec.
+    Check every project's spec, so that Airflow shows mistakes as an import error.
 
-    :raises ConfigurationError: with every mistake in any of them: file, key, value and a near name.
+    :raises ConfigurationError: with all mistakes in all specs, one a line: file, key, value and a near name.
     """
     mistakes = []
     for name in project_names(folder):

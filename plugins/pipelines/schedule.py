@@ -14,16 +14,16 @@ from plugins.pipelines.partitions import macros
 
 
 def cron_intervals(spec: ProjectSpec, cron: str | None) -> CronDataIntervalTimetable | None:
-    """When a DAG runs by itself, each time for the data interval that has just ended; never without an expression."""
+    """The timetable that runs a DAG for each data interval after its end; None if the spec has no cron expression."""
     return CronDataIntervalTimetable(cron, timezone=spec.timezone) if cron else None
 
 
 def dag_settings(spec: ProjectSpec, kind: str, cron: str | None) -> dict[str, Any]:
     """
-    What all DAGs of a project have: first and last day, owner, tags, limits.
+    The arguments that all DAGs of a project share: first and last day, owner, tags, limits.
 
-    :param kind: what the DAG is for; the second half of its id, and a tag.
-    :param cron: when it runs by itself.
+    :param kind: the second half of the DAG's id, and a tag: ``data``, ``training`` or ``scoring``.
+    :param cron: the DAG's cron expression; None for a DAG that is started by hand or by API.
     """
     return {
         **_days(spec, cron),
@@ -40,9 +40,9 @@ def dag_settings(spec: ProjectSpec, kind: str, cron: str | None) -> dict[str, An
 
 def resources_param(*steps: StepName) -> Param:
     """
-    The trigger form's field for what steps get in one run.
+    The trigger form's field for the resources of steps in one run.
 
-    :param steps: those of the DAG.
+    :param steps: the steps of the DAG.
     """
     words = ", ".join(step.value for step in steps)
     example = {steps[0].value: {"cpu": 2, "memory": "4Gi", "memory_at_most": "8Gi", "timeout": "2h"}}
@@ -51,7 +51,7 @@ def resources_param(*steps: StepName) -> Param:
         type=["null", "object"],
         title="Resources",
         description=(
-            f"What steps of this run get instead of what project.yaml says; an object, step ({words}) -> "
+            f"Overrides the resources in project.yaml for this run; an object, step ({words}) -> "
             f"{', '.join(name for name in ResourceSpec.model_fields if name not in NOT_AT_RUN_TIME)}, like "
             f"{json.dumps(example)}. In execution mode 'local' only cpu and timeout have an effect."
         ),
@@ -59,10 +59,11 @@ def resources_param(*steps: StepName) -> Param:
 
 
 def _days(spec: ProjectSpec, cron: str | None) -> dict[str, Any]:
-    """Only a DAG that runs by itself has a first and a last day: a run by hand outside of them would have no tasks."""
+    """First and last day of a DAG with a schedule; nothing for one without."""
+    # Airflow gives a run outside of a DAG's first and last day no tasks, and a run by hand may be of any day.
     if not cron:
         return {}
-    # Airflow still starts a run whose interval begins at the end date.
+    # The end date is inclusive: Airflow still starts the run whose interval begins at it.
     last = Partition.ending_at(spec.end, spec.grain) if spec.end is not None else None
     return {
         "start_date": Partition(spec.start, spec.grain).bounds(spec.timezone)[0],
@@ -72,7 +73,7 @@ def _days(spec: ProjectSpec, cron: str | None) -> dict[str, Any]:
 
 
 def partition_param(spec: ProjectSpec) -> Param:
-    """The trigger form's field for a run without a data interval."""
+    """The trigger form's field for the partition, which a run without a data interval needs."""
     return Param(
         None,
         type=["null", "string"],

@@ -12,7 +12,7 @@ from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_p
 
 
 def scoring_dag(spec: ProjectSpec) -> DAG:
-    """One run a partition, with the champion as of the partition's beginning."""
+    """One run for each partition; it predicts with the champion as of the partition's beginning."""
     settings = dag_settings(spec, "scoring", spec.schedule.scoring)
     schedule = cron_intervals(spec, spec.schedule.scoring)
     params = {"partition": partition_param(spec), PARAM: resources_param(StepName.SCORE)}

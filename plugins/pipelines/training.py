@@ -11,10 +11,11 @@ from plugins.pipelines.partitions import OF_WINDOW
 from plugins.pipelines.schedule import cron_intervals, dag_settings, resources_param
 
 WINDOW_AT_MOST = 1_000
+"""In partitions: a typo in the trigger form is refused there."""
 
 
 def training_dag(spec: ProjectSpec) -> DAG:
-    """One run a window; a model that does not pass its gates ends the run green, with the last steps skipped."""
+    """One run for each window. If the model fails a gate, the run succeeds with ``package`` and ``deploy`` skipped."""
     settings = dag_settings(spec, "training", spec.schedule.training)
     schedule = cron_intervals(spec, spec.schedule.training)
     window = {"window": "{{ params.window }}"}
@@ -48,7 +49,7 @@ def _params(spec: ProjectSpec) -> dict[str, Param]:
             minimum=split.validation + split.test + 1,
             maximum=WINDOW_AT_MOST,
             title="Window",
-            description=f"How many partitions ({spec.grain}s) the window has, those to choose and to test by included.",
+            description=f"Number of partitions ({spec.grain}s) in the window, those for validation and test included.",
         ),
         "promote": Param(
             "yes",

@@ -16,7 +16,7 @@ from plugins.operators.step import KUBERNETES, LOCAL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DAG, RUN = "/dags/{dag_id}", "/dags/{dag_id}/dagRuns/{dag_run_id}"
-WAYS = {
+ENDING = {
     ("PATCH", f"{RUN}/taskInstances/{{task_id}}"), ("PATCH", f"{RUN}/taskInstances/{{task_id}}/{{map_index}}"),
     ("PATCH", f"{RUN}/taskInstances"), ("PATCH", f"{RUN}/taskGroupInstances/{{group_id}}"),
     ("DELETE", f"{RUN}/taskInstances/{{task_id}}"),
@@ -70,11 +70,11 @@ def test_the_api_server_has_a_middleware_only_where_steps_are_pods(mode: str, th
     assert json.loads(in_fresh_process(code, variables={EXECUTION: mode})) == [there, False]
 
 
-def test_each_way_to_end_tasks_by_hand_is_known_and_airflow_has_it() -> None:
+def test_each_endpoint_that_ends_tasks_is_known_and_airflow_has_it() -> None:
     listed = {(method, path.removeprefix("/api/v2")) for method, path in json.loads(in_fresh_process(LISTED))}
-    assert sorted((WAYS | OTHERS) - listed) == []
+    assert sorted((ENDING | OTHERS) - listed) == []
     ends = {(method, path) for method, path in listed if may_end_tasks(request(method, f"/below/api/v2{path}"))}
-    assert sorted(WAYS - ends) == []
+    assert sorted(ENDING - ends) == []
     assert sorted(OTHERS & ends) == []
 
 
@@ -83,8 +83,8 @@ def test_what_is_no_request_ends_nothing() -> None:
     assert not may_end_tasks(request("POST", "/execution/task-instances/1/state"))
 
 
-def answer(status: int, method: str) -> None:
-    """Let a server answer through the middleware; the client gets the same."""
+def respond(status: int, method: str) -> None:
+    """Let a server respond through the middleware; the client gets the same."""
     sent: list[dict[str, Any]] = []
     messages = [{"type": "http.response.start", "status": status}, {"type": "http.response.body", "body": b"{}"}]
 
@@ -100,18 +100,18 @@ def answer(status: int, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "method", "asked"), [(200, "PATCH", 1), (204, "DELETE", 1), (403, "PATCH", 0), (200, "GET", 0)]
+    ("status", "method", "requests"), [(200, "PATCH", 1), (204, "DELETE", 1), (403, "PATCH", 0), (200, "GET", 0)]
 )
-def test_pods_are_looked_at_after_an_answer_that_ended_tasks(
-    status: int, method: str, asked: int, monkeypatch: pytest.MonkeyPatch
+def test_pods_are_swept_after_a_response_that_ended_tasks(
+    status: int, method: str, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks: list[int] = []
-    monkeypatch.setattr(sweeping.SWEEPER, "ask", lambda: asks.append(1))
-    answer(status, method)
-    assert len(asks) == asked
+    requested: list[int] = []
+    monkeypatch.setattr(sweeping.SWEEPER, "request", lambda: requested.append(1))
+    respond(status, method)
+    assert len(requested) == requests
 
 
-def test_the_look_finds_the_platforms_code_by_the_plugins_folder(tmp_path: Path) -> None:
+def test_the_sweep_finds_the_platforms_code_by_the_plugins_folder(tmp_path: Path) -> None:
     code = (
         "import sys; from airflow import plugins_manager; plugins_manager.get_fastapi_plugins()\n"
         "from unittest.mock import patch\n"

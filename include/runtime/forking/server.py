@@ -24,12 +24,12 @@ from typing import NoReturn
 from include.contract.fork_protocol import (
     DESCRIPTORS,
     MESSAGE_BYTES_AT_MOST,
-    Answer,
     Ended,
     ForkRequest,
     Refused,
+    Response,
     Started,
-    answer_to_line,
+    response_to_line,
 )
 from include.errors import ConfigurationError, PlatformError
 from include.processes import become_subreaper, group_exists, signal_group
@@ -166,7 +166,7 @@ class ForkServer:
         client.grace_seconds = request.grace_seconds
         client.pid = self._fork(client, request)
         self._close_descriptors(client)
-        self._answer(client, Started(client.pid))
+        self._send(client, Started(client.pid))
 
     def _reason_against(self, client: Client, request: ForkRequest) -> str:
         if len(client.descriptors) != DESCRIPTORS:
@@ -225,19 +225,19 @@ class ForkServer:
         for client in [client for client in self._clients if client.kill_at is not None]:
             is_reaped = client.exit_code is not None
             if is_reaped and not group_exists(client.pid):
-                self._answer(client, Ended(client.exit_code if client.exit_code is not None else 0))
+                self._send(client, Ended(client.exit_code if client.exit_code is not None else 0))
                 self._forget(client)
             elif client.kill_at is not None and time.monotonic() >= client.kill_at:
                 _signal_group(client.pid, signal.SIGKILL, is_reaped=is_reaped)
 
     def _refuse(self, client: Client, reason: str) -> None:
         self._events.warn("a step was refused", reason=reason)
-        self._answer(client, Refused(reason))
+        self._send(client, Refused(reason))
         self._forget(client)
 
-    def _answer(self, client: Client, answer: Answer) -> None:
-        with contextlib.suppress(OSError):  # a caller that is gone needs no answer
-            client.connection.sendall(answer_to_line(answer))
+    def _send(self, client: Client, response: Response) -> None:
+        with contextlib.suppress(OSError):  # a caller that is gone needs no response
+            client.connection.sendall(response_to_line(response))
 
     def _forget(self, client: Client) -> None:
         with contextlib.suppress(KeyError):

@@ -6,26 +6,26 @@ import socket
 
 from include.contract import settings
 from include.contract.fork_protocol import (
-    Answer,
     Ended,
     ForkRequest,
     Refused,
+    Response,
     Started,
-    answer_from_line,
+    response_from_line,
 )
 from include.processes import signal_group
 
-ANSWER_SECONDS = 15.0
-"""How long the server may take to answer: it may still be importing."""
+RESPONSE_SECONDS = 15.0
+"""How long the server may take to respond; it imports all data libraries first, 4 s on a quiet machine (ADR 4)."""
 RECEIVE_BYTES = 4_096
 
 
 class NotForkedError(Exception):
-    """The fork server did not start the step; the text says why, and an ordinary process can."""
+    """The fork server did not start the step; the message gives the reason. The caller starts an ordinary process."""
 
 
 class ForkedProcess:
-    """A step that the fork server started; its life hangs on the connection."""
+    """A step that the fork server started. The server ends the step's group when this connection closes."""
 
     def __init__(self, connection: socket.socket, output: int, pid: int, received: bytearray) -> None:
         self.pid = pid
@@ -39,17 +39,17 @@ class ForkedProcess:
         """The exit code once nothing of the group is left, negative for a signal; never waits."""
         data = self._receive()
         if b"\n" in self._received:
-            answer = answer_from_line(bytes(self._received))
-            if isinstance(answer, Ended):
-                return answer.exit_code
+            response = response_from_line(bytes(self._received))
+            if isinstance(response, Ended):
+                return response.exit_code
         if data != b"":
             return None
-        # The server died: the kernel killed the step's leader with it, and this is for the rest of the group.
+        # The server died. The kernel kills only its children, the leaders of groups; what they started is ended here.
         signal_group(self.pid, signal.SIGKILL)
         return -signal.SIGKILL
 
     def _receive(self) -> bytes | None:
-        """What has come since; None for nothing yet, no bytes for never again."""
+        """The bytes that arrived; None if there are none yet; empty if the server closed the connection."""
         try:
             data = self._connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -60,14 +60,15 @@ class ForkedProcess:
         return data
 
     def end(self) -> None:
-        """Ask the group to end, and kill it after the grace; at once, and safe in a signal handler."""
+        """Have the server end the group, and kill it after the grace; returns at once, safe in a signal handler."""
+        # Half-closed, not closed: the exit code still has to come the other way.
         try:
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:
-            return  # asked before, or the server is gone
+            return  # called before, or the server is gone
 
     def close(self) -> None:
-        """Give back the file descriptors."""
+        """Close the file descriptors."""
         os.close(self.output)
         self._connection.close()
 
@@ -76,8 +77,8 @@ def fork_step(path: str | None, request: ForkRequest) -> ForkedProcess:
     """
     Have the fork server start a step.
 
-    :param path: the server's socket, if this installation has one.
-    :raises NotForkedError: if it does not.
+    :param path: the server's Unix socket; empty or None if this installation has none.
+    :raises NotForkedError: if there is no server, it does not respond, or it refuses.
     """
     if not path:
         raise NotForkedError(f"{settings.FORK_SERVER} is not set")
@@ -85,30 +86,32 @@ def fork_step(path: str | None, request: ForkRequest) -> ForkedProcess:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     received = bytearray()
     try:
-        connection.settimeout(ANSWER_SECONDS)
+        connection.settimeout(RESPONSE_SECONDS)
         connection.connect(path)
         _send(connection, request.to_line(), writing)
-        answer = _answer(connection, received)
+        response = _response(connection, received)
     except (OSError, ValueError) as error:
         connection.close()
         os.close(output)
-        raise NotForkedError(f"the fork server at {path} did not answer ({error})") from error
+        raise NotForkedError(f"the fork server at {path} did not respond ({error})") from error
     finally:
+        # Else this process would hold the pipe open, and its reading end would never come to an end.
         os.close(writing)
-    if isinstance(answer, Started):
-        return ForkedProcess(connection, output, answer.pid, received)
+    if isinstance(response, Started):
+        return ForkedProcess(connection, output, response.pid, received)
     connection.close()
     os.close(output)
-    reason = answer.reason if isinstance(answer, Refused) else "an answer to another question"
+    reason = response.reason if isinstance(response, Refused) else "its response does not fit the request"
     raise NotForkedError(f"the fork server refused: {reason}")
 
 
 def _send(connection: socket.socket, line: bytes, writing: int) -> None:
+    # Descriptors travel with the first bytes only, and sendmsg may take less than the whole line: the rest follows.
     sent = socket.send_fds(connection, [line], [writing, writing])
     connection.sendall(line[sent:])
 
 
-def _answer(connection: socket.socket, received: bytearray) -> Answer:
+def _response(connection: socket.socket, received: bytearray) -> Response:
     while b"\n" not in received:
         data = connection.recv(RECEIVE_BYTES)
         if not data:
@@ -116,4 +119,4 @@ def _answer(connection: socket.socket, received: bytearray) -> Answer:
         received += data
     line, _, rest = received.partition(b"\n")
     received[:] = rest
-    return answer_from_line(bytes(line))
+    return response_from_line(bytes(line))

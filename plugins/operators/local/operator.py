@@ -17,17 +17,17 @@ from plugins.hooks.stores import ObjectStoreHook
 from plugins.operators.local.forked_process import NotForkedError, fork_step
 from plugins.operators.local.process import OrdinaryProcess, StepProcess, follow, wait_for_end
 from plugins.operators.outcome import Reference, conclude
-from plugins.operators.step_call import StepCall, judged_by_airflow, tell_assets
+from plugins.operators.step_call import StepCall, annotate_asset_events, as_airflow_failure
 from plugins.operators.step_log import StepLog
 from plugins.operators.step_resources import given_for, resources_of, without_effect_locally
 
 
 class LocalStepOperator(BaseOperator):
     """
-    Runs one step as a process of this machine, and judges it by its receipt.
+    Runs one step as a process of this machine; the step's receipt decides how the task ends.
 
-    The process is forked by the fork server where there is one, and is an ordinary one otherwise. Either way it is a
-    process group of its own, which never outlives the task.
+    The process is forked by the fork server where there is one, and is an ordinary child otherwise. In both cases it
+    leads a process group of its own, which never outlives the task.
 
     :param step: word of the step.
     :param project: folder under ``include/projects``.
@@ -39,7 +39,7 @@ class LocalStepOperator(BaseOperator):
     template_fields: Collection[str] = ("partition", "options")
     ui_color = "#e8f1fa"
     grace_seconds = 3.0
-    """How long the step may take to end after SIGTERM, then it is killed; Airflow gives this process 5 s in all."""
+    """How long the step may take to end after SIGTERM before it is killed; Airflow kills this process after 5 s."""
 
     def __init__(
         self,
@@ -62,40 +62,50 @@ class LocalStepOperator(BaseOperator):
         self._is_killed = False
 
     def pre_execute(self, context: Any) -> None:
-        """Take the time limit of the trigger form, if it has one: Airflow looks at it after this."""
-        with judged_by_airflow():
+        """Take over the time limit of the trigger form, if it has one."""
+        # Airflow arms its timer from execution_timeout between this method and execute.
+        with as_airflow_failure():
             given = given_for(StepName(self.step), context["params"])
         if given is not None and given.timeout is not None:
             self.execution_timeout = given.timeout
 
     def execute(self, context: Context) -> Reference:
-        """Start the step, stream its output, judge it by its receipt."""
-        with judged_by_airflow():
+        """
+        Start the step, log its output, and end as its receipt says.
+
+        :return: the reference to the receipt, for XCom.
+        :raises AirflowSkipException: if the step had nothing to do.
+        :raises AirflowFailException: if a retry would fail in the same way.
+        :raises TemporaryError: otherwise; Airflow retries.
+        """
+        with as_airflow_failure():
             command = self._command(context)
             resources = resources_of(load_project(self.project), command.step, context["params"])
-            if asked := without_effect_locally(resources):
-                self.log.warning("Without effect on this machine, where no cluster enforces it: %s", asked)
+            if ignored := without_effect_locally(resources):
+                self.log.warning("Without effect on this machine, where no cluster enforces it: %s", ignored)
             self._threads = resources.threads
             reference = self._run(command)
-        tell_assets(self.outlets, context, command.partition, reference)
+        annotate_asset_events(self.outlets, context, command.partition, reference)
         return reference
 
     def _run(self, command: StepCommand) -> Reference:
         output = StepLog(self.log)
         process = self._process = self._start(command)
         try:
-            if self._is_killed:  # told to end while the process was being started
+            if self._is_killed:  # on_kill came while the process was being started, and could not end it yet
                 process.end()
-            documents = ObjectStoreHook().get_conn()  # opened while the step works
+            # Opened while the step works: importing a store and connecting takes half a second.
+            documents = ObjectStoreHook().get_conn()
             exit_code = follow(process, output)
-        except BaseException:  # a timeout, too: whatever ends the task ends the step
+        # AirflowTaskTimeout is a BaseException, and may be raised anywhere in this thread: it has to end the step, too.
+        except BaseException:
             wait_for_end(process, output)
             raise
         finally:
             self._process = None
             process.close()
         if self._is_killed:
-            raise TemporaryError(f"The task was told to end, and its step was ended with it (exit code {exit_code}).")
+            raise TemporaryError(f"The task was ended by Airflow, and its step with it (exit code {exit_code}).")
         return conclude(command, exit_code, documents, output.last_error)
 
     def on_kill(self) -> None:
@@ -127,5 +137,5 @@ class LocalStepOperator(BaseOperator):
 
 
 def code_folder() -> Path:
-    """The bundle's root, found where this code lies: a versioned bundle runs its own steps."""
+    """The bundle's root, relative to this file: with versioned bundles each version runs its own steps."""
     return Path(__file__).resolve().parents[3]

@@ -1,7 +1,7 @@
 """
-A step as a process of this machine: one seam for a forked and an ordinary one.
+A step as a process of this machine: one protocol for a forked and an ordinary process.
 
-Either is the leader of a session and a process group of its own, writes to one pipe, and is ended as a group.
+Each is the leader of a session and a process group of its own, writes to one pipe, and is ended as a group.
 """
 
 import contextlib
@@ -21,13 +21,14 @@ from include.errors import TemporaryError
 from include.processes import group_exists, signal_group
 
 POLL_SECONDS = 0.05
+"""How often to look for the exit code once the end is near."""
 IDLE_SECONDS = 1.0
-"""How often to look at a process from which nothing is heard: a group that was told to end may be overdue."""
+"""How often to look otherwise: a group that got SIGTERM may have to be killed."""
 READ_BYTES = 65_536
 TIDY_SECONDS = 1.0
-"""How long what a finished step left running may take to end when told to."""
+"""How long processes that a finished step left behind may take to end after SIGTERM."""
 LOG_DESCRIPTOR = 1
-"""In a task's process, standard output is a socket to the supervisor; it hangs up when the supervisor dies."""
+"""In Airflow's task process, standard output is a socket to the supervisor; it hangs up when the supervisor dies."""
 
 
 class StepProcess(Protocol):
@@ -35,32 +36,32 @@ class StepProcess(Protocol):
 
     pid: int
     output: int
-    """File descriptor to read what the step writes, to standard output and to standard error, in order."""
+    """File descriptor to read the step's standard output and standard error from, in the order of writing."""
     watched: int | None
-    """File descriptor that becomes readable when the end may be near; None if only asking tells."""
+    """File descriptor that becomes readable when the end is near; None where only polling ``exit_code`` shows it."""
 
     def exit_code(self) -> int | None:
         """The exit code once nothing of the group is left, negative for a signal; never waits."""
 
     def end(self) -> None:
-        """Ask the group to end, and kill it after the grace; at once, and safe in a signal handler."""
+        """Send SIGTERM to the group, and SIGKILL after the grace; returns at once, safe in a signal handler."""
 
     def close(self) -> None:
-        """Give back the file descriptors."""
+        """Close the file descriptors."""
 
 
 class Output(Protocol):
-    """Where a step's output goes."""
+    """Takes a step's output."""
 
     def take(self, data: bytes) -> None:
-        """Take a piece of it."""
+        """Take the next bytes."""
 
     def flush(self) -> None:
-        """There is no more."""
+        """The output is complete."""
 
 
 class OrdinaryProcess:
-    """A child process that imports what it needs; the kernel (Linux) ends it with this one."""
+    """A child process that imports its libraries itself; on Linux the kernel kills it when this process ends."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, grace: float) -> None:
         self.output, writing = os.pipe()
@@ -77,6 +78,7 @@ class OrdinaryProcess:
         finally:
             os.close(writing)
         self.pid = self._child.pid
+        # A pidfd lets poll() wait for the exit and for output at once; Popen.wait would see the exit alone.
         self.watched = os.pidfd_open(self.pid) if sys.platform == "linux" else None
         self._grace_seconds = grace
         self._kill_at: float | None = None
@@ -93,18 +95,18 @@ class OrdinaryProcess:
             self._is_tidied = True
             signal_group(self.pid, signal.SIGTERM)
             self._kill_at = time.monotonic() + TIDY_SECONDS
-        # Where nobody reaps orphans, a group of zombies stays for ever.
+        # In a container whose first process does not reap orphans, a group of zombies stays for ever.
         is_overdue = self._kill_at is not None and time.monotonic() > self._kill_at + TIDY_SECONDS
         return code if is_overdue or not group_exists(self.pid) else None
 
     def end(self) -> None:
-        """Ask the group to end, and kill it after the grace; at once, and safe in a signal handler."""
+        """Send SIGTERM to the group, and SIGKILL after the grace; returns at once, safe in a signal handler."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self._grace_seconds
             signal_group(self.pid, signal.SIGTERM)
 
     def close(self) -> None:
-        """Give back the file descriptors."""
+        """Close the file descriptors."""
         os.close(self.output)
         if self.watched is not None:
             os.close(self.watched)
@@ -112,14 +114,14 @@ class OrdinaryProcess:
 
 def follow(process: StepProcess, output: Output) -> int:
     """
-    Hand on what a step writes until nothing of it is left.
+    Pass on what a step writes until its whole process group has ended.
 
     :return: its exit code, negative for the signal that ended it.
-    :raises TemporaryError: if the supervisor of this task died: nobody would know how the step ended.
+    :raises TemporaryError: if the supervisor of this task died; nobody would read the result.
     """
     poller = select.poll()
     poller.register(process.output, select.POLLIN)
-    poller.register(LOG_DESCRIPTOR, 0)
+    poller.register(LOG_DESCRIPTOR, 0)  # no event: a hang-up is reported always
     if process.watched is not None:
         poller.register(process.watched, select.POLLIN)
     is_orphan, is_near_end = False, process.watched is None
@@ -160,7 +162,8 @@ def _read(descriptor: int, output: Output) -> bool:
 
 def _drain(descriptor: int, output: Output) -> None:
     os.set_blocking(descriptor, False)
-    with contextlib.suppress(BlockingIOError):  # something that left the group still holds the pipe
+    # A process that left the group (setsid) may hold the pipe open for ever: read what there is, and do not wait.
+    with contextlib.suppress(BlockingIOError):
         while _read(descriptor, output):
             pass
     output.flush()

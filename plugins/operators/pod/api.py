@@ -1,10 +1,10 @@
 """
-The pods of one namespace: the few requests that the operators make, and what the API server answers as errors.
+Requests about the pods of one namespace, and the API server's error responses as the platform's errors.
 
     AlreadyThereError    the name is taken                                  look whose pod it is
     NoRoomError          the quota is used up                               wait
     PodRefusedError      forbidden, invalid, no such namespace              fail at once
-    UnreachableError     no response, an overloaded or restarting server    request again
+    UnreachableError     no response, an overloaded or restarting server    retry
 """
 
 import time
@@ -25,21 +25,23 @@ from plugins.operators.pod.spec import CONTAINER
 from plugins.operators.pod.watching import state_of
 
 POLL_SECONDS = 0.25
+"""How often to look at a pod that is watched, or that is being deleted."""
 GONE_WITHIN_SECONDS = 30.0
-"""How long a pod that was deleted may take to go."""
+"""How long a deleted pod may take to disappear."""
 LAUNCHES_AT_MOST = 3
+"""How often to create a pod whose name is taken by a leftover that is deleted each time."""
 REQUEST_SECONDS = (5, 30)
-"""To connect, and to wait for the response."""
+"""Time limits of one request: to connect, and to wait for the response."""
 RETRIABLE = frozenset({
     HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 })  # fmt: skip
-"""Answers that may be others in a moment; a token that is being renewed among them."""
+"""HTTP statuses after which a retry may succeed; 401 is among them, for a token may just be rotated."""
 
 
 class AlreadyThereError(TemporaryError):
-    """A pod of this name is there."""
+    """A pod of this name exists."""
 
 
 class NoRoomError(TemporaryError):
@@ -47,7 +49,7 @@ class NoRoomError(TemporaryError):
 
 
 class UnreachableError(TemporaryError):
-    """The Kubernetes API does not answer now."""
+    """The Kubernetes API does not respond now."""
 
 
 class PodRefusedError(ConfigurationError):
@@ -63,30 +65,32 @@ class PodApi:
 
     def launch(self, pod: k8s.V1Pod) -> k8s.V1Pod:
         """
-        Create a pod, or take the one that is there if it works for the same attempt and was requested to be the same.
+        Create a pod, or take over the existing one if it was created for the same attempt with the same spec.
 
         Any other pod of that name is a leftover of a run that was deleted and made again, and is deleted.
 
+        :return: the pod as the API server has it.
         :raises NoRoomError: if the quota is used up.
         :raises PodRefusedError: if the cluster will never run it.
-        :raises UnreachableError: if the API does not answer.
+        :raises UnreachableError: if the API does not respond.
         """
         name, wanted = pod.metadata.name, pod.metadata.annotations
         for _ in range(LAUNCHES_AT_MOST):
             try:
                 with translated(f"Creating pod {self.namespace}/{name}"):
                     return self._client.create_namespaced_pod(self.namespace, pod, _request_timeout=REQUEST_SECONDS)
-            except AlreadyThereError:
+            except AlreadyThereError:  # of another launcher of this attempt, or of a request whose response was lost
                 there = self.read(name)
             if there is not None:
                 if there.metadata.deletion_timestamp is None and is_same_attempt(wanted, there.metadata.annotations):
                     return there
                 self.delete(there)
                 self._wait_until_gone(name)
-        raise UnreachableError(f"Pod {self.namespace}/{name} was there again each time that it was deleted.")
+        message = f"Pod {self.namespace}/{name} was created by others again each time that it was deleted"
+        raise UnreachableError(f"{message}, {LAUNCHES_AT_MOST} times.")
 
     def read(self, name: str) -> k8s.V1Pod | None:
-        """One pod; None if there is none."""
+        """The pod of this name; None if there is none."""
         with translated(f"Reading pod {self.namespace}/{name}"):
             try:
                 return self._client.read_namespaced_pod(name, self.namespace, _request_timeout=REQUEST_SECONDS)
@@ -104,9 +108,9 @@ class PodApi:
             return list(listed.items)
 
     def delete(self, pod: k8s.V1Pod) -> None:
-        """Delete exactly this pod, and not a later one of its name; it may be gone."""
+        """Delete exactly this pod, not a later one of its name; one that is gone already is no error."""
         meta = pod.metadata
-        # By uid: names come back, and what was listed a moment ago may be another pod by now.
+        # By uid: a name may be used again, and the pod that was listed a moment ago may be another one by now.
         options = k8s.V1DeleteOptions(preconditions=k8s.V1Preconditions(uid=meta.uid))
         with translated(f"Deleting pod {self.namespace}/{meta.name}"):
             try:
@@ -119,8 +123,9 @@ class PodApi:
 
     def delete_older_attempts(self, pod: k8s.V1Pod) -> list[str]:
         """
-        Delete what still works for earlier attempts of the same task.
+        Delete the pods that still run for earlier attempts of the same task.
 
+        :param pod: of the present attempt.
         :return: names of the pods that were deleted.
         """
         siblings = self.select(f"{TASK}={pod.metadata.labels[TASK]}")
@@ -130,11 +135,15 @@ class PodApi:
         return [one.metadata.name for one in older]
 
     def log(self, name: str, since_seconds: int | None) -> bytes:
-        """What the step wrote, each line with its time in front; nothing if there is no log."""
+        """
+        What the step wrote, each line with its time in front; empty if there is no log.
+
+        :param since_seconds: only lines of this last time, in whole seconds; None for all.
+        """
         since: dict[str, Any] = {} if since_seconds is None else {"since_seconds": since_seconds}
         with translated(f"Reading the log of pod {self.namespace}/{name}"):
             try:
-                # Without _preload_content the client 36.0.3 gives the text "b'...'".
+                # With _preload_content the client (36.0.3) returns the text "b'...'" in place of the bytes.
                 response = self._client.read_namespaced_pod_log(
                     name,
                     self.namespace,
@@ -151,7 +160,7 @@ class PodApi:
                 raise
 
     def warnings(self, name: str) -> list[str]:
-        """What the cluster's events say is wrong with a pod, oldest first."""
+        """The warnings among the cluster's events of a pod, oldest first: ``Failed: secret not found``."""
         with translated(f"Reading the events of pod {self.namespace}/{name}"):
             listed = self._client.list_namespaced_event(
                 self.namespace,
@@ -164,7 +173,8 @@ class PodApi:
         until = time.monotonic() + GONE_WITHIN_SECONDS
         while self.read(name) is not None:
             if time.monotonic() > until:
-                raise UnreachableError(f"Pod {self.namespace}/{name} was deleted, and is still there.")
+                waited = f"{GONE_WITHIN_SECONDS:.0f} s ago"
+                raise UnreachableError(f"Pod {self.namespace}/{name} was deleted {waited}, and still exists.")
             time.sleep(POLL_SECONDS)
 
 
@@ -173,7 +183,9 @@ def translated(doing: str) -> Iterator[None]:
     """
     Turn errors of the Kubernetes client into the platform's.
 
-    :param doing: what is being done, as the beginning of a sentence: ``Creating pod a/b``.
+    :param doing: what is being done, as the beginning of a message: ``Creating pod a/b``.
+    :raises TemporaryError: if a retry may succeed: the subclasses in the table above.
+    :raises PodRefusedError: if a retry would be refused again.
     """
     try:
         yield
@@ -184,18 +196,20 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def message_of(error: ApiException) -> str:
-    """The one sentence of the API server's answer."""
+    """The message in the API server's error response, or what there is of the response."""
     return refusal_of(error).message or foreign(str(error.body or error.reason or error.status))
 
 
 def _refused(doing: str, error: ApiException) -> Exception:
     refusal, message = refusal_of(error), message_of(error)
-    # Conflict is also the answer when two requests change one object (a quota's count) at once; asking again helps.
+    # 409 is also the status when two requests change one object (a quota's count) at once; then a retry succeeds.
     if error.status == HTTPStatus.CONFLICT and refusal.reason == ALREADY_EXISTS:
         return AlreadyThereError(f"{doing} is not possible: {message}")
     if error.status == HTTPStatus.FORBIDDEN and refusal.is_quota:
         return NoRoomError(message)
     if not error.status or error.status in RETRIABLE:
         return UnreachableError(f"{doing} is not possible now: {message}")
-    advice = "Correct the cluster's rights and settings, or the resources in project.yaml; trying again gives the same."
+    advice = (
+        "Correct the cluster's rights and settings, or the resources in project.yaml; a retry would be refused too."
+    )
     return PodRefusedError(f"{doing} was refused ({error.status}): {message}. {advice}")

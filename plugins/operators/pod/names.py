@@ -1,8 +1,9 @@
 """
-What the pod of an attempt is called, and what it says about itself.
+Name, labels and annotations of an attempt's pod.
 
-The name follows from the attempt alone, so that the API server refuses a second pod of the same attempt. Labels are for
-selecting and hold safe words; what labels cannot hold (a run id) lies in annotations, exactly.
+The name is computed from the attempt alone, so that the API server refuses a second pod of the same attempt. Labels are
+what pods are selected by; their values are restricted to 63 safe characters. Annotations hold the rest exactly, such as
+the run's id.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ SUBJECT = f"{PREFIX}subject"
 TASK_INSTANCE = f"{PREFIX}task-instance"
 """Annotation: Airflow's own id of the attempt; a run that was deleted and made again has another."""
 SPEC = f"{PREFIX}spec"
-"""Annotation: digest of everything that the pod was requested to be."""
+"""Annotation: digest of the pod's spec as it was requested."""
 
 SELECTOR = f"{MANAGED_BY}={MANAGER},{TASK}"
 """Selects the pods of steps, whatever their task."""
@@ -66,12 +67,12 @@ class PodIdentity:
         return f"{self.stem}-{self.try_number}"
 
     def labels(self) -> dict[str, str]:
-        """By which the pod is selected."""
+        """The pod's labels, by which it is selected."""
         named = {PROJECT: self.project, STEP: self.step, TASK: self.stem}
         return {MANAGED_BY: MANAGER, **named}
 
     def annotations(self) -> dict[str, str]:
-        """Who the pod works for."""
+        """The pod's annotations: the attempt that it works for."""
         return {
             DAG_ID: self.dag_id,
             RUN_ID: self.run_id,
@@ -100,9 +101,14 @@ def age_key(pod: Any) -> tuple[str, int]:
     return (pod.metadata.annotations or {}).get(TASK_INSTANCE, ""), attempt_number(pod.metadata.name)
 
 
-def is_same_attempt(wanted: Mapping[str, str], found: Mapping[str, str] | None) -> bool:
-    """Whether a pod's annotations say that it works for the same attempt and was requested to be the same."""
-    there = found or {}
+def is_same_attempt(wanted: Mapping[str, str], existing: Mapping[str, str] | None) -> bool:
+    """
+    Whether two pods were created for the same attempt with the same spec.
+
+    :param wanted: annotations of the pod that is to be created.
+    :param existing: those of the pod that has its name.
+    """
+    there = existing or {}
     return all(there.get(name) == wanted[name] for name in (TASK_INSTANCE, TRY_NUMBER, RUN_ID, SPEC))
 
 

@@ -1,11 +1,11 @@
 """
 An attempt's command, resources and settings -> its pod.
 
-The image keeps its entry point and gets arguments. The pod passes the Pod Security Standard ``restricted``, has no
-service token unless the step deploys, one container and no other, and a deadline of its own.
+The image keeps its entry point and gets arguments. The pod conforms to the Pod Security Standard ``restricted``, has no
+service account token unless the step deploys, one container only, and a deadline of its own.
 
-Its environment is an allow-list of settings, and secrets by reference only: a secret's value is never in Airflow's
-hands, for the pod names the Kubernetes Secret and the key, and the kubelet reads it.
+Its environment is an allow-list of settings, and secrets by reference only: the pod names the Kubernetes Secret and the
+key, and the kubelet reads the value. Airflow never has it.
 """
 
 import json
@@ -33,16 +33,16 @@ ACCOUNT_OF_DEPLOY = "ml-deploy"
 STORAGE = "2Gi"
 GPU_RESOURCE = "nvidia.com/gpu"
 GRACE_SECONDS = 5
-"""How long a step may take to end after SIGTERM; then it is killed."""
+"""How long a step may take to end after SIGTERM; then the kubelet kills it."""
 DEADLINE_SLACK_SECONDS = 30
-"""The step ends itself at its time limit and can say so; the kubelet ends what did not."""
+"""At its time limit a step ends itself and reports that; so much later the kubelet ends one that did not."""
 
 HANDED_ON = (
     settings.TABLES_URI, settings.OBJECTS_URI, settings.TRACKING_URI, settings.SERVING_URI, settings.STATSD,
     settings.ARTIFACT_REGISTRY, "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED",
     "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY",
 )  # fmt: skip
-"""Settings that a worker hands on; none of them holds a secret."""
+"""Settings that a worker passes on; none of them holds a secret."""
 NEEDED = (settings.TABLES_URI, settings.OBJECTS_URI)
 """Settings without which no step can work."""
 ERROR_PATH = "/dev/termination-log"
@@ -55,6 +55,7 @@ CONNECTIONS = {
 }
 """Keys of the Secret of each connection of the platform: ``ml-connection-s3`` and so on."""
 CONNECTIONS_BY_DEFAULT = "s3,mlflow"
+"""Of an installation that does not set ``ML_POD_CONNECTIONS``: one without an artifact registry."""
 WITH_MLFLOW = frozenset({StepName.TRAIN, StepName.EVALUATE, StepName.PACKAGE, StepName.DEPLOY, StepName.SCORE})
 WITH_REGISTRY = frozenset({StepName.PACKAGE, StepName.DEPLOY})
 
@@ -63,7 +64,7 @@ def pod_of(attempt: Attempt) -> k8s.V1Pod:
     """
     The pod of an attempt.
 
-    :raises ConfigurationError: if this installation does not say what it needs.
+    :raises ConfigurationError: if a setting of the worker's environment is missing or wrong.
     """
     image = attempt.given.get(settings.STEP_IMAGE)
     if not image:
@@ -99,20 +100,20 @@ def step_pod(
     container = k8s.V1Container(
         name=CONTAINER,
         image=image,
-        image_pull_policy="IfNotPresent",  # named by digest: what is on the node is what was meant
+        image_pull_policy="IfNotPresent",  # images are named by digest: one that is on the node is the right one
         args=list(arguments),
         env=variables,
         resources=_requirements(resources),
         security_context=security.CONTAINER | {"runAsNonRoot": True},
         volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 (the pod's own)
-        # FallbackToLogsOnError would give the end of the log as the reason of a step that wrote none.
+        # FallbackToLogsOnError would use the end of the log as termination message of a step that wrote none.
         termination_message_policy="File",
     )
     meta = k8s.V1ObjectMeta(
         name=identity.pod, namespace=namespace, labels=identity.labels(), annotations=identity.annotations()
     )
     spec = _spec(container, resources, is_deploy=identity.step == StepName.DEPLOY.value)
-    # Counted from the moment at which the kubelet takes the pod: pulling the image is part of it.
+    # Kubernetes counts it from the moment at which the kubelet takes the pod, so pulling the image is included.
     spec.active_deadline_seconds = int(limit.total_seconds()) + DEADLINE_SLACK_SECONDS
     pod = k8s.V1Pod(api_version="v1", kind="Pod", metadata=meta, spec=spec)
     meta.annotations[SPEC] = spec_digest(pod)
@@ -120,7 +121,7 @@ def step_pod(
 
 
 def spec_digest(pod: k8s.V1Pod) -> str:
-    """Digest of what a pod is requested to be; the API server adds to a spec, so specs cannot be compared."""
+    """Digest of a pod's spec as it is requested. The API server fills in defaults, so specs cannot be compared."""
     requested = ApiClient().sanitize_for_serialization(pod.spec)
     return digest_of(json.dumps(requested, sort_keys=True).encode())
 
@@ -129,7 +130,7 @@ def pod_environment(
     spec: ProjectSpec, step: StepName, source: str | None, *, threads: int, given: Mapping[str, str]
 ) -> list[k8s.V1EnvVar]:
     """
-    The whole environment of one step's container, in order of names.
+    The whole environment of one step's container, sorted by name.
 
     :param source: for ``ingest``: the only source that it reads.
     :param threads: cap for the step's native threads.
@@ -160,12 +161,12 @@ def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: boo
     ]
     room = k8s.V1EmptyDirVolumeSource(size_limit=resources.ephemeral_storage or STORAGE)
     return k8s.V1PodSpec(
-        restart_policy="Never",  # a retry is Airflow's, with a pod and a receipt of its own
+        restart_policy="Never",  # retries are Airflow's: each has its own pod and outcome
         containers=[container],
         volumes=[k8s.V1Volume(name="tmp", empty_dir=room)],
         service_account_name=ACCOUNT_OF_DEPLOY if is_deploy else ACCOUNT,
         automount_service_account_token=is_deploy,
-        enable_service_links=False,  # else a handful of variables for each Service of the namespace
+        enable_service_links=False,  # else the kubelet adds seven variables or more for each Service of the namespace
         termination_grace_period_seconds=GRACE_SECONDS,
         node_selector=dict(resources.node_selector) if resources.node_selector else None,
         tolerations=tolerations or None,
@@ -175,7 +176,8 @@ def _spec(container: k8s.V1Container, resources: ResourceSpec, *, is_deploy: boo
 
 
 def _requirements(resources: ResourceSpec) -> k8s.V1ResourceRequirements:
-    """Memory and disk are limits, too; CPU is not: what nobody else uses may be used, and threads are capped."""
+    """Requests of CPU, memory, disk and GPUs; all but CPU are limits as well."""
+    # No CPU limit: a pod may use what nobody else uses, the cap on threads bounds it, and throttling would stall it.
     fixed = {"memory": resources.memory or "1Gi", "ephemeral-storage": resources.ephemeral_storage or STORAGE}
     if resources.gpu:
         fixed[resources.gpu_resource or GPU_RESOURCE] = str(resources.gpu)
@@ -201,7 +203,12 @@ def _databases(spec: ProjectSpec, source: str | None) -> list[str]:
 
 
 def _connections(given: Mapping[str, str]) -> set[str]:
-    """Connections of this installation; a pod that names a Secret which is not there never starts."""
+    """
+    Connections of this installation.
+
+    :raises ConfigurationError: if the setting names an unknown one.
+    """
+    # A setting, not a guess: the kubelet never starts a pod that refers to a Secret which does not exist.
     words = (given.get(settings.POD_CONNECTIONS) or CONNECTIONS_BY_DEFAULT).split(",")
     names = {word.strip() for word in words if word.strip()}
     for name in sorted(names - CONNECTIONS.keys()):

@@ -1,10 +1,10 @@
 """
-What is seen of a pod while its attempt goes on: what its status means for the step in it, and its log.
+What a pod's status means for the step in it, and the step's log.
 
-The log reaches the task's log with each line once, however often the task is put to sleep in between. The kubelet gives
-each line with its time to the nanosecond in front, in the order in which they were written; the attempt's progress
-names the last line that was taken. How far back to ask is measured on this machine's clock alone, for the node's may
-differ.
+Each line of the step's log is copied to the task's log once, however often the task is deferred in between. The kubelet
+puts the time in nanoseconds in front of each line, and gives the lines in the order of writing; the attempt's progress
+holds a digest of the last one that was copied. How many seconds of log to request is measured by this machine's clock
+alone, for the node's may differ.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ TRANSIENT = (
     "no route to host", "no such host", "qps exceeded", "rate limit", "service unavailable", "temporarily",
     "timed out", "timeout", "tls handshake", "toomanyrequests", "too many requests", "unexpected eof",
 )  # fmt: skip
-"""Words of the kubelet that speak of a registry or a server that may answer later."""
+"""Words in the kubelet's message that mean an artifact registry or a server may respond later."""
 LOST_AFTER_SECONDS = 60.0
-"""A pod that was to end and is still there after this lies on a node that is lost."""
+"""A pod that still exists so long after its grace period is on a node that is lost."""
 LOG_SECONDS = 1.0
 """How often the log is requested while the step works."""
 MARGIN_SECONDS = 5
-"""Requested in addition, and passed over again: requests take time, and the kubelet cuts at whole seconds."""
-# A container's runtime tells a signal as 128 and its number, as a shell does.
+"""Requested in addition, and skipped if copied before: requests take time, and the kubelet counts whole seconds."""
+# A container's runtime reports a signal as exit code 128 plus its number, as a shell does.
 _SIGNALS = range(129, 193)
 _STAMP = re.compile(rb"^\d{4}-\d{2}-\d{2}T\S+ ")
 
@@ -49,21 +49,21 @@ class Stage(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PodState:
-    """A pod's status, read for its step."""
+    """What a pod's status means for the step in it."""
 
     stage: Stage
     reason: str = ""
-    """The cluster's word: Unschedulable, ErrImagePull, OOMKilled, Evicted."""
+    """The cluster's reason, one word: Unschedulable, ErrImagePull, OOMKilled, Evicted."""
     message: str = ""
-    """The cluster's sentence to it."""
+    """The cluster's message that explains the reason."""
     is_unrecoverable: bool = False
-    """Waiting for what will never come: an image, a secret."""
+    """Whether the pod waits for something that does not exist: an image, a Secret."""
     is_without_room: bool = False
-    """Waiting until some node has room."""
+    """Whether the pod waits until some node has room."""
     exit_code: int | None = None
-    """Of the step's process; negative for the signal that ended it; None if it never ended by itself."""
+    """Of the step's process; negative for the signal that ended it; None if it did not end by itself."""
     termination_message: str = ""
-    """The step's own one-line error."""
+    """The step's own error message, one line; empty if it wrote none."""
 
     @property
     def is_waiting(self) -> bool:
@@ -72,12 +72,12 @@ class PodState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the step's process is no more."""
+        """Whether the step's process has ended."""
         return self.stage is Stage.ENDED
 
     @property
     def what(self) -> str:
-        """``ErrImagePull: not found``."""
+        """Reason and message: ``ErrImagePull: not found``."""
         return f"{self.reason}: {self.message}" if self.message else self.reason
 
 
@@ -85,34 +85,34 @@ GONE = PodState(stage=Stage.ENDED, reason="Gone", message="the pod was deleted, 
 
 
 class LogSource(Protocol):
-    """Where the log comes from."""
+    """Reads logs of pods."""
 
     def log(self, name: str, since_seconds: int | None) -> bytes:
-        """What the step wrote, each line with its time in front."""
+        """What the step in a pod wrote in the last seconds (None: ever), each line with its time in front."""
 
 
 class LogOutput(Protocol):
-    """Where the lines go."""
+    """Takes the lines."""
 
     def take(self, data: bytes) -> None:
-        """Take a piece of the step's output."""
+        """Take the next lines of the step's output."""
 
     def flush(self) -> None:
-        """There is no more."""
+        """The output is complete."""
 
 
 def state_of(pod: Any) -> PodState:
     """
-    Read a pod.
+    The state of the step in a pod.
 
-    :param pod: as the Kubernetes client gives it; None for one that is not there.
+    :param pod: as the Kubernetes client gives it; None for one that does not exist.
     """
     if pod is None or _is_lost(pod):
         return GONE
     status = pod.status
     container = next((one for one in status.container_statuses or () if one.name == CONTAINER), None)
     inside = container.state if container is not None else None
-    # The container first: the pod's phase follows it late, and never where the kubelet is gone.
+    # The container's state first: the pod's phase changes later, and not at all if the kubelet is gone.
     if inside is not None and inside.terminated is not None:
         return _ended(status, inside.terminated)
     if status.phase in {"Failed", "Succeeded"}:
@@ -126,14 +126,14 @@ def state_of(pod: Any) -> PodState:
 
 def follow_log(source: LogSource, attempt: Attempt, state: PodState, output: LogOutput, *, now: float) -> None:
     """
-    Hand on what the step wrote since the last time, if it has begun and it is time to.
+    Copy what the step wrote since the last time, at most once a second and once more at its end.
 
-    :param now: this machine's clock, in seconds.
+    :param now: this machine's clock, in seconds since the epoch.
     """
     progress = attempt.progress
     if state.is_waiting:
         return
-    if not state.has_ended and now - (progress.log.asked_at or 0.0) < LOG_SECONDS:
+    if not state.has_ended and now - (progress.log.requested_at or 0.0) < LOG_SECONDS:
         return
     progress.log = forward_log(source, attempt.name, progress.log, output, now=now, is_final=state.has_ended)
     progress.works()
@@ -143,43 +143,43 @@ def forward_log(
     source: LogSource, pod: str, position: LogPosition, output: LogOutput, *, now: float, is_final: bool = False
 ) -> LogPosition:
     """
-    Hand on the lines behind a position.
+    Copy the lines behind a position.
 
-    :param now: this machine's clock, in seconds.
-    :param is_final: the step has ended, so that a last line without its end is a line.
-    :return: the position behind them.
+    :param now: this machine's clock, in seconds since the epoch.
+    :param is_final: whether the step has ended, so that a last line without a line end is complete.
+    :return: the position behind the lines that were copied.
     """
-    since = None if position.asked_at is None else math.ceil(max(0.0, now - position.asked_at)) + MARGIN_SECONDS
+    since = None if position.requested_at is None else math.ceil(max(0.0, now - position.requested_at)) + MARGIN_SECONDS
     *lines, rest = source.log(pod, since).split(b"\n")
     if is_final and rest:
         lines.append(rest)
-    # A line that is older than what was requested is not there, and then all of them are new.
-    taken = next((place for place in reversed(range(len(lines))) if _digest(lines[place]) == position.last), -1)
-    fresh = lines[taken + 1 :]
+    # If the last copied line is older than what was requested, it is not among these lines, and all of them are new.
+    last = next((index for index in reversed(range(len(lines))) if _digest(lines[index]) == position.last), -1)
+    fresh = lines[last + 1 :]
     for line in fresh:
         output.take(_STAMP.sub(b"", line, count=1) + b"\n")
     if is_final:
         output.flush()
-    return LogPosition(last=_digest(fresh[-1]) if fresh else position.last, asked_at=now)
+    return LogPosition(last=_digest(fresh[-1]) if fresh else position.last, requested_at=now)
 
 
 def _ended(status: Any, terminated: Any) -> PodState:
-    said = (terminated.message or "").strip()
-    if terminated.reason in NEVER_STARTED:  # the message is the runtime's, and the exit code means nothing
-        return PodState(stage=Stage.ENDED, reason=terminated.reason, message=said)
+    message = (terminated.message or "").strip()
+    if terminated.reason in NEVER_STARTED:  # the message is the runtime's, and the exit code is not the step's
+        return PodState(stage=Stage.ENDED, reason=terminated.reason, message=message)
     code = terminated.exit_code
     return PodState(
         stage=Stage.ENDED,
-        # The pod's own reason (Evicted, DeadlineExceeded) says more than the container's, which then is only Error.
+        # The pod's own reason (Evicted, DeadlineExceeded) is more precise than the container's, which then is Error.
         reason=status.reason or terminated.reason or "",
         message=status.message or "",
         exit_code=128 - code if code in _SIGNALS else code,
-        termination_message=said.splitlines()[0] if said else "",
+        termination_message=message.splitlines()[0] if message else "",
     )
 
 
 def _waiting(reason: str, message: str) -> PodState:
-    # The kubelet has one reason for an image that is not there and for a registry that does not answer just now.
+    # The kubelet gives one reason for an image that does not exist and for a registry that does not respond just now.
     is_transient = any(word in message.lower() for word in TRANSIENT)
     is_fatal = reason in IMAGE_REASONS | CONFIGURATION_REASONS
     return PodState(stage=Stage.WAITING, reason=reason, message=message, is_unrecoverable=is_fatal and not is_transient)
@@ -197,7 +197,7 @@ def _is_lost(pod: Any) -> bool:
     deleted_at: datetime | None = pod.metadata.deletion_timestamp
     if deleted_at is None:
         return False
-    # The timestamp already contains the grace.
+    # Kubernetes sets the timestamp to the time of the request plus the grace period.
     return (datetime.now(UTC) - deleted_at).total_seconds() > LOST_AFTER_SECONDS + GRACE_SECONDS
 
 

@@ -3,13 +3,13 @@ import json
 import pytest
 
 from include.contract.fork_protocol import (
-    Answer,
     Ended,
     ForkRequest,
     Refused,
+    Response,
     Started,
-    answer_from_line,
-    answer_to_line,
+    response_from_line,
+    response_to_line,
 )
 
 REQUEST = ForkRequest(
@@ -27,11 +27,11 @@ def test_the_environment_is_not_shown() -> None:
     assert "b\nc" not in repr(REQUEST)
 
 
-@pytest.mark.parametrize("answer", [Started(7), Ended(0), Ended(-9), Refused("stale")])
-def test_an_answer_survives_the_wire_as_one_line(answer: Answer) -> None:
-    line = answer_to_line(answer)
+@pytest.mark.parametrize("response", [Started(7), Ended(0), Ended(-9), Refused("stale")])
+def test_a_response_survives_the_wire_as_one_line(response: Response) -> None:
+    line = response_to_line(response)
     assert line.count(b"\n") == 1
-    assert answer_from_line(line) == answer
+    assert response_from_line(line) == response
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
         ForkRequest.from_line(line)
 
 
-@pytest.mark.parametrize("answer", [{}, {"format": 1}, {"format": 1, "started": "x"}])
-def test_what_is_no_answer_is_refused(answer: dict[str, object]) -> None:
+@pytest.mark.parametrize("document", [{}, {"format": 1}, {"format": 1, "started": "x"}])
+def test_what_is_no_response_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no message of format 1"):
-        answer_from_line(json.dumps(answer).encode())
+        response_from_line(json.dumps(document).encode())

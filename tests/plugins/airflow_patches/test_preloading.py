@@ -29,15 +29,15 @@ def root(tmp_path: Path) -> Path:
     return make_bundle(tmp_path).root
 
 
-def said_of_pods(root: Path) -> bool:
+def preloads_pods(root: Path) -> bool:
     done = run(root, "leave", root, "LocalExecutor")
-    found: bool = json.loads(done.stderr.splitlines()[-1])
-    return found
+    is_loaded: bool = json.loads(done.stderr.splitlines()[-1])
+    return is_loaded
 
 
 def preloaded(root: Path, what: str, bundle: Path | None = None, executor: str = "LocalExecutor") -> list[bool]:
-    found: list[bool] = json.loads(run(root, what, bundle or root, executor).stdout.splitlines()[-1])
-    return found
+    are_loaded: list[bool] = json.loads(run(root, what, bundle or root, executor).stdout.splitlines()[-1])
+    return are_loaded
 
 
 def run(root: Path, what: str, bundle: Path, executor: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_what_pods_need_is_there_only_where_steps_are_pods(
     root: Path, monkeypatch: pytest.MonkeyPatch, *, mode: str, there: bool
 ) -> None:
     monkeypatch.setenv("ML_EXECUTION", mode)
-    assert said_of_pods(root) == there
+    assert preloads_pods(root) == there
 
 
 def test_changed_code_is_forgotten(root: Path) -> None:

@@ -6,7 +6,7 @@ from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError
 from include.stores.objects.s3 import S3Objects
-from plugins.hooks.stores import CALL_OFF_SECONDS, ObjectStoreHook
+from plugins.hooks.stores import REVOKE_SECONDS, ObjectStoreHook
 
 
 def test_the_store_that_the_environment_names_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -16,10 +16,10 @@ def test_the_store_that_the_environment_names_is_opened(monkeypatch: pytest.Monk
     assert (tmp_path / "receipts" / "a.json").read_bytes() == b"{}"
 
 
-def test_a_try_that_was_called_off_may_not_publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_attempt_that_was_revoked_may_not_publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ML_OBJECTS_URI", tmp_path.as_uri())
     command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r", attempt=2)
-    ObjectStoreHook().call_off(command)
+    ObjectStoreHook().revoke(command)
     assert [path.name for path in (tmp_path / "leases").rglob("*.json")] == ["revoked-002-001.json"]
 
 
@@ -28,11 +28,11 @@ def test_a_task_that_is_to_end_does_not_wait_long_for_a_store_that_is_away(monke
     used: list[object] = []
     monkeypatch.setattr("include.coordination.leases.revoke", lambda objects, _command: used.append(objects))
     command = StepCommand(step=StepName.TRAIN, project="flights", partition="2013-03", run="r")
-    ObjectStoreHook().call_off(command)
-    assert used == [S3Objects("bucket", "objects", retry_seconds=CALL_OFF_SECONDS)]
+    ObjectStoreHook().revoke(command)
+    assert used == [S3Objects("bucket", "objects", retry_seconds=REVOKE_SECONDS)]
 
 
-def test_no_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_store_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ML_OBJECTS_URI", raising=False)
     with pytest.raises(ConfigurationError, match="ML_OBJECTS_URI is not set"):
         ObjectStoreHook().get_conn()

@@ -134,49 +134,51 @@ def test_nothing_to_do_is_a_skip(store: MemoryObjects) -> None:
 
 
 @pytest.mark.parametrize("exit_code", [65, 78])
-def test_a_permanent_failure_is_not_tried_again(store: MemoryObjects, exit_code: int) -> None:
+def test_a_permanent_failure_is_not_retried(store: MemoryObjects, exit_code: int) -> None:
     keep_outcome(store, OutcomeStatus.FAILED, exit_code, "Column a is missing.")
     with pytest.raises(AirflowFailException, match=r"^Column a is missing\.$"):
         conclude(COMMAND, exit_code, store)
 
 
-def test_a_temporary_failure_is_tried_again(store: MemoryObjects) -> None:
+def test_a_temporary_failure_is_retried(store: MemoryObjects) -> None:
     keep_outcome(store, OutcomeStatus.FAILED, 75, "The store does not answer.")
     with pytest.raises(TemporaryError, match="The store does not answer"):
         conclude(COMMAND, 75, store)
 
 
-def test_a_wrong_argument_without_an_outcome_is_permanent_and_says_what_the_step_said(store: MemoryObjects) -> None:
+def test_a_wrong_argument_without_an_outcome_is_permanent_and_raises_the_steps_last_error(store: MemoryObjects) -> None:
     with pytest.raises(AirflowFailException, match="There is no project 'flight'"):
-        conclude(COMMAND, 78, store, said="There is no project 'flight'")
+        conclude(COMMAND, 78, store, last_error="There is no project 'flight'")
 
 
 @pytest.mark.parametrize("exit_code", [1, 70, 99])
-def test_any_other_end_without_an_outcome_is_tried_again(store: MemoryObjects, exit_code: int) -> None:
-    with pytest.raises(TemporaryError, match=f"exited with {exit_code} and said nothing"):
+def test_any_other_end_without_an_outcome_is_retried(store: MemoryObjects, exit_code: int) -> None:
+    with pytest.raises(TemporaryError, match=f"exited with {exit_code} and logged no error"):
         conclude(COMMAND, exit_code, store)
 
 
-def test_a_killed_process_without_a_receipt_is_tried_again_and_named(store: MemoryObjects) -> None:
-    with pytest.raises(TemporaryError, match=r"ingest of flights 2013-03/weather, run r, try 2 was ended by SIGKILL"):
+def test_a_killed_process_without_a_receipt_is_retried_and_named(store: MemoryObjects) -> None:
+    with pytest.raises(
+        TemporaryError, match=r"ingest of flights 2013-03/weather, run r, attempt 2 was ended by SIGKILL"
+    ):
         conclude(COMMAND, -signal.SIGKILL, store)
 
 
-def test_other_tries_do_not_count(store: MemoryObjects) -> None:
+def test_outcomes_of_other_attempts_do_not_count(store: MemoryObjects) -> None:
     keep_receipt(store)
     keep_outcome(store, OutcomeStatus.DONE, 0, attempt=1)
     with pytest.raises(TemporaryError, match="left no receipt"):
         conclude(COMMAND, 0, store)
 
 
-def test_the_last_ending_of_a_try_counts(store: MemoryObjects) -> None:
+def test_the_last_ending_of_an_attempt_counts(store: MemoryObjects) -> None:
     keep_receipt(store)
     keep_outcome(store, OutcomeStatus.FAILED, 75, "busy", ending=0)
     keep_outcome(store, OutcomeStatus.DONE, 0, ending=1)
     assert conclude(COMMAND, 0, store)["status"] == "done"
 
 
-def test_an_earlier_ending_of_the_same_try_is_not_the_verdict_on_a_process_that_ended_otherwise(
+def test_an_earlier_ending_of_the_same_attempt_does_not_count_for_a_process_that_ended_otherwise(
     store: MemoryObjects,
 ) -> None:
     keep_outcome(store, OutcomeStatus.FAILED, 65, "Column a is missing.")
@@ -184,7 +186,7 @@ def test_an_earlier_ending_of_the_same_try_is_not_the_verdict_on_a_process_that_
         conclude(COMMAND, -signal.SIGKILL, store)
 
 
-def test_a_damaged_outcome_is_told(store: MemoryObjects) -> None:
+def test_a_damaged_outcome_is_an_error(store: MemoryObjects) -> None:
     store.create(outcome_key("flights", "r", "ingest", COMMAND.subject, attempt=2, ending=0), b"{")
     with pytest.raises(TemporaryError, match="is damaged"):
         conclude(COMMAND, 0, store)

@@ -10,7 +10,7 @@ def event(level: str, name: str, **fields: object) -> bytes:
     return json.dumps(carried | fields).encode() + b"\n"
 
 
-def test_events_are_told_at_their_level_without_what_the_task_says_already() -> None:
+def test_events_are_logged_at_their_level_without_what_the_task_log_shows_already() -> None:
     log = TaskLog()
     output = StepLog(log)
     output.take(event("info", "rows read", rows=3, seconds=0.123456, names=["a", "b"]))

@@ -12,23 +12,23 @@ from plugins.operators.step_resources import WITHOUT_EFFECT, given_for, resource
 SPEC = load_project("flights")
 
 
-def found(given: Any, step: StepName = StepName.TRAIN) -> ResourceSpec:
+def resources(given: Any, step: StepName = StepName.TRAIN) -> ResourceSpec:
     return resources_of(SPEC, step, {"resources": given})
 
 
 @pytest.mark.parametrize("given", [None, {}, {"ingest": {"cpu": 4}}])
-def test_without_a_word_in_the_form_the_spec_counts(given: Any) -> None:
-    assert found(given) == SPEC.execution.for_step("train")
+def test_a_step_that_the_form_does_not_name_gets_what_the_spec_sets(given: Any) -> None:
+    assert resources(given) == SPEC.execution.for_step("train")
 
 
-def test_the_form_counts_over_the_spec_field_by_field() -> None:
-    given = found({"train": {"memory": "3Gi", "timeout": "2h", "node_selector": {"disk": "fast"}}})
+def test_the_form_overrides_the_spec_field_by_field() -> None:
+    given = resources({"train": {"memory": "3Gi", "timeout": "2h", "node_selector": {"disk": "fast"}}})
     assert (given.memory, given.timeout, given.node_selector) == ("3Gi", timedelta(hours=2), {"disk": "fast"})
     assert given.cpu == SPEC.execution.for_step("train").cpu
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("much", "'resources' is 'much'; write it like"),
         ({"trian": {"cpu": 1}}, "names step 'trian', which does not exist.*Did you mean 'train'"),
@@ -41,13 +41,13 @@ def test_the_form_counts_over_the_spec_field_by_field() -> None:
         ({"train": 3}, r"train: .*given: 3"),
     ],
 )
-def test_a_mistake_in_the_form_is_one_clear_sentence(given: Any, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told) as error:
-        found(given)
+def test_a_mistake_in_the_form_is_one_clear_sentence(given: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as error:
+        resources(given)
     assert "\n" not in str(error.value)
 
 
-def test_what_the_form_says_of_one_step() -> None:
+def test_what_the_form_sets_for_one_step() -> None:
     assert given_for(StepName.TRAIN, {}) is None
     given = given_for(StepName.TRAIN, {"resources": {"train": {"gpu": 1}}})
     assert given is not None
@@ -55,8 +55,8 @@ def test_what_the_form_says_of_one_step() -> None:
 
 
 def test_what_one_machine_does_not_enforce_is_named_in_order() -> None:
-    asked = ResourceSpec(cpu=2, gpu=1, memory="2Gi", timeout=timedelta(hours=1), retries=3)
-    assert without_effect_locally(asked) == "gpu=1, memory=2Gi"
+    given = ResourceSpec(cpu=2, gpu=1, memory="2Gi", timeout=timedelta(hours=1), retries=3)
+    assert without_effect_locally(given) == "gpu=1, memory=2Gi"
     assert without_effect_locally(ResourceSpec(cpu=2)) == ""
 
 

@@ -35,11 +35,11 @@ def test_a_source_may_have_a_task_of_its_own_and_validation_waits_for_all(
 ) -> None:
     spec = parsed({f"sources.{name}.own_task": True for name in own})
     dag = data_dag(spec)
-    found = [task for task in dag.tasks if isinstance(task, LocalStepOperator) and task.step == "ingest"]
-    assert {task.task_id: task.source for task in found} == tasks
+    ingest = [task for task in dag.tasks if isinstance(task, LocalStepOperator) and task.step == "ingest"]
+    assert {task.task_id: task.source for task in ingest} == tasks
     assert dag.get_task("validate").upstream_task_ids == tasks.keys()
-    assert {task.execution_timeout for task in found} == {spec.execution.for_step("ingest").timeout}
-    together = [name for task in found for name in spec.sources_of_task(task.source)]
+    assert {task.execution_timeout for task in ingest} == {spec.execution.for_step("ingest").timeout}
+    together = [name for task in ingest for name in spec.sources_of_task(task.source)]
     assert sorted(together) == sorted(spec.sources)
 
 

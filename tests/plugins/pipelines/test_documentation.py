@@ -15,7 +15,7 @@ def test_the_data_doc_names_every_source_column_check_and_feature_with_its_meani
         assert f"| {name} | {feature.type.value} | {feature.meaning} |" in text
 
 
-def test_the_data_doc_says_which_source_has_a_task_of_its_own() -> None:
+def test_the_data_doc_names_the_task_of_a_source_that_has_its_own() -> None:
     text = data_doc(parsed({"sources.weather.own_task": True}))
     assert "Key: `day`. Ingested by the task `ingest_weather`.\n" in text
     assert "Key: `id`.\n" in text
@@ -29,7 +29,7 @@ def test_the_training_doc_names_target_window_and_gates() -> None:
         assert gate.metric in text
 
 
-def test_every_doc_says_whose_it_is() -> None:
+def test_every_doc_names_the_owner() -> None:
     spec = load_project("flights")
     for text in (data_doc(spec), training_doc(spec), scoring_doc(spec)):
         assert text.startswith(f"# {spec.title}\n")

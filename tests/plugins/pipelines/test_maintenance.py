@@ -23,7 +23,7 @@ def test_without_a_cluster_there_is_nothing_to_look_after(monkeypatch: pytest.Mo
     assert maintenance_dags() == {}
 
 
-def test_an_unknown_mode_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_mode_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_EXECUTION", "kubernetis")
     with pytest.raises(ConfigurationError, match="Did you mean 'kubernetes'"):
         maintenance_dags()

@@ -39,7 +39,7 @@ def test_a_broken_spec_costs_no_other_project_its_dags(folder: Path) -> None:
     assert list(build_for_each_project(data_dag, "data", folder)) == ["trains_data"]
 
 
-def test_all_mistakes_are_told_with_file_key_value_and_near_name(folder: Path) -> None:
+def test_all_mistakes_are_reported_with_file_key_value_and_near_name(folder: Path) -> None:
     refuse_broken_specs(folder)
     break_spec(folder, "flights")
     break_spec(folder, "trains")

@@ -38,7 +38,7 @@ def test_the_partition_field_follows_the_grain() -> None:
     assert partition_param(monthly).value is None
 
 
-def test_the_form_says_what_may_be_asked_for_each_step() -> None:
+def test_the_form_names_what_may_be_requested_for_each_step() -> None:
     param = resources_param(StepName.TRAIN, StepName.DEPLOY)
     assert param.value == {}
     assert param.schema["type"] == ["null", "object"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contract.fork_protocol import Answer, Ended, ForkRequest, Refused, Started, answer_from_line
+from include.contract.fork_protocol import Ended, ForkRequest, Refused, Response, Started, response_from_line
 from tests.support.processes import all_gone, is_running
 from tests.support.step_bundle import (
     Bundle,
@@ -34,8 +34,8 @@ class Caller:
         os.close(writing)
         self._reader = self.connection.makefile("rb")
 
-    def answer(self) -> Answer:
-        return answer_from_line(self._reader.readline())
+    def response(self) -> Response:
+        return response_from_line(self._reader.readline())
 
     def written(self) -> str:
         with os.fdopen(os.dup(self.output), "rb") as stream:
@@ -70,11 +70,11 @@ def request(bundle: Bundle, words: tuple[str, ...] = INGEST, grace: float = 30.0
     return ForkRequest(arguments=words, environment=environment, folder=str(bundle.root), grace_seconds=grace)
 
 
-def ask(path: Path, asked: ForkRequest) -> tuple[Answer, Answer, str]:
+def ask(path: Path, asked: ForkRequest) -> tuple[Response, Response, str]:
     caller = Caller(path, asked)
     try:
-        started = caller.answer()
-        return started, caller.answer(), caller.written()
+        started = caller.response()
+        return started, caller.response(), caller.written()
     finally:
         caller.leave()
 
@@ -82,7 +82,7 @@ def ask(path: Path, asked: ForkRequest) -> tuple[Answer, Answer, str]:
 def is_accepted(path: Path, asked: ForkRequest) -> bool:
     caller = Caller(path, asked)
     try:
-        return isinstance(caller.answer(), Started)
+        return isinstance(caller.response(), Started)
     finally:
         caller.leave()
 
@@ -125,7 +125,7 @@ def test_many_steps_run_at_once_each_leading_its_own_group(server: object, bundl
     words = {step: (step, *OPTIONS) for step in ("validate", "profile", "features")}
     callers = {step: Caller(path, request(bundle, word, 0.2, ML_TEST_BEHAVIOUR="hang")) for step, word in words.items()}
     for step, caller in callers.items():
-        started = caller.answer()
+        started = caller.response()
         pid, _ = bundle.pids(step)
         assert started == Started(pid)
         assert os.getpgid(pid) == os.getsid(pid) == pid
@@ -145,10 +145,10 @@ def test_a_caller_that_leaves_takes_the_whole_group_along(server: object, bundle
 
 def test_a_caller_that_closes_its_side_learns_of_the_end(server: object, bundle: Bundle, path: Path) -> None:
     caller = Caller(path, request(bundle, grace=0.2, ML_TEST_BEHAVIOUR="hang"))
-    assert isinstance(caller.answer(), Started)
+    assert isinstance(caller.response(), Started)
     pids = bundle.pids("ingest")
     caller.connection.shutdown(socket.SHUT_WR)
-    assert caller.answer() == Ended(-signal.SIGKILL)
+    assert caller.response() == Ended(-signal.SIGKILL)
     assert all_gone(pids)
     caller.leave()
 
@@ -192,10 +192,10 @@ def test_changed_code_is_never_run_by_a_server_that_imported_the_old(
     step = bundle.root / "include" / "steps" / "ingest" / "step.py"
     step.write_text(step.read_text().replace("chosen = behaviour(context)", "chosen = print('the new code')"))
     caller = Caller(path, request(bundle))
-    answer = caller.answer()
+    response = caller.response()
     caller.leave()
-    assert isinstance(answer, Refused)
-    assert "include/steps/ingest/step.py changed since the server imported it" in answer.reason
+    assert isinstance(response, Refused)
+    assert "include/steps/ingest/step.py changed since the server imported it" in response.reason
     wait_until(lambda: is_accepted(path, request(bundle)), "the server to begin anew")
     _, ended, written = ask(path, request(bundle, ML_TEST_BEHAVIOUR="anew"))
     assert ended == Ended(0)
@@ -204,11 +204,11 @@ def test_changed_code_is_never_run_by_a_server_that_imported_the_old(
 
 def test_a_server_with_changed_code_lets_running_steps_finish(server: object, bundle: Bundle, path: Path) -> None:
     running = Caller(path, request(bundle, ("validate", *OPTIONS), 0.2, ML_TEST_BEHAVIOUR="hang"))
-    running.answer()
+    running.response()
     pids = bundle.pids("validate")
     (bundle.root / "include" / "errors.py").touch()
     refused = Caller(path, request(bundle))
-    assert isinstance(refused.answer(), Refused)
+    assert isinstance(refused.response(), Refused)
     refused.leave()
     assert all(is_running(pid) for pid in pids)
     running.leave()
@@ -224,10 +224,10 @@ def test_project_code_is_imported_anew_by_each_step(server: object, bundle: Bund
 def test_another_bundles_step_is_refused(server: object, bundle: Bundle, path: Path, tmp_path: Path) -> None:
     asked = ForkRequest(arguments=INGEST, environment={}, folder=str(tmp_path), grace_seconds=1)
     caller = Caller(path, asked)
-    answer = caller.answer()
+    response = caller.response()
     caller.leave()
-    assert isinstance(answer, Refused)
-    assert "the step asks for that of" in answer.reason
+    assert isinstance(response, Refused)
+    assert "the step asks for that of" in response.reason
 
 
 def test_a_request_without_descriptors_or_sense_is_refused(server: object, bundle: Bundle, path: Path) -> None:
@@ -236,9 +236,9 @@ def test_a_request_without_descriptors_or_sense_is_refused(server: object, bundl
             connection.settimeout(60)
             connection.connect(str(path))
             connection.sendall(line)
-            answer = answer_from_line(connection.makefile("rb").readline())
-        assert isinstance(answer, Refused)
-        assert reason in answer.reason
+            response = response_from_line(connection.makefile("rb").readline())
+        assert isinstance(response, Refused)
+        assert reason in response.reason
 
 
 def test_the_server_has_one_python_thread_and_its_socket_is_its_users(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contract.fork_protocol import Answer, Ended, ForkRequest, Refused, Started, answer_to_line
+from include.contract.fork_protocol import Ended, ForkRequest, Refused, Response, Started, response_to_line
 from plugins.operators.local import forked_process
 from plugins.operators.local.forked_process import NotForkedError, fork_step
 
@@ -20,9 +20,9 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.answers: list[Answer] = []
+        self.responses: list[Response] = []
         self.request: ForkRequest | None = None
-        self.said: bytes = b""
+
         self.connection: socket.socket | None = None
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -36,7 +36,7 @@ class Server:
         os.write(descriptors[1], b"err")
         for descriptor in descriptors:
             os.close(descriptor)
-        connection.sendall(b"".join(answer_to_line(answer) for answer in self.answers))
+        connection.sendall(b"".join(response_to_line(one) for one in self.responses))
         self.connection = connection
 
     def close(self) -> None:
@@ -52,8 +52,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
-def fork(server: Server, *answers: Answer) -> forked_process.ForkedProcess:
-    server.answers = list(answers)
+def fork(server: Server, *responses: Response) -> forked_process.ForkedProcess:
+    server.responses = list(responses)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:
@@ -75,12 +75,12 @@ def test_before_the_end_there_is_no_exit_code(server: Server) -> None:
     process = fork(server, Started(NO_PROCESS))
     assert process.exit_code() is None
     assert server.connection
-    server.connection.sendall(answer_to_line(Ended(-15)))
+    server.connection.sendall(response_to_line(Ended(-15)))
     assert process.exit_code() == -15
     process.close()
 
 
-def test_ending_closes_the_callers_side_and_may_be_asked_twice(server: Server) -> None:
+def test_ending_closes_the_callers_side_and_may_be_called_twice(server: Server) -> None:
     process = fork(server, Started(NO_PROCESS))
     process.end()
     process.end()
@@ -98,24 +98,24 @@ def test_a_server_that_died_took_the_step_along(server: Server) -> None:
     process.close()
 
 
-def test_a_refusal_says_why(server: Server) -> None:
+def test_a_refusal_gives_the_reason(server: Server) -> None:
     with pytest.raises(NotForkedError, match="the fork server refused: stale"):
         fork(server, Refused("stale"))
 
 
-def test_a_server_that_answers_nonsense_or_not_at_all_is_told(server: Server) -> None:
-    with pytest.raises(NotForkedError, match="an answer to another question"):
+def test_a_response_that_does_not_fit_the_request_is_an_error(server: Server) -> None:
+    with pytest.raises(NotForkedError, match="its response does not fit the request"):
         fork(server, Ended(0))
 
 
-def test_no_server_is_told(tmp_path: Path) -> None:
+def test_no_server_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotForkedError, match="ML_FORK_SERVER is not set"):
         fork_step(None, REQUEST)
-    with pytest.raises(NotForkedError, match=r"nobody\.sock did not answer"):
+    with pytest.raises(NotForkedError, match=r"nobody\.sock did not respond"):
         fork_step(str(tmp_path / "nobody.sock"), REQUEST)
 
 
 def test_a_server_that_hangs_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forked_process, "ANSWER_SECONDS", 0.1)
-    with pytest.raises(NotForkedError, match="did not answer"):
+    monkeypatch.setattr(forked_process, "RESPONSE_SECONDS", 0.1)
+    with pytest.raises(NotForkedError, match="did not respond"):
         fork_step(str(server.path), REQUEST)

@@ -96,20 +96,20 @@ def test_one_warning_says_why_a_step_is_not_forked(bundle: Bundle, monkeypatch: 
     operator, lines = task()
     execute(operator, attempt=2)
     assert len(not_forked(lines)) == 1
-    assert "did not answer" in not_forked(lines)[0]
+    assert "did not respond" in not_forked(lines)[0]
 
 
 def test_one_warning_names_what_a_machine_without_a_cluster_does_not_enforce(bundle: Bundle) -> None:
     operator, lines = task()
     execute(operator, resources={"ingest": {"gpu": 1, "memory": "2Gi"}})
-    told = [text for text in lines.texts_at(logging.WARNING) if text.startswith("Without effect on this machine")]
-    assert len(told) == 1
-    assert "gpu=1" in told[0]
-    assert "memory=2Gi" in told[0]
-    assert "cpu" not in told[0]
+    warnings = [text for text in lines.texts_at(logging.WARNING) if text.startswith("Without effect on this machine")]
+    assert len(warnings) == 1
+    assert "gpu=1" in warnings[0]
+    assert "memory=2Gi" in warnings[0]
+    assert "cpu" not in warnings[0]
 
 
-def test_the_trigger_form_says_how_many_threads_and_how_long(bundle: Bundle) -> None:
+def test_the_trigger_form_sets_threads_and_time_limit(bundle: Bundle) -> None:
     operator, _ = task()
     receipt = execute(operator, resources={"ingest": {"cpu": 3, "timeout": "5m"}})["receipt"]
     assert '"threads":"3"' in (bundle.folder / "objects" / receipt).read_text()
@@ -122,7 +122,7 @@ def test_the_form_of_another_step_changes_nothing(bundle: Bundle) -> None:
     assert operator.execution_timeout == timedelta(minutes=9)
 
 
-def test_a_wrong_resource_is_not_tried_again(bundle: Bundle) -> None:
+def test_a_wrong_resource_is_not_retried(bundle: Bundle) -> None:
     operator, _ = task()
     with pytest.raises(AirflowFailException, match=r"Parameter 'resources', ingest.*'memry' is no key.*'memory'"):
         execute(operator, resources={"ingest": {"memry": "2Gi"}})
@@ -164,7 +164,7 @@ def test_a_step_that_was_killed_after_its_receipt_is_done(bundle: Bundle, monkey
     assert execute(operator)["status"] == "done"
 
 
-def test_an_unknown_project_is_not_tried_again(bundle: Bundle) -> None:
+def test_an_unknown_project_is_not_retried(bundle: Bundle) -> None:
     operator, _ = task(project="flight")
     with pytest.raises(AirflowFailException, match="There is no project 'flight'"):
         execute(operator)
@@ -193,7 +193,7 @@ def test_a_task_that_is_killed_leaves_nothing_running(bundle: Bundle, monkeypatc
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(TemporaryError, match="was told to end, and its step was ended with it"):
+    with pytest.raises(TemporaryError, match="was ended by Airflow, and its step with it"):
         execute(operator)
     killer.join()
     assert len(pids) == 2
@@ -257,7 +257,7 @@ def test_a_task_whose_supervisor_is_gone_ends_its_step(bundle: Bundle, monkeypat
 
 
 @pytest.mark.parametrize("bundle", ["ordinary"], indirect=True)
-def test_a_fork_server_that_is_killed_takes_the_step_along_and_the_next_try_needs_none(
+def test_a_fork_server_that_is_killed_takes_the_step_along_and_the_next_attempt_needs_none(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sockets = bundle.folder / "s"
@@ -280,7 +280,7 @@ def test_a_fork_server_that_is_killed_takes_the_step_along_and_the_next_try_need
     monkeypatch.setenv(BEHAVIOUR, "done")
     operator, lines = task()
     assert execute(operator, attempt=2)["status"] == "done"
-    assert "did not answer" in not_forked(lines)[0]
+    assert "did not respond" in not_forked(lines)[0]
 
 
 def test_templates_are_partition_and_options() -> None:

@@ -36,14 +36,14 @@ def pod(memory: str = "1Gi", **task: object) -> k8s.V1Pod:
     return step_pod(pod_task(**task), ["train"], [], image="i", namespace=NAMESPACE, resources=resources)
 
 
-def test_a_second_launch_of_the_same_try_takes_the_pod_that_is_there(api: PodApi, cluster: FakePods) -> None:
+def test_a_second_launch_of_the_same_attempt_takes_the_pod_that_is_there(api: PodApi, cluster: FakePods) -> None:
     first = api.launch(pod())
     assert api.launch(pod()) is first
     assert cluster.created == 1
     assert cluster.deleted == []
 
 
-def test_a_pod_of_the_same_try_that_ended_is_taken_too(api: PodApi, cluster: FakePods) -> None:
+def test_a_pod_of_the_same_attempt_that_ended_is_taken_too(api: PodApi, cluster: FakePods) -> None:
     first = cluster.put(pod(), ended(1))
     assert api.launch(pod()) is first
 
@@ -71,7 +71,7 @@ def test_a_reply_that_was_lost_does_no_harm(api: PodApi, cluster: FakePods) -> N
         (refused(403, "Forbidden", "violates PodSecurity restricted"), PodRefusedError),
     ],
 )
-def test_what_the_server_refuses_is_told(
+def test_what_the_server_refuses_is_an_error(
     api: PodApi, cluster: FakePods, refusal: Exception, error: type[Exception]
 ) -> None:
     cluster.refusals = [refusal]
@@ -92,7 +92,7 @@ def test_a_later_pod_of_the_name_is_not_deleted(api: PodApi, cluster: FakePods) 
     assert cluster.deleted == []
 
 
-def test_only_what_works_for_an_earlier_try_is_deleted(api: PodApi, cluster: FakePods) -> None:
+def test_only_what_works_for_an_earlier_attempt_is_deleted(api: PodApi, cluster: FakePods) -> None:
     cluster.put(pod(try_number=1), ended(1))
     cluster.put(pod(try_number=2), running())
     cluster.put(pod(try_number=2, map_index=7), running())
@@ -106,7 +106,7 @@ def test_a_launcher_that_comes_late_does_not_end_its_successors_pod(api: PodApi,
     assert api.delete_older_attempts(pod(try_number=1, task_instance="id-1")) == []
 
 
-def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_try(api: PodApi, cluster: FakePods) -> None:
+def test_what_is_left_of_a_run_that_was_deleted_is_older_whatever_its_attempt(api: PodApi, cluster: FakePods) -> None:
     left = cluster.put(pod(try_number=3, task_instance="id-1"), running())
     assert api.delete_older_attempts(pod(try_number=1, task_instance="id-2")) == [left.metadata.name]
 
@@ -116,11 +116,11 @@ def test_the_log_of_a_pod_that_has_none_is_empty(api: PodApi, cluster: FakePods)
     assert api.log("p", None) == b""
 
 
-def test_the_log_is_asked_for_with_times_and_as_far_back_as_needed(api: PodApi, cluster: FakePods) -> None:
+def test_the_log_is_requested_with_times_and_as_far_back_as_needed(api: PodApi, cluster: FakePods) -> None:
     cluster.logs = b"2026-01-01T00:00:00Z a\n"
     assert api.log("p", 17) == cluster.logs
-    asked = cluster.client.read_namespaced_pod_log.call_args.kwargs
-    assert (asked["since_seconds"], asked["timestamps"], asked["container"]) == (17, True, "step")
+    request = cluster.client.read_namespaced_pod_log.call_args.kwargs
+    assert (request["since_seconds"], request["timestamps"], request["container"]) == (17, True, "step")
 
 
 def test_warnings_are_the_clusters_events(api: PodApi, cluster: FakePods) -> None:
@@ -128,16 +128,16 @@ def test_warnings_are_the_clusters_events(api: PodApi, cluster: FakePods) -> Non
     assert api.warnings("p") == ["Failed: secret not found"]
 
 
-def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakePods, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_will_not_go_is_an_error(api: PodApi, cluster: FakePods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugins.operators.pod.api.GONE_WITHIN_SECONDS", 0.0)
     cluster.put(pod(task_instance="other"), running())
     cluster.client.delete_namespaced_pod.side_effect = None
-    with pytest.raises(UnreachableError, match="was deleted, and is still there"):
+    with pytest.raises(UnreachableError, match="was deleted 0 s ago, and still exists"):
         api.launch(pod())
 
 
 @pytest.mark.parametrize(
-    ("error", "expected", "told"),
+    ("error", "expected", "message"),
     [
         (refused(409, "AlreadyExists", 'pods "a" already exists'), AlreadyThereError, "already exists"),
         (refused(403, "Forbidden", QUOTA), NoRoomError, "^pods.*exceeded quota: ml-quota"),
@@ -153,8 +153,8 @@ def test_a_pod_that_will_not_go_is_told(api: PodApi, cluster: FakePods, monkeypa
         (TimeoutError("timed out"), UnreachableError, "timed out"),
     ],
 )
-def test_each_answer_says_what_to_do_next(error: Exception, expected: type[PlatformError], told: str) -> None:
-    with pytest.raises(expected, match=told), translated("Creating pod n/a"):
+def test_each_response_decides_what_to_do_next(error: Exception, expected: type[PlatformError], message: str) -> None:
+    with pytest.raises(expected, match=message), translated("Creating pod n/a"):
         raise error
 
 
@@ -164,7 +164,7 @@ def test_waiting_helps_with_some_and_never_with_a_refusal() -> None:
     assert issubclass(UnreachableError, TemporaryError)
 
 
-def test_an_answer_that_is_no_json_is_told_as_it_is() -> None:
+def test_an_error_response_that_is_no_json_is_quoted() -> None:
     error = ApiException(status=502, reason="Bad Gateway")
     error.body = "<html>proxy</html>"
     assert message_of(error) == "<html>proxy</html>"

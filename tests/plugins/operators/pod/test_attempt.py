@@ -38,13 +38,13 @@ def attempt(given: dict[str, str] | None = None, **more: Any) -> Attempt:
     return attempt_of(CALL, context(**more), SETTINGS | (given or {}), Progress(since=0.0))
 
 
-def test_the_pod_asks_for_the_bundles_own_code_unless_any_may_do() -> None:
+def test_the_pod_needs_the_bundles_own_code_unless_any_may_do() -> None:
     assert attempt().command.code == code_digest(StepName.TRAIN, "flights")
     assert attempt({"ML_ANY_CODE": "1"}).command.code == ""
     assert "--code" in pod_of(attempt()).spec.containers[0].args
 
 
-def test_the_pod_is_that_of_the_try_in_the_installations_namespace_and_image() -> None:
+def test_the_pod_is_that_of_the_attempt_in_the_installations_namespace_and_image() -> None:
     pod = attempt(try_number=2, resources={}).identity
     assert pod.try_number == 2
     made = pod_of(attempt())
@@ -53,7 +53,7 @@ def test_the_pod_is_that_of_the_try_in_the_installations_namespace_and_image() -
     assert attempt({"ML_POD_NAMESPACE": ""}).namespace == "ml-steps"
 
 
-def test_two_launchers_of_one_try_ask_for_the_same() -> None:
+def test_two_launchers_of_one_attempt_request_the_same() -> None:
     assert pod_of(attempt()).metadata.annotations[SPEC] == pod_of(attempt()).metadata.annotations[SPEC]
 
 
@@ -64,7 +64,7 @@ def test_the_form_reaches_the_pod() -> None:
     assert {one.name: one.value for one in container.env}["OMP_NUM_THREADS"] == "2"
 
 
-def test_a_try_after_one_that_ran_out_of_memory_gets_more() -> None:
+def test_an_attempt_after_one_that_ran_out_of_memory_gets_more() -> None:
     objects = MemoryObjects()
     spec = attempt().resources
     ran_out(COMMAND, "2Gi", spec, objects)
@@ -72,23 +72,23 @@ def test_a_try_after_one_that_ran_out_of_memory_gets_more() -> None:
         assert attempt(try_number=2).memory == "4Gi"
 
 
-def test_a_first_try_does_not_ask_the_object_store() -> None:
+def test_a_first_attempt_does_not_read_the_object_store() -> None:
     with patch.object(Attempt, "documents", new_callable=PropertyMock, side_effect=AssertionError):
         assert attempt().memory == attempt().resources.memory
 
 
-def test_an_installation_without_an_image_is_told_what_is_missing() -> None:
+def test_an_installation_without_an_image_is_an_error_that_names_the_setting() -> None:
     with pytest.raises(ConfigurationError, match=r"ML_STEP_IMAGE of Airflow's worker is not set.*make images"):
         pod_of(attempt({"ML_STEP_IMAGE": ""}))
 
 
-def test_an_unknown_project_is_told() -> None:
+def test_an_unknown_project_is_an_error() -> None:
     unknown = StepCall(step="train", project="flight", partition="2013-09", options={})
     with pytest.raises(ConfigurationError, match="There is no project 'flight'"):
         attempt_of(unknown, context(), SETTINGS, Progress(since=0.0))
 
 
-def test_what_is_remembered_survives_airflows_database() -> None:
+def test_progress_survives_airflows_database() -> None:
     known = Progress(
         since=1.5, pod="p", has_started=True, looks=3, away_since=2.5, reported="no room", log=LogPosition("ab", 9.5)
     )
@@ -105,7 +105,7 @@ def test_a_task_sleeps_longer_each_time_up_to_a_limit() -> None:
     assert slept[-1] == LONGEST_SLEEP_SECONDS
 
 
-def test_each_try_that_ran_out_gives_the_next_one_twice_as_much_up_to_the_ceiling(objects: MemoryObjects) -> None:
+def test_each_attempt_that_ran_out_gives_the_next_one_twice_as_much_up_to_the_ceiling(objects: MemoryObjects) -> None:
     got = []
     for attempt in (1, 2, 3):
         command = dataclasses.replace(COMMAND, attempt=attempt)
@@ -115,14 +115,14 @@ def test_each_try_that_ran_out_gives_the_next_one_twice_as_much_up_to_the_ceilin
     assert got == ["1Gi", "2Gi", "3Gi"]
 
 
-def test_more_memory_in_the_form_is_not_less_than_what_was_learned(objects: MemoryObjects) -> None:
+def test_more_memory_in_the_form_is_not_less_than_what_earlier_attempts_needed(objects: MemoryObjects) -> None:
     ran_out(COMMAND, "1Gi", RESOURCES, objects)
     again = dataclasses.replace(COMMAND, attempt=2)
-    asked = ResourceSpec(memory="8Gi", memory_at_most="8Gi")
-    assert memory_of(again, asked, objects) == "8Gi"
+    larger = ResourceSpec(memory="8Gi", memory_at_most="8Gi")
+    assert memory_of(again, larger, objects) == "8Gi"
 
 
-def test_other_runs_and_later_tries_do_not_count(objects: MemoryObjects) -> None:
+def test_other_runs_and_later_attempts_do_not_count(objects: MemoryObjects) -> None:
     ran_out(dataclasses.replace(COMMAND, run="other"), "1Gi", RESOURCES, objects)
     ran_out(dataclasses.replace(COMMAND, attempt=5), "1Gi", RESOURCES, objects)
     assert memory_of(dataclasses.replace(COMMAND, attempt=2), RESOURCES, objects) == "1Gi"

@@ -6,7 +6,7 @@ from plugins.operators.pod.names import SELECTOR, SPEC, TASK, attempt_number, is
 from tests.support.worlds.pod_world import pod_task
 
 
-def test_the_name_follows_from_the_try_alone() -> None:
+def test_the_name_follows_from_the_attempt_alone() -> None:
     assert pod_task().pod == pod_task().pod
     assert re.fullmatch(r"flights-train-[0-9a-f]{12}-1", pod_task().pod)
     assert pod_task(try_number=2).pod == f"{pod_task().stem}-2"
@@ -17,7 +17,7 @@ def test_another_task_has_another_name(other: dict[str, object]) -> None:
     assert pod_task(**other).stem != pod_task().stem
 
 
-def test_names_that_run_together_are_told_apart() -> None:
+def test_names_that_run_together_are_different() -> None:
     assert pod_task(dag_id="ab", run_id="c").stem != pod_task(dag_id="a", run_id="bc").stem
 
 
@@ -44,11 +44,11 @@ def test_labels_select_and_annotations_are_exact() -> None:
 
 
 @pytest.mark.parametrize(("name", "number"), [("flights-train-0-3", 3), ("flights-train-0-12", 12), ("shell", 0)])
-def test_a_name_tells_its_try(name: str, number: int) -> None:
+def test_the_attempts_number_is_read_from_a_name(name: str, number: int) -> None:
     assert attempt_number(name) == number
 
 
-def test_only_a_pod_of_the_same_try_that_was_asked_to_be_the_same_is_the_same() -> None:
+def test_only_a_pod_of_the_same_attempt_and_spec_is_the_same() -> None:
     wanted = pod_task().annotations() | {SPEC: "sha256:1"}
     assert is_same_attempt(wanted, dict(wanted))
     assert not is_same_attempt(wanted, None)

@@ -78,9 +78,9 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> MemoryObjects:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(pod_operator, "time", found)
-    return found
+    clock = Clock()
+    monkeypatch.setattr(pod_operator, "time", clock)
+    return clock
 
 
 pytestmark = pytest.mark.usefixtures("cluster", "lines", "objects", "clock")
@@ -92,15 +92,15 @@ def task(**more: Any) -> Task:
 
 
 def deferred(call: Callable[[], Any]) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as found:
+    with pytest.raises(TaskDeferred) as raised:
         call()
-    return found.value
+    return raised.value
 
 
 def resumed(asleep: TaskDeferred, event: Any = None, **more: Any) -> Any:
     """What Airflow does when the trigger fires: a new process, with what the old one left."""
-    told = {"event": event, **(asleep.kwargs or {})}
-    return task().resume_execution(asleep.method_name, told, context(**more))
+    arguments = {"event": event, **(asleep.kwargs or {})}
+    return task().resume_execution(asleep.method_name, arguments, context(**more))
 
 
 def test_a_short_step_ends_while_the_task_watches(cluster: FakePods, objects: MemoryObjects, lines: TaskLog) -> None:
@@ -187,7 +187,7 @@ def test_a_trigger_that_crashed_is_no_verdict_either(cluster: FakePods, objects:
     assert any("The trigger that watched the pod failed (gone)" in text for text in lines.texts)
 
 
-def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakePods, objects: MemoryObjects) -> None:
+def test_a_pod_that_is_gone_ends_as_its_receipt_says(cluster: FakePods, objects: MemoryObjects) -> None:
     cluster.next_status = [running()]
     asleep = deferred(lambda: task().execute(context()))
     cluster.next_status = [None]
@@ -198,7 +198,7 @@ def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakePods, objects:
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "error", "told"),
+    ("exit_code", "error", "message"),
     [
         (65, AirflowFailException, r"^Column a is missing\.$"),
         (75, TemporaryError, "missing"),
@@ -206,12 +206,12 @@ def test_a_pod_that_is_gone_is_judged_by_its_receipt(cluster: FakePods, objects:
     ],
 )
 def test_how_a_step_ends_decides_how_the_task_does(
-    cluster: FakePods, objects: MemoryObjects, exit_code: int, error: type[Exception], told: str
+    cluster: FakePods, objects: MemoryObjects, exit_code: int, error: type[Exception], message: str
 ) -> None:
     how = OutcomeStatus.SKIPPED if exit_code == 99 else OutcomeStatus.FAILED
     keep_outcome(objects, how, exit_code, message="Column a is missing.")
     cluster.next_status = [ended(exit_code)]
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         task().execute(context())
     assert len(cluster.pods) == (0 if exit_code == 99 else 1), "a pod that failed stays for people to look at"
 
@@ -252,8 +252,8 @@ def test_a_pod_without_a_node_lets_the_task_sleep_at_once_with_the_reason(
     asleep = deferred(lambda: task().execute(context()))
     assert clock.now == before
     deferred(lambda: resumed(asleep, {"status": "timeout"}))
-    told = [text for text in lines.texts if text.startswith("Waiting for room: Unschedulable: 0/1 nodes")]
-    assert len(told) == 1
+    waits = [text for text in lines.texts if text.startswith("Waiting for room: Unschedulable: 0/1 nodes")]
+    assert len(waits) == 1
 
 
 def test_nobody_waits_for_room_for_ever(cluster: FakePods, clock: Clock) -> None:
@@ -345,7 +345,7 @@ def test_an_object_store_that_is_away_is_waited_for_and_the_log_comes_once(
     assert lines.texts.count("last words") == 1
 
 
-def test_what_still_works_for_an_earlier_try_makes_room(cluster: FakePods, objects: MemoryObjects) -> None:
+def test_what_still_works_for_an_earlier_attempt_is_deleted(cluster: FakePods, objects: MemoryObjects) -> None:
     cluster.next_status = [running()]
     deferred(lambda: task().execute(context()))
     [first] = cluster.pods
@@ -362,7 +362,7 @@ def test_a_task_that_is_killed_deletes_its_pod_and_calls_the_step_off(
     operator = task()
     cluster.next_status = [running()]
     monkeypatch.setattr(clock, "sleep", lambda _: operator.on_kill())
-    with pytest.raises(TemporaryError, match="was told to end, and its pod was deleted"):
+    with pytest.raises(TemporaryError, match="was ended by Airflow, and its pod was deleted"):
         operator.execute(context())
     assert cluster.pods == {}
     assert len([key for key in objects.list(f"leases/{COMMAND.project}/") if "revoked-001" in key]) == 1

@@ -29,8 +29,8 @@ NOW = datetime.now(UTC)
 def doomed(pods: list[k8s.V1Pod], **states: str | TaskNow | None) -> dict[str, str]:
     """Names of those that go, and why; tasks or their states by name."""
     tasks = {name: one if isinstance(one, TaskNow) else TaskNow(one) for name, one in states.items()}
-    found = doomed_of(pods, lambda dag, runs: dict.fromkeys(runs, tasks) if dag else {}, now=NOW)
-    return {one.pod.metadata.name: one.why for one in found}
+    doomed_pods = doomed_of(pods, lambda dag, runs: dict.fromkeys(runs, tasks) if dag else {}, now=NOW)
+    return {one.pod.metadata.name: one.why for one in doomed_pods}
 
 
 @pytest.mark.parametrize("state", sorted(LIVE))
@@ -44,30 +44,30 @@ def test_a_pod_that_works_for_a_task_that_ended_goes(state: str) -> None:
 
 
 def test_a_pod_of_a_task_that_airflow_does_not_know_goes() -> None:
-    assert list(doomed([made(running())]).values()) == ["Airflow knows no such task"]
+    assert list(doomed([made(running())]).values()) == ["Airflow has no such task"]
 
 
-def test_a_pod_of_an_earlier_try_goes_though_its_task_lives() -> None:
+def test_a_pod_of_an_earlier_attempt_goes_though_its_task_lives() -> None:
     pods = [made(running(), try_number=number) for number in (1, 2, 10)]
     newer = f"its task has a newer one, {pods[2].metadata.name}"
     assert doomed(pods, train="running") == {pod.metadata.name: newer for pod in pods[:2]}
 
 
-def test_a_run_that_was_deleted_and_made_again_has_the_newer_pod_though_its_try_is_lower() -> None:
+def test_a_run_that_was_deleted_and_made_again_has_the_newer_pod_though_its_attempt_is_lower() -> None:
     before = made(running(), try_number=3, task_instance="id-1")
     again = made(running(), try_number=1, task_instance="id-2")
     assert list(doomed([again, before], train="running")) == [before.metadata.name]
 
 
-def test_a_pod_of_a_task_that_was_cleared_goes_before_its_next_try_comes() -> None:
+def test_a_pod_of_a_task_that_was_cleared_goes_before_its_next_attempt_comes() -> None:
     waiting = TaskNow("scheduled", "id-2")
     cleared = made(running(), task_instance="id-1")
     name = cleared.metadata.name
     assert doomed([cleared], train=None) == {name: "its task was cleared"}
-    assert doomed([cleared], train=waiting) == {name: "its task was cleared, and is at its next try"}
+    assert doomed([cleared], train=waiting) == {name: "its task was cleared, and is at its next attempt"}
 
 
-def test_a_pod_of_the_try_that_airflow_is_at_or_of_a_later_one_stays() -> None:
+def test_a_pod_of_the_present_attempt_or_of_a_later_one_stays() -> None:
     pod = made(running(), task_instance="id-2", try_number=2)
     for known in ("id-1", "id-2"):
         assert doomed([pod], train=TaskNow("deferred", known)) == {}
@@ -79,7 +79,7 @@ def test_a_pod_that_ended_before_its_task_was_cleared_stays_a_while() -> None:
     assert len(doomed([made(long)], train=TaskNow("running", "id-2"))) == 1
 
 
-def test_a_mapped_task_is_found_by_its_index() -> None:
+def test_a_mapped_task_is_known_by_its_index() -> None:
     pods = [made(running(), map_index=index) for index in (0, 1)]
     assert list(doomed(pods, train_0="running", train_1="failed")) == [pods[1].metadata.name]
 
@@ -91,28 +91,28 @@ def test_a_pod_that_ended_stays_a_while_and_as_long_as_its_task_has_not_read_it(
     assert len(doomed([made(long)], train="failed")) == 1
 
 
-def test_states_are_asked_for_once_a_dag_and_after_the_pods_were_listed() -> None:
-    asked = []
+def test_states_are_requested_once_a_dag_and_after_the_pods_were_listed() -> None:
+    requests = []
     pods = [made(running(), run_id=run) for run in ("a", "b")] + [made(running(), dag_id="other")]
 
     def tasks_now(dag: str, runs: Iterable[str]) -> dict[str, dict[str, TaskNow]]:
-        asked.append((dag, list(runs)))
+        requests.append((dag, list(runs)))
         return {}
 
     doomed_of(pods, tasks_now, now=NOW)
-    assert sorted(asked) == [("flights_training", ["a", "b"]), ("other", ["manual__1"])]
+    assert sorted(requests) == [("flights_training", ["a", "b"]), ("other", ["manual__1"])]
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePods]:
-    found = FakePods()
+    pods = FakePods()
     monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
     monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: MemoryObjects())
-    with patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=found.client):
-        yield found
+    with patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=pods.client):
+        yield pods
 
 
-def test_only_pods_of_steps_are_looked_at_and_what_worked_is_called_off(
+def test_only_pods_of_steps_are_looked_at_and_leases_of_what_ran_are_revoked(
     cluster: FakePods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects, log = MemoryObjects(), TaskLog()
@@ -137,14 +137,14 @@ def test_a_store_that_is_away_saves_no_orphan(cluster: FakePods, monkeypatch: py
         raise TemporaryError("S3 does not answer.")
 
     log = TaskLog()
-    monkeypatch.setattr(ObjectStoreHook, "call_off", away)
+    monkeypatch.setattr(ObjectStoreHook, "revoke", away)
     orphan = cluster.put(made(running()))
     end_orphans(lambda *_: {}, "kubernetes_default", log)
     assert cluster.deleted == [orphan.metadata.name]
-    assert log.texts[0].endswith("its step was not called off: S3 does not answer.")
+    assert log.texts[0].endswith("its step's leases were not revoked: S3 does not answer.")
 
 
-def test_a_task_asks_airflow_which_tasks_live_and_says_what_it_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_requests_states_from_airflow_and_returns_what_it_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakePods()
     monkeypatch.setenv("ML_POD_NAMESPACE", NAMESPACE)
     monkeypatch.setattr(ObjectStoreHook, "get_conn", lambda _: MemoryObjects())
@@ -153,12 +153,12 @@ def test_a_task_asks_airflow_which_tasks_live_and_says_what_it_deleted(monkeypat
     states = {"manual__1": {"train": "failed", "cleared": None, "train_0": "running"}}
     with (
         patch.object(KubernetesHook, "core_v1_client", new_callable=PropertyMock, return_value=cluster.client),
-        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value=states) as asked,
+        patch.object(RuntimeTaskInstance, "get_task_states", autospec=True, return_value=states) as states_of,
     ):
-        told = PodReaperOperator(task_id="reap").execute({})
-    assert told == {"deleted": [orphan.metadata.name, cleared.metadata.name]}
+        result = PodReaperOperator(task_id="reap").execute({})
+    assert result == {"deleted": [orphan.metadata.name, cleared.metadata.name]}
     assert list(cluster.pods) == [alive.metadata.name]
-    asked.assert_called_once_with(dag_id="flights_training", run_ids=["manual__1"])
+    states_of.assert_called_once_with(dag_id="flights_training", run_ids=["manual__1"])
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_who_lives_is_read_from_the_database(database: Engine, cluster: FakePods
     assert list(cluster.pods) == [pods[12], pods[14]]
 
 
-def test_a_pod_of_an_earlier_try_goes_and_one_of_the_present_try_stays(database: Engine, cluster: FakePods) -> None:
+def test_a_pod_of_an_earlier_attempt_goes_and_one_of_the_present_one_stays(database: Engine, cluster: FakePods) -> None:
     put_task(database, PRESENT, "scheduled")
     put_task(database, uuid.uuid4(), "running", index=0)
     earlier = cluster.put(made(running(), task_instance=str(BEFORE)))
@@ -211,6 +211,6 @@ def test_a_pod_of_an_earlier_try_goes_and_one_of_the_present_try_stays(database:
 def test_a_database_that_is_away_is_temporary_and_ends_no_pod(database: Engine, cluster: FakePods) -> None:
     TaskInstance.__table__.drop(database)
     cluster.put(made(running()))
-    with pytest.raises(TemporaryError, match=r"Airflow's database does not answer now: .*no such table"):
+    with pytest.raises(TemporaryError, match=r"Airflow's database does not respond now: .*no such table"):
         sweep()
     assert cluster.deleted == []

@@ -75,13 +75,13 @@ def test_memory_and_disk_are_limits_and_cpu_is_not() -> None:
 
 def test_what_the_spec_asks_for_reaches_the_pod() -> None:
     tolerations = (TolerationSpec(key="gpu", effect="NoSchedule"), TolerationSpec(key="team", value="ml"))
-    asked = RESOURCES.model_copy(
+    resources = RESOURCES.model_copy(
         update={
             "gpu": 2, "ephemeral_storage": "8Gi", "node_selector": {"disk": "fast"}, "tolerations": tolerations,
             "priority_class": "high",
         }
     )  # fmt: skip
-    spec = made(asked)["spec"]
+    spec = made(resources)["spec"]
     [container] = spec["containers"]
     assert container["resources"]["limits"] == {"memory": "1Gi", "ephemeral-storage": "8Gi", "nvidia.com/gpu": "2"}
     assert spec["nodeSelector"] == {"disk": "fast"}
@@ -94,11 +94,11 @@ def test_what_the_spec_asks_for_reaches_the_pod() -> None:
 
 
 def test_another_name_for_a_gpu() -> None:
-    asked = RESOURCES.model_copy(update={"gpu": 1, "gpu_resource": "amd.com/gpu"})
-    assert made(asked)["spec"]["containers"][0]["resources"]["limits"]["amd.com/gpu"] == "1"
+    resources = RESOURCES.model_copy(update={"gpu": 1, "gpu_resource": "amd.com/gpu"})
+    assert made(resources)["spec"]["containers"][0]["resources"]["limits"]["amd.com/gpu"] == "1"
 
 
-def test_the_digest_names_what_the_pod_is_asked_to_be() -> None:
+def test_the_digest_names_what_the_pod_is_requested_to_be() -> None:
     digest = made()["metadata"]["annotations"][SPEC]
     assert digest.startswith("sha256:")
     assert made(try_number=2)["metadata"]["annotations"][SPEC] == digest
@@ -108,29 +108,31 @@ def test_the_digest_names_what_the_pod_is_asked_to_be() -> None:
 def environment(step: str, source: str | None = None, **more: str) -> dict[str, Any]:
     given = SETTINGS | {"AIRFLOW__CORE__FERNET_KEY": "f", "MLFLOW_TRACKING_URI": "http://m", "HOME": "/root"} | more
     spec = load_project("flights")
-    found = pod_environment(spec, StepName(step), source, threads=2, given=given)
+    variables = pod_environment(spec, StepName(step), source, threads=2, given=given)
     return {
-        one["name"]: one.get("value", one.get("valueFrom")) for one in ApiClient().sanitize_for_serialization(found)
+        one["name"]: one.get("value", one.get("valueFrom")) for one in ApiClient().sanitize_for_serialization(variables)
     }
 
 
-def secrets(found: dict[str, Any]) -> dict[str, str]:
-    return {name: value["secretKeyRef"]["name"] for name, value in found.items() if isinstance(value, dict)}
+def secrets(variables: dict[str, Any]) -> dict[str, str]:
+    return {name: value["secretKeyRef"]["name"] for name, value in variables.items() if isinstance(value, dict)}
 
 
 def test_settings_are_handed_on_by_name_and_nothing_else_is() -> None:
-    found = environment("ingest", ML_SECRET="s", AWS_SESSION_TOKEN="t")
-    assert found["ML_TABLES_URI"] == "s3://bucket/tables"
-    assert found["MLFLOW_TRACKING_URI"] == "http://m"
-    assert found["ML_ERROR_PATH"] == "/dev/termination-log"
-    assert found["OMP_NUM_THREADS"] == "2"
-    assert not {"AIRFLOW__CORE__FERNET_KEY", "HOME", "ML_SECRET", "AWS_SESSION_TOKEN", "ML_STEP_IMAGE"} & found.keys()
+    variables = environment("ingest", ML_SECRET="s", AWS_SESSION_TOKEN="t")
+    assert variables["ML_TABLES_URI"] == "s3://bucket/tables"
+    assert variables["MLFLOW_TRACKING_URI"] == "http://m"
+    assert variables["ML_ERROR_PATH"] == "/dev/termination-log"
+    assert variables["OMP_NUM_THREADS"] == "2"
+    assert (
+        not {"AIRFLOW__CORE__FERNET_KEY", "HOME", "ML_SECRET", "AWS_SESSION_TOKEN", "ML_STEP_IMAGE"} & variables.keys()
+    )
 
 
 def test_a_secret_is_named_and_its_value_never_seen() -> None:
-    found = environment("train")
-    assert "never-in-a-pod" not in str(found)
-    reference = found["AWS_SECRET_ACCESS_KEY"]["secretKeyRef"]
+    variables = environment("train")
+    assert "never-in-a-pod" not in str(variables)
+    reference = variables["AWS_SECRET_ACCESS_KEY"]["secretKeyRef"]
     assert reference == {"name": "ml-connection-s3", "key": "AWS_SECRET_ACCESS_KEY", "optional": False}
 
 
@@ -166,8 +168,8 @@ def test_only_the_ingest_of_a_sql_source_gets_its_connection() -> None:
     for step, source, there in (
         ("ingest", "parcels", True), ("ingest", "weather", False), ("ingest", None, True), ("validate", None, False),
     ):  # fmt: skip
-        found = pod_environment(spec, StepName(step), source, threads=1, given=SETTINGS)
-        named = {one.name: one.value_from for one in found if one.value_from}
+        variables = pod_environment(spec, StepName(step), source, threads=1, given=SETTINGS)
+        named = {one.name: one.value_from for one in variables if one.value_from}
         assert ("ML_CONNECTION_SHOP_DB" in named) == there
         if there:
             assert named["ML_CONNECTION_SHOP_DB"].secret_key_ref.name == "ml-connection-shop-db"
@@ -181,8 +183,8 @@ def test_the_ingest_of_all_sources_gets_each_connection_once_but_those_of_source
         ({"sources.weather.location": "weather_db"}, ["ML_CONNECTION_SHOP_DB", "ML_CONNECTION_WEATHER_DB"]),
         ({"sources.weather.location": "weather_db", "sources.weather.own_task": True}, ["ML_CONNECTION_SHOP_DB"]),
     ):
-        found = pod_environment(parsed(both | more), StepName.INGEST, None, threads=1, given=SETTINGS)
-        assert [one.name for one in found if one.name.startswith("ML_CONNECTION_")] == expected
+        variables = pod_environment(parsed(both | more), StepName.INGEST, None, threads=1, given=SETTINGS)
+        assert [one.name for one in variables if one.name.startswith("ML_CONNECTION_")] == expected
 
 
 def test_only_deploy_knows_the_image_of_model_servers() -> None:
@@ -190,11 +192,11 @@ def test_only_deploy_knows_the_image_of_model_servers() -> None:
     assert "ML_SERVING_IMAGE" not in environment("train", ML_SERVING_IMAGE="i")
 
 
-def test_an_installation_that_lacks_what_all_steps_need_is_told() -> None:
+def test_an_installation_that_lacks_what_all_steps_need_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="ML_OBJECTS_URI of Airflow's worker is not set"):
         environment("train", ML_OBJECTS_URI="")
 
 
-def test_an_unknown_connection_is_told_with_a_near_name() -> None:
+def test_an_unknown_connection_is_an_error_with_a_near_name() -> None:
     with pytest.raises(ConfigurationError, match=r"names 'registri', which is no connection.*Did you mean 'registry'"):
         environment("train", ML_POD_CONNECTIONS="s3,registri")

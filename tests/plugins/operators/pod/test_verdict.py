@@ -35,7 +35,7 @@ def objects() -> MemoryObjects:
     return MemoryObjects()
 
 
-def judged(state: PodState, objects: Any, **form: str) -> Reference:
+def end(state: PodState, objects: Any, **form: str) -> Reference:
     call = StepCall(step="train", project="flights", partition="2013-09", options={})
     with patch.object(Attempt, "documents", new_callable=PropertyMock, return_value=objects):
         return verdict(attempt_of(call, context(resources={"train": form}), SETTINGS, Progress(since=0.0)), state)
@@ -44,12 +44,12 @@ def judged(state: PodState, objects: Any, **form: str) -> Reference:
 @pytest.mark.parametrize("state", [KILLED, OUT_OF_MEMORY, GONE, PodState(stage=Stage.ENDED, reason="Evicted")])
 def test_a_receipt_is_success_whatever_became_of_the_pod(objects: MemoryObjects, state: PodState) -> None:
     key = keep_receipt(objects)
-    assert judged(state, objects) == {"status": "done", "receipt": key, "row_counts": {"rows": 3}}
+    assert end(state, objects) == {"status": "done", "receipt": key, "row_counts": {"rows": 3}}
     assert objects.list("memory/") == []
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "message"),
     [
         (KILLED, "was ended by SIGKILL before it left a receipt"),
         (GONE, "the pod was deleted, or its node is no more"),
@@ -57,18 +57,18 @@ def test_a_receipt_is_success_whatever_became_of_the_pod(objects: MemoryObjects,
         (PodState(stage=Stage.ENDED, reason="Error", exit_code=70, termination_message="KeyError in"), "^KeyError in$"),
     ],
 )
-def test_no_receipt_is_a_failure_with_the_reason(objects: MemoryObjects, state: PodState, told: str) -> None:
-    with pytest.raises(TemporaryError, match=told):
-        judged(state, objects)
+def test_no_receipt_is_a_failure_with_the_reason(objects: MemoryObjects, state: PodState, message: str) -> None:
+    with pytest.raises(TemporaryError, match=message):
+        end(state, objects)
 
 
-def test_a_failure_that_the_step_wrote_down_counts_though_nobody_saw_the_pod_end(objects: MemoryObjects) -> None:
+def test_a_failure_that_the_step_wrote_down_counts_though_the_pod_is_gone(objects: MemoryObjects) -> None:
     keep_outcome(objects, OutcomeStatus.FAILED, 65, message="Column a is missing.")
     with pytest.raises(AirflowFailException, match=r"^Column a is missing\.$"):
-        judged(GONE, objects)
+        end(GONE, objects)
 
 
-def test_why_the_cluster_told_a_step_to_end_outranks_that_it_was_told(objects: MemoryObjects) -> None:
+def test_the_clusters_reason_to_end_a_step_outranks_the_steps_own(objects: MemoryObjects) -> None:
     keep_outcome(objects, OutcomeStatus.FAILED, 75, message="The step was told to end (SIGTERM).")
     full = PodState(
         stage=Stage.ENDED,
@@ -77,27 +77,27 @@ def test_why_the_cluster_told_a_step_to_end_outranks_that_it_was_told(objects: M
         message='Usage of EmptyDir volume "tmp" exceeds the limit "16Mi".',
     )
     with pytest.raises(PermanentError, match="wrote more to disk than it may"):
-        judged(full, objects)
+        end(full, objects)
     elsewhere = PodState(stage=Stage.ENDED, reason="Evicted", exit_code=75, message="The node was low on memory.")
     with pytest.raises(TemporaryError, match="was told to end"):
-        judged(elsewhere, objects)
+        end(elsewhere, objects)
 
 
 def test_nothing_to_do_is_a_skip(objects: MemoryObjects) -> None:
     keep_outcome(objects, OutcomeStatus.SKIPPED, 99, message="The gates were not passed.")
     with pytest.raises(AirflowSkipException, match="gates"):
-        judged(PodState(stage=Stage.ENDED, reason="Error", exit_code=99), objects)
+        end(PodState(stage=Stage.ENDED, reason="Error", exit_code=99), objects)
 
 
-def test_a_step_that_ran_out_of_memory_is_tried_with_more_and_that_is_written_down(objects: MemoryObjects) -> None:
-    with pytest.raises(TemporaryError, match=r"needs more than 2Gi of memory.*next try gets 4Gi"):
-        judged(OUT_OF_MEMORY, objects)
+def test_a_step_that_ran_out_of_memory_is_retried_with_more_and_that_is_written_down(objects: MemoryObjects) -> None:
+    with pytest.raises(TemporaryError, match=r"needs more than 2Gi of memory.*next attempt gets 4Gi"):
+        end(OUT_OF_MEMORY, objects)
     assert len(objects.list("memory/flights/manual__1/train/2013-09/")) == 1
 
 
-def test_at_the_ceiling_it_is_not_tried_again(objects: MemoryObjects) -> None:
+def test_at_the_ceiling_it_is_not_retried(objects: MemoryObjects) -> None:
     with pytest.raises(PermanentError, match=r"needs more than 4Gi of memory.*Raise execution"):
-        judged(OUT_OF_MEMORY, objects, memory="4Gi")
+        end(OUT_OF_MEMORY, objects, memory="4Gi")
 
 
 class Away(MemoryObjects):
@@ -107,26 +107,26 @@ class Away(MemoryObjects):
 
 def test_a_store_that_is_away_is_no_verdict() -> None:
     with pytest.raises(StoreUnreachableError, match="S3 does not answer"):
-        judged(KILLED, Away())
+        end(KILLED, Away())
 
 
-def test_the_error_says_what_comes_next(objects: MemoryObjects) -> None:
-    told = str(ran_out(COMMAND, "1Gi", RESOURCES, objects))
-    assert "train of flights 2013-09, run manual__1, try 1 needs more than 1Gi of memory" in told
-    assert "The next try gets 2Gi (execution.steps.train.memory_at_most of project 'flights' is 3Gi)." in told
+def test_the_error_names_what_comes_next(objects: MemoryObjects) -> None:
+    message = str(ran_out(COMMAND, "1Gi", RESOURCES, objects))
+    assert "train of flights 2013-09, run manual__1, attempt 1 needs more than 1Gi of memory" in message
+    assert "The next attempt gets 2Gi (execution.steps.train.memory_at_most of project 'flights' is 3Gi)." in message
 
 
-def test_at_the_ceiling_the_error_says_what_was_needed_and_what_to_change(objects: MemoryObjects) -> None:
-    told = str(ran_out(COMMAND, "3Gi", RESOURCES, objects))
-    assert "needs more than 3Gi of memory" in told
-    assert "Raise execution.steps.train.memory_at_most of project 'flights'" in told
+def test_at_the_ceiling_the_error_names_what_was_needed_and_what_to_change(objects: MemoryObjects) -> None:
+    message = str(ran_out(COMMAND, "3Gi", RESOURCES, objects))
+    assert "needs more than 3Gi of memory" in message
+    assert "Raise execution.steps.train.memory_at_most of project 'flights'" in message
 
 
 def test_without_a_ceiling_there_is_no_larger_size(objects: MemoryObjects) -> None:
     assert isinstance(ran_out(COMMAND, "1Gi", ResourceSpec(memory="1Gi"), objects), PermanentError)
 
 
-def test_what_was_learned_lies_where_no_outcome_does(objects: MemoryObjects) -> None:
+def test_memory_sizes_lie_where_no_outcome_does(objects: MemoryObjects) -> None:
     ran_out(COMMAND, "1Gi", RESOURCES, objects)
     key = memory_key("flights", "manual__1", "train", "2013-09", 1)
     assert objects.get(key) == b'{"memory":"1Gi"}'
@@ -143,7 +143,7 @@ def test_a_process_that_ended_by_itself_is_explained_by_its_exit_code(reason: st
 
 
 @pytest.mark.parametrize(
-    ("state", "kind", "told"),
+    ("state", "kind", "message"),
     [
         (ended("DeadlineExceeded"), TemporaryError, "after its time limit of 1:00:00.*steps.train.timeout"),
         (ended("Evicted", "The node was low on resource: memory."), TemporaryError, "Evicted: The node was low"),
@@ -153,10 +153,10 @@ def test_a_process_that_ended_by_itself_is_explained_by_its_exit_code(reason: st
         (GONE, TemporaryError, "the pod was deleted, or its node is no more"),
     ],
 )
-def test_what_the_cluster_did_is_told(state: PodState, kind: type[Exception], told: str) -> None:
+def test_what_the_cluster_did_is_in_the_error(state: PodState, kind: type[Exception], message: str) -> None:
     error = unexplained(COMMAND, "p", state, LIMIT)
     assert isinstance(error, kind)
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         raise error
 
 
@@ -165,22 +165,22 @@ def test_the_low_disk_of_a_node_is_not_the_steps_fault() -> None:
     assert isinstance(error, TemporaryError)
 
 
-def test_what_will_never_start_is_told_with_the_last_event() -> None:
+def test_what_will_never_start_is_an_error_with_the_last_event() -> None:
     state = PodState(stage=Stage.WAITING, reason="ErrImagePull", message="not found", is_unrecoverable=True)
     error = never_starts(COMMAND, "p", state, ["Failed: a", "Failed: manifest unknown"])
     assert isinstance(error, PermanentError)
     assert "ErrImagePull: not found. Event: Failed: manifest unknown." in str(error)
 
 
-def test_of_a_long_message_both_ends_are_told() -> None:
+def test_of_a_long_message_both_ends_are_kept() -> None:
     state = PodState(stage=Stage.WAITING, reason="ErrImagePull", message=f"rpc error {'x' * 900} not found.")
-    told = str(never_starts(COMMAND, "p", state, []))
-    assert "ErrImagePull: rpc error" in told
-    assert "xxx not found. Trying again" in told
-    assert len(told) < 800
+    message = str(never_starts(COMMAND, "p", state, []))
+    assert "ErrImagePull: rpc error" in message
+    assert "xxx not found. A retry" in message
+    assert len(message) < 800
 
 
-def test_who_waited_too_long_is_told_for_what() -> None:
+def test_a_pod_that_waited_too_long_fails_with_what_it_waited_for() -> None:
     error = waited_too_long(COMMAND, "p", "Unschedulable: no memory", LIMIT)
     assert isinstance(error, PermanentError)
     assert "did not start within 1:00:00: Unschedulable: no memory" in str(error)

@@ -44,7 +44,7 @@ def test_a_pod_without_a_node_waits_for_room() -> None:
         ("ContainerCreating", "", False),
     ],
 )
-def test_what_will_never_come_is_told_from_what_may(reason: str, message: str, *, is_unrecoverable: bool) -> None:
+def test_what_will_never_come_differs_from_what_may(reason: str, message: str, *, is_unrecoverable: bool) -> None:
     state = read(waiting(reason, message))
     assert (state.stage, state.is_unrecoverable, state.reason) == (Stage.WAITING, is_unrecoverable, reason)
 
@@ -59,7 +59,7 @@ def test_an_exit_code_is_that_of_a_process(code: int, expected: int) -> None:
     )
 
 
-def test_the_pods_own_reason_says_more_than_the_containers() -> None:
+def test_the_pods_own_reason_is_more_precise_than_the_containers() -> None:
     state = read(ended(137, "Error", reason="DeadlineExceeded", message="Pod was active longer than specified"))
     assert state.reason == "DeadlineExceeded"
     assert read(ended(137, "OOMKilled")).reason == "OOMKilled"
@@ -70,7 +70,7 @@ def test_a_pod_that_was_ended_before_it_began_has_no_exit_code() -> None:
     assert (state.has_ended, state.exit_code, state.reason) == (True, None, "Evicted")
 
 
-def test_a_program_that_could_not_start_said_nothing() -> None:
+def test_a_program_that_could_not_start_has_no_exit_code() -> None:
     state = read(ended(128, "StartError", said="exec: python: not found"))
     assert (state.exit_code, state.termination_message, state.message) == (None, "", "exec: python: not found")
 
@@ -98,11 +98,11 @@ class Lines:
 
 
 class Written:
-    """A log to which a step writes, asked for in pieces of time."""
+    """A log to which a step writes, requested in pieces of time."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[float, bytes]] = []
-        self.asked: list[int | None] = []
+        self.requested: list[int | None] = []
         self.now = 100.0
 
     def write(self, at: float, text: bytes) -> None:
@@ -111,7 +111,7 @@ class Written:
 
     def log(self, name: str, since_seconds: int | None) -> bytes:
         assert name == "pod"
-        self.asked.append(since_seconds)
+        self.requested.append(since_seconds)
         return b"".join(line for at, line in self.lines if since_seconds is None or at >= self.now - since_seconds)
 
 
@@ -127,7 +127,7 @@ def handed_on(log: Written, position: LogPosition, *, is_final: bool = False) ->
     return position, lines.data
 
 
-def test_each_line_comes_once_however_often_is_asked(log: Written) -> None:
+def test_each_line_comes_once_however_often_it_is_requested(log: Written) -> None:
     position, got = LogPosition(), b""
     for number in range(50):
         log.write(100.0 + number / 7, f"line {number}\n".encode())
@@ -162,11 +162,11 @@ def test_a_line_without_its_end_waits_for_it(log: Written) -> None:
     assert handed_on(log, position, is_final=True)[1] == b"half\n"
 
 
-def test_only_what_is_new_is_asked_for_with_a_margin(log: Written) -> None:
+def test_only_what_is_new_is_requested_with_a_margin(log: Written) -> None:
     position, _ = handed_on(log, LogPosition())
     log.now = 130.5
     handed_on(log, position)
-    assert log.asked == [None, 31 + MARGIN_SECONDS]
+    assert log.requested == [None, 31 + MARGIN_SECONDS]
 
 
 def test_a_last_line_that_is_too_old_to_be_there_hides_nothing(log: Written) -> None:
@@ -177,12 +177,12 @@ def test_a_last_line_that_is_too_old_to_be_there_hides_nothing(log: Written) -> 
     assert handed_on(log, position)[1] == b"new\n"
 
 
-def test_a_line_of_the_kubelets_own_is_handed_on_as_it_is(log: Written) -> None:
+def test_a_line_of_the_kubelets_own_is_copied_as_it_is(log: Written) -> None:
     log.lines.append((100.0, b"unable to retrieve container logs\n"))
     assert handed_on(log, LogPosition(), is_final=True)[1] == b"unable to retrieve container logs\n"
 
 
-def test_a_clock_that_was_set_back_asks_for_what_just_came(log: Written) -> None:
+def test_a_clock_that_was_set_back_requests_what_just_came(log: Written) -> None:
     log.write(100.0, b"a\n")
-    handed_on(log, LogPosition(asked_at=500.0))
-    assert log.asked == [MARGIN_SECONDS]
+    handed_on(log, LogPosition(requested_at=500.0))
+    assert log.requested == [MARGIN_SECONDS]
