@@ -1,8 +1,8 @@
 """
-Checks of a source, by the names of the Great Expectations rules that carry them out.
+Checks of a source, named after the Great Expectations rules that carry them out.
 
-Each check is of one of two kinds. A check of rows (values, pairs of values) sends the rows that fail to quarantine; a
-check of a whole column (a mean, a share, a number of distinct values) has no bad rows to point at and stops the run.
+There are two kinds. A check of rows (values, pairs of values) sends the rows that fail to quarantine. A check of a
+whole column (a mean, a share, a number of distinct values) cannot name bad rows, and stops the run.
 """
 
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Level = Literal["error", "warning"]
 
 
 class _ColumnCheck(StrictModel):
-    """What checks of one column share."""
+    """The keys that all checks of one column have."""
 
     column: str
     """The column that is checked."""
@@ -130,6 +130,7 @@ class NullShareCheck(_ColumnCheck):
     """Largest allowed share of values that are there."""
 
 
+# With a discriminator pydantic reports the mistakes in the rule that is named; without one, those in all nine rules.
 Check = Annotated[
     BetweenCheck
     | InSetCheck
@@ -153,4 +154,4 @@ ROW_RULES = frozenset(
         "expect_column_pair_values_a_to_be_greater_than_b",
     }
 )
-"""Rules that look at each row alone: what fails them goes to quarantine."""
+"""Rules of rows: Great Expectations reports the index of each row that fails, and these rows go to quarantine."""

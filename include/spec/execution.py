@@ -1,4 +1,4 @@
-"""Schedules and serving."""
+"""When a project's DAGs run by themselves, and how its model is served."""
 
 from typing import Annotated, Self
 
@@ -15,34 +15,34 @@ class ScheduleSpec(StrictModel):
     """Cron expressions in the project's timezone; a DAG without one is started by hand or by API."""
 
     data: Cron
-    """When the partition that has just ended is brought in."""
+    """When the partition that has just ended is ingested, validated and turned into features."""
     training: Cron | None = None
     """When a model is trained on the window that has just ended."""
     scoring: Cron | None = None
     """When a partition is scored with the champion."""
     catch_up: bool = False
-    """Run all partitions since ``start`` by itself when the DAG is switched on."""
+    """Whether all partitions since ``start`` run when the DAG is unpaused."""
     runs_at_once: int = Field(default=2, ge=1)
-    """Partitions in work at the same time; they are independent."""
+    """How many runs of a DAG may be active at the same time; partitions are independent."""
 
 
 class ServingSpec(StrictModel):
     """The served model."""
 
     request_bytes_at_most: int = Field(default=1_000_000, ge=1_000)
-    """Size limit of a request's body."""
+    """Largest body of a request, in bytes; a larger one is refused."""
     batch_rows_at_most: int = Field(default=1_024, ge=1)
-    """Rows that are predicted together."""
+    """How many rows of requests that come together are predicted in one call of the model."""
     drain: Duration
-    """How long a server that is told to stop may finish what it has."""
+    """How long a server that is shut down may take to finish the requests that it has accepted."""
     replicas_at_least: int = Field(default=1, ge=1, le=100)
-    """On Kubernetes: pods that answer however little there is to do."""
+    """On Kubernetes: smallest number of pods that serve the model."""
     replicas_at_most: int = Field(default=3, ge=1, le=100)
-    """On Kubernetes: pods that answer however much there is to do; CPU in use decides."""
+    """On Kubernetes: largest number of pods; CPU use decides how many there are."""
     cpu: float = Field(default=0.5, gt=0)
-    """On Kubernetes: CPUs asked for by one pod; its limit is the next whole number."""
+    """On Kubernetes: CPUs that one pod requests; its limit is the next whole number."""
     memory: Memory = "1Gi"
-    """On Kubernetes: memory asked for by one pod, and its limit."""
+    """On Kubernetes: memory that one pod requests, and its limit."""
 
     @model_validator(mode="after")
     def _at_least_is_at_most(self) -> Self:

@@ -1,4 +1,4 @@
-"""The feature set: joins, features with their lineage, target."""
+"""The feature set (joins, features, the columns that they come from) and the target."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from include.spec.strict import FunctionName, Name, Share, StrictModel
 
 
 class JoinSpec(StrictModel):
-    """A source joined to the rows that predictions are made for; its columns arrive as ``<source>_<column>``."""
+    """A source joined to the rows that predictions are made for; its columns are named ``<source>_<column>``."""
 
     source: str
     """Name of the joined source."""
@@ -29,40 +29,40 @@ class FeatureSpec(StrictModel):
     type: Literal[ColumnType.FLOAT64, ColumnType.INT64, ColumnType.STRING, ColumnType.BOOL] = ColumnType.FLOAT64
     """Type of the column."""
     meaning: str = Field(min_length=3)
-    """What the value says, with its unit, in a sentence."""
+    """What the value means, with its unit, in a sentence."""
     of: tuple[str, ...] = ()
-    """Columns and times of its own row (``distance``, ``weather.temp``): each known when the prediction is made."""
+    """Columns and times of its own row (``distance``, ``weather.temp``), all known when the prediction is made."""
     history_of: tuple[str, ...] = ()
-    """Columns of *other* rows that it summarises, each used only once it is known."""
+    """Columns of *other* rows that it summarises; a value of another row counts only once it is known."""
 
     @model_validator(mode="after")
     def _has_lineage(self) -> "FeatureSpec":
         if not self.of and not self.history_of:
-            message = "a feature comes from something: name its columns in 'of' or 'history_of'"
+            message = "a feature needs at least one column that it comes from: name it in 'of' or 'history_of'"
             raise ValueError(message)
         return self
 
 
 class SelectionSpec(StrictModel):
-    """Which features are dropped, and on what evidence."""
+    """Which features a training leaves out."""
 
     constant: bool = True
-    """Drop a feature with one value in all rows of the training window."""
+    """Leave out a feature that has one value in all rows of the training window."""
     nulls_at_most: Share = 0.99
-    """Drop a feature with more nulls than this."""
+    """Leave out a feature with a greater share of nulls than this."""
     relevance_at_least: float = Field(default=0.0, ge=0.0)
-    """Drop a feature whose mutual information with the target (nats, on a seeded sample) is below this."""
+    """Leave out a feature whose mutual information with the target (in nats, on a seeded sample) is below this."""
     sample_rows: int = Field(default=10_000, ge=100)
-    """Rows of that sample."""
+    """Number of rows in that sample."""
 
 
 class LeakTestSpec(StrictModel):
-    """How the experiment for leaks samples."""
+    """The leak test: features are computed again from only what was known, and must be the same."""
 
     moments: int = Field(default=4, ge=1, le=50)
-    """Distinct prediction times for which the features are computed anew from what was known then."""
+    """For how many distinct prediction times the features are computed again."""
     tolerance: float = Field(default=1e-9, ge=0.0)
-    """Relative difference between two numbers that still counts as equal."""
+    """Largest relative difference between two numbers that still counts as equal."""
 
 
 class FeatureSetSpec(StrictModel):
@@ -73,9 +73,9 @@ class FeatureSetSpec(StrictModel):
     version: int = Field(ge=1)
     """Raise it when features are added, removed or computed in another way: a new version is a new table."""
     owner: str
-    """Who answers for the features."""
+    """The team that is responsible for the features."""
     description: str
-    """What the features know of a row, in a sentence."""
+    """What the features describe, in a sentence."""
     base: str
     """The source whose rows predictions are made for."""
     prediction_time: str
@@ -87,18 +87,19 @@ class FeatureSetSpec(StrictModel):
     columns: Annotated[dict[Name, FeatureSpec], Field(min_length=1)]
     """The features by name, in the order of the table."""
     selection: SelectionSpec = SelectionSpec()
-    """Which features a training drops."""
+    """Which features a training leaves out."""
     leak_test: LeakTestSpec = LeakTestSpec()
-    """How the experiment for leaks samples."""
+    """Size and tolerance of the leak test."""
 
     @property
     def table(self) -> str:
-        """Name of the features table: a new version is a new table."""
+        """Name of the features table: each version has a table of its own."""
+        # Models that were trained on the older version keep its table, which their rows can be read from again.
         return f"{self.name}_v{self.version}"
 
 
 class TargetSpec(StrictModel):
-    """What is predicted: a yes or no, from a column of the base source."""
+    """What is predicted: yes or no, derived from a column of the base source."""
 
     name: Name
     """Name of the target; no column, time or feature has it."""
@@ -107,6 +108,6 @@ class TargetSpec(StrictModel):
     column: str
     """Column of the base source; known only after the prediction is made."""
     at_least: float
-    """Yes from this value on."""
+    """The smallest value of the column that means yes."""
     when_null: bool
-    """What a row without the value counts as."""
+    """Whether a row without a value in the column counts as yes."""

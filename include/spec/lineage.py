@@ -1,4 +1,9 @@
-"""Refuses by declaration what a feature may not use: a column that is known only after the prediction is made."""
+"""
+Target leakage by declaration: refuses a feature that uses a column of its own row that is known too late.
+
+A column is known too late if it becomes known only after the prediction is made. What the declarations hide, the leak
+test of the features step shows in the data (ADR 9).
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,11 +16,12 @@ from include.spec.sources import ALWAYS, SourceSpec, TimeSpec
 def moments_before_prediction(base: SourceSpec, features: FeatureSetSpec) -> set[str]:
     """Columns and times of the base row that are known when its prediction is made."""
     known = {name for name, column in base.columns.items() if _is_before(column.known, base, features)}
+    # A time is known as soon as its parts are, however far ahead it lies: the scheduled departure, for example.
     return known | {name for name, time in base.times.items() if _computable(time, base, known)}
 
 
 def _computable(time: TimeSpec, base: SourceSpec, known: set[str]) -> bool:
-    """Whether a time can be computed from what is known: the moment itself may still lie ahead, like a schedule."""
+    """Whether a time can be computed from what is known."""
     if time.add_minutes is not None and time.add_minutes not in known:
         return False
     if time.start in base.times:
@@ -24,16 +30,22 @@ def _computable(time: TimeSpec, base: SourceSpec, known: set[str]) -> bool:
 
 
 def _is_before(moment: str, base: SourceSpec, features: FeatureSetSpec) -> bool:
-    """Whether a moment is certainly no later than the prediction time: the same start, and no greater offset."""
+    """Whether a moment is no later than the prediction time in every row, whatever the data."""
     if moment == ALWAYS:
         return True
     prediction_root, prediction_offset, prediction_floor = _fixed(features.prediction_time, base)
     root, offset, _ = _fixed(moment, base)
+    # Two moments can be compared without data only if both are a fixed offset from the same columns. A prediction time
+    # that is cut down may lie before the moment that it was cut from; a moment that is cut down only gets earlier.
     return root == prediction_root and root is not None and offset <= prediction_offset and not prediction_floor
 
 
 def _fixed(moment: str, base: SourceSpec) -> tuple[tuple[str, ...] | None, timedelta, bool]:
-    """What a moment is computed from, its fixed offset from that, and whether it is cut down afterwards."""
+    """
+    What a moment is computed from, and how.
+
+    :return: the columns that it is the sum of; the fixed offset that is added; whether it is cut down (``floor``).
+    """
     if moment not in base.times:
         return (moment,), timedelta(0), False
     time = base.times[moment]
@@ -47,9 +59,10 @@ def _fixed(moment: str, base: SourceSpec) -> tuple[tuple[str, ...] | None, timed
 
 def check_lineage(sources: Mapping[str, SourceSpec], features: FeatureSetSpec, target: TargetSpec) -> None:
     """
-    Refuse features whose own-row columns do not exist or are known too late.
+    Refuse features that use columns of their own row that do not exist or are known too late.
 
-    :raises ValueError: naming the feature, the column and when the column becomes known.
+    :param sources: by name; those that ``features`` names exist.
+    :raises ValueError: naming the feature, the column and when the column becomes known. Pydantic adds the key.
     """
     base = sources[features.base]
     if features.prediction_time not in base.times and features.prediction_time not in base.columns:
@@ -59,6 +72,7 @@ def check_lineage(sources: Mapping[str, SourceSpec], features: FeatureSetSpec, t
     joined = {join.source for join in features.joins}
     for name, feature in features.columns.items():
         where = f"feature_set.columns.{name}"
+        # A feature may have the name of a column. Then it is taken for that column, whatever its 'of' names.
         if name in base.columns and name not in early:
             raise ValueError(_hindsight(where, name, base.columns[name].known))
         for column in feature.of:

@@ -1,4 +1,4 @@
-"""Reads ``project.yaml`` of a project, and turns every mistake in it into a sentence."""
+"""Reads a project's ``project.yaml``, and turns each mistake in it into a message with file, key and value."""
 
 import re
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ FILE_NAME = "project.yaml"
 
 
 def projects_folder() -> Path:
-    """The folder that holds one folder a project: found beside this package, wherever the code runs."""
+    """``include/projects``, which holds one folder for each project; its path is relative to this file."""
     return Path(__file__).resolve().parent.parent / "projects"
 
 
 def project_names(folder: Path | None = None) -> list[str]:
-    """Names of all projects, in order."""
+    """Names of all projects, sorted: the folders with a ``project.yaml``."""
     return sorted(path.parent.name for path in (folder or projects_folder()).glob(f"*/{FILE_NAME}"))
 
 
@@ -30,8 +30,9 @@ def load_project(name: str, folder: Path | None = None) -> ProjectSpec:
     """
     Read one project's spec.
 
-    :param folder: where projects lie, if not beside this package.
-    :raises ConfigurationError: with file, key, value and a near name for everything that is wrong in it.
+    :param folder: of all projects; ``include/projects`` if left out.
+    :raises ConfigurationError: if there is no such project, or with file, key, value and a near name for each mistake
+        in its spec, at most ten.
     """
     root = folder or projects_folder()
     path = root / name / FILE_NAME
@@ -49,6 +50,7 @@ def load_project(name: str, folder: Path | None = None) -> ProjectSpec:
     return spec
 
 
+# Cached by time and size: the DAG processor lives long and parses the same specs again every half minute.
 @lru_cache(maxsize=32)
 def _read(path: Path, _modified_ns: int, _size_bytes: int) -> ProjectSpec:
     return parse_project(path.read_text(encoding="utf-8"), path)
@@ -58,8 +60,8 @@ def parse_project(text: str, path: Path) -> ProjectSpec:
     """
     Turn the text of a spec into a model.
 
-    :param path: named in messages.
-    :raises ConfigurationError: if the text is no YAML or not a valid spec.
+    :param path: of the file, for messages.
+    :raises ConfigurationError: if the text is not YAML or not a valid spec.
     """
     try:
         raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader, with a check for duplicates)
@@ -73,7 +75,7 @@ def parse_project(text: str, path: Path) -> ProjectSpec:
 
 
 def shown(path: Path) -> str:
-    """The path from the bundle's root on: that is how people know the file."""
+    """The path relative to the bundle's root, for messages: ``include/projects/flights/project.yaml``."""
     parts = path.parts
     return "/".join(parts[parts.index("include") :]) if "include" in parts else str(path)
 
@@ -91,7 +93,7 @@ def _where(detail: ErrorDetails) -> str:
 
 
 def _what(detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ")  # pydantic puts that before the message of a ValueError
     context = detail.get("ctx", {})
     if detail["type"] == "missing":
         return "is missing; the spec needs it"
@@ -102,13 +104,15 @@ def _what(detail: ErrorDetails) -> str:
     if detail["type"] in {"unknown_key", "value_error", "duration"}:
         return message
     value = detail["input"]
-    told = f"is {value!r}: " if isinstance(value, str | int | float | bool | type(None)) else ""
+    # Of a mapping or a list the value is left out: it would be half the file.
+    shown_value = f"is {value!r}: " if isinstance(value, str | int | float | bool | type(None)) else ""
     expected = context.get("expected")
     hint = near(str(value), _words(expected)) if isinstance(expected, str) else ""
-    return f"{told}{message}{hint}"
+    return f"{shown_value}{message}{hint}"
 
 
 def _words(text: str) -> list[str]:
+    """The names in a list of pydantic's: ``'a', 'b' or 'c'``."""
     return [word.strip(" '") for word in text.replace(" or ", ", ").split(",")]
 
 
@@ -118,7 +122,7 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UniqueKeyLoader(_SafeLoader):
-    """A safe loader that refuses a key that stands twice: the second would silently win."""
+    """A safe loader that refuses a key that occurs twice in a mapping; PyYAML takes the second without a message."""
 
 
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -127,7 +131,7 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
         key = loader.construct_object(key_node)
         if key in seen:
             mark = key_node.start_mark
-            message = f"key '{key}' stands twice, again in line {mark.line + 1}"
+            message = f"key '{key}' occurs twice, again in line {mark.line + 1}"
             raise yaml.constructor.ConstructorError(None, None, message, mark)
         seen.add(key)
     mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)

@@ -1,4 +1,4 @@
-"""A project: sources, features, target, model, and how they are run; all checked without looking at data."""
+"""The whole of ``project.yaml``: sources, features, target, model, and how they are run; checked without any data."""
 
 from datetime import date
 from typing import Annotated
@@ -19,12 +19,12 @@ from include.spec.training import EvaluationSpec, ModelSpec, SplitSpec
 
 
 class OwnerSpec(StrictModel):
-    """Who answers for the project."""
+    """Who is responsible for the project."""
 
     team: str
-    """Name of a team."""
+    """Name of the team."""
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
-    """Where questions go."""
+    """Address for questions."""
 
 
 class ProjectSpec(StrictModel):
@@ -33,19 +33,19 @@ class ProjectSpec(StrictModel):
     name: Name
     """The same as the project's folder."""
     title: str
-    """For people: the head of each DAG's page."""
+    """Name for people: title of each DAG's documentation."""
     description: str
-    """What is predicted, when it is asked, and for whom, in a sentence or two."""
+    """What is predicted, at what moment, and for whom, in a sentence or two."""
     owner: OwnerSpec
-    """Who answers for the project; the team is the owner of its DAGs."""
+    """Who is responsible for the project; the team is the owner of its DAGs."""
     timezone: str
-    """IANA name; partitions are local calendar intervals of it."""
+    """IANA name; partitions are calendar months or days in this timezone."""
     grain: Grain
-    """How long one partition is."""
+    """Length of one partition: ``month`` or ``day``."""
     start: date
     """First day of the first partition."""
     end: date | None = None
-    """First day after the last partition; none for a project that goes on."""
+    """First day after the last partition; left out for a project without an end."""
     schedule: ScheduleSpec
     """When DAGs run by themselves."""
     sources: Annotated[dict[Name, SourceSpec], Field(min_length=1)]
@@ -61,7 +61,7 @@ class ProjectSpec(StrictModel):
     evaluation: EvaluationSpec
     """Gates, slices and intervals."""
     execution: ExecutionSpec
-    """What each step gets of the machine or the cluster."""
+    """CPU, memory, time limits and retries of each step."""
     serving: ServingSpec
     """The served model."""
 
@@ -80,6 +80,7 @@ class ProjectSpec(StrictModel):
         if self.end is not None and self.end <= self.start:
             message = f"end is {self.end}, which is not after start {self.start}"
             raise ValueError(message)
+        # Names first: what comes after looks sources and columns up, and a KeyError would be no message for a user.
         self._source("feature_set.base", self.feature_set.base)
         for number, join in enumerate(self.feature_set.joins):
             self._check_join(f"feature_set.joins[{number}]", join)
@@ -102,15 +103,15 @@ class ProjectSpec(StrictModel):
 
     def sources_of_task(self, source: str | None) -> tuple[str, ...]:
         """
-        Which sources one task of step ``ingest`` reads, in the order of the spec.
+        The names of the sources that one task of step ``ingest`` reads, in the order of the spec.
 
-        :param source: that one; None for all that have no task of their own.
+        :param source: the one source of a task for it alone; None for the task of all that have no task of their own.
         """
         return (source,) if source else tuple(name for name, one in self.sources.items() if not one.own_task)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Declared features, in the order of the spec."""
+        """Names of the declared features, in the order of the spec, which is that of the features table."""
         return tuple(self.feature_set.columns)
 
     def _source(self, where: str, name: str) -> SourceSpec:
@@ -125,6 +126,7 @@ class ProjectSpec(StrictModel):
         for left, right in join.on.items():
             _known_name(f"{where}.on", left, set(self.base.columns) | set(self.base.times))
             _known_name(f"{where}.on", right, set(joined.columns) | set(joined.times))
+            # What a row is joined by selects its values: a key that is known too late leaks into every joined column.
             if left not in moments_before_prediction(self.base, self.feature_set):
                 message = f"{where}.on uses '{left}', which is known only after the prediction is made"
                 raise ValueError(message)

@@ -1,4 +1,8 @@
-"""The JSON schema of ``project.yaml`` with which editors complete and check it: ``python -m include.spec.schema``."""
+"""
+The JSON schema of ``project.yaml``, with which editors complete and check it.
+
+``python -m include.spec.schema`` writes it to ``include/projects/project.schema.json``.
+"""
 
 import json
 import sys
@@ -10,13 +14,13 @@ FILE_NAME = "project.schema.json"
 
 
 def schema_text() -> str:
-    """The schema as it is checked in."""
+    """The text of the schema file."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | ProjectSpec.model_json_schema(by_alias=True)
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def main() -> int:
-    """Write the schema beside the projects."""
+    """Write the schema file; returns the exit code."""
     path = projects_folder() / FILE_NAME
     path.write_text(schema_text(), encoding="utf-8")
     sys.stdout.write(f"wrote {path.name}\n")

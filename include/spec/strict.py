@@ -1,4 +1,4 @@
-"""What all models of the spec share: frozen, no unknown keys, and a near name for a mistyped one."""
+"""The base of all models of the spec, frozen and without unknown keys, and the types that several of them use."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class StrictModel(Document):
-    """A part of the spec: immutable, and every key is known."""
+    """A part of the spec: immutable; an unknown key is an error that suggests a near one."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -25,6 +25,7 @@ class StrictModel(Document):
     def _no_unknown_key(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
+        # Before pydantic's own check, whose message does not name the known keys.
         known = {field.alias or name for name, field in cls.model_fields.items()}
         for key in value:
             if key not in known and key not in cls.model_fields:
@@ -37,11 +38,12 @@ class StrictModel(Document):
 def _parse_duration(value: object) -> object:
     if isinstance(value, timedelta):
         return value
-    found = _DURATION.match(value) if isinstance(value, str) else None
-    if not found:
+    # Pydantic would also take ISO 8601 and bare numbers, whose unit a reader of the spec has to guess.
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if not match:
         message = f"'{value}' is no duration; write a whole number and a unit of s, m, h or d, like 90s or -2h"
         raise PydanticCustomError("duration", "{message}", {"message": message})
-    sign, number, unit = found.groups()
+    sign, number, unit = match.groups()
     return timedelta(seconds=int(sign + number) * _SECONDS[unit])
 
 
@@ -58,10 +60,10 @@ Duration = Annotated[
 """A length of time such as ``90s``, ``30m``, ``-2h`` or ``1d``."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-"""A lower-case word; it stands in table names, task ids and metrics."""
+"""A word of lower-case letters, digits and underscores; it is used in table names, task ids and metrics."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-"""A part of a whole, from 0 to 1."""
+"""A fraction from 0 to 1."""
 
 FunctionName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*:[a-z_][a-z0-9_]*$")]
 """``module:function`` inside the project's own folder."""

@@ -1,4 +1,4 @@
-"""Model, search, split by time, gates."""
+"""The model, its hyperparameter search, the split by time, and the gates before promotion."""
 
 from typing import Annotated, Literal
 
@@ -13,21 +13,21 @@ SMALLER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_
 
 
 class Choice(StrictModel):
-    """One of a list."""
+    """A parameter that is drawn from a list."""
 
     choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-    """Values, each as likely as the others."""
+    """Its values, all with the same probability."""
 
 
 class FloatRange(StrictModel):
-    """A number between two others."""
+    """A parameter that is drawn from a range of numbers."""
 
     low: float
     """Smallest value."""
     high: float
     """Largest value; greater than ``low``."""
     log: bool = False
-    """Draw evenly on a logarithmic scale."""
+    """Whether it is drawn uniformly on a logarithmic scale; else on a linear one."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "FloatRange":
@@ -38,12 +38,12 @@ class FloatRange(StrictModel):
 
 
 class SearchSpec(StrictModel):
-    """A seeded random search with a budget."""
+    """A seeded random search for parameters, with a budget of trials and of time."""
 
     trials: int = Field(ge=1, le=500)
-    """Parameter sets to try; the first is always ``model.parameters`` as it stands."""
+    """Number of parameter sets to fit; the first is always ``model.parameters`` unchanged."""
     seconds: Duration
-    """No new trial starts after this; what was finished by then competes."""
+    """No new trial starts after this time; the best of those that have finished is taken."""
     metric: Metric = "roc_auc"
     """Measured on the validation partitions."""
     space: dict[str, Choice | FloatRange] = Field(default_factory=dict)
@@ -54,11 +54,11 @@ class SplitSpec(StrictModel):
     """A training window, counted in partitions and split by time: train, then validation, then test."""
 
     window: int = Field(ge=3)
-    """Partitions in the window when the run does not say otherwise."""
+    """Partitions in the window, unless the run's parameter ``window`` sets another number."""
     validation: int = Field(default=1, ge=1)
-    """Partitions before the test, on which the search compares."""
+    """Partitions before the holdout, on which the search compares parameter sets."""
     test: int = Field(default=1, ge=1)
-    """Last partitions, which neither fit nor search ever see."""
+    """Last partitions of the window: the holdout, which neither fit nor search use."""
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "SplitSpec":
@@ -71,7 +71,7 @@ class SplitSpec(StrictModel):
 
 
 class GateSpec(StrictModel):
-    """A condition for promotion on the holdout."""
+    """A condition for promotion, measured on the holdout."""
 
     metric: Metric
     """The metric that is compared."""
@@ -80,9 +80,9 @@ class GateSpec(StrictModel):
     at_most: float | None = None
     """Largest allowed value."""
     better_than: Literal["baseline", "champion"] | None = None
-    """Compare with the naive baseline, or with the champion (passes where there is none)."""
+    """Compare with the naive baseline, or with the champion; the latter passes if there is no champion."""
     by: float = 0.0
-    """How much better; a negative number allows it to be that much worse."""
+    """How much better the model must be; a negative number allows it to be that much worse."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> "GateSpec":
@@ -102,11 +102,11 @@ class SliceGateSpec(StrictModel):
     at_most: float | None = None
     """Largest allowed value in each slice."""
     rows_at_least: int = Field(default=500, ge=1)
-    """Smaller slices are reported and gate nothing."""
+    """Slices with fewer rows are reported, but not compared."""
 
 
 class EvaluationSpec(StrictModel):
-    """How a challenger is evaluated."""
+    """How a model is evaluated before it may be promoted."""
 
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
     """Conditions for promotion; all must hold."""
@@ -115,24 +115,24 @@ class EvaluationSpec(StrictModel):
     slice_gates: tuple[SliceGateSpec, ...] = ()
     """Conditions that hold in every slice that is large enough."""
     bootstrap: int = Field(default=200, ge=20)
-    """Seeded resamples behind each confidence interval."""
+    """Number of seeded bootstrap resamples for each confidence interval."""
     confidence: Share = 0.95
-    """Of the intervals: 0.95 for an interval that leaves 5 % outside."""
+    """Confidence level of the intervals."""
 
 
 class ModelSpec(StrictModel):
-    """The model: a project's function that builds a scikit-learn Pipeline."""
+    """The model: a function of the project that builds a scikit-learn Pipeline."""
 
     name: Name
     """Name of the registered model."""
     description: str
-    """What kind of model it is, for the registry."""
+    """What kind of model it is, for the model registry."""
     function: FunctionName
     """``module:function`` in the project's folder: parameters in, unfitted Pipeline out."""
     seed: int = 7
-    """Of the model and of the search: the same rows and seed give the same model."""
+    """Random seed of the model and of the search: the same rows and seed give the same model."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
-    """Where the search starts."""
+    """The parameters of the first trial of the search."""
     search: SearchSpec
     """How parameters are found."""
     golden_rows: int = Field(default=20, ge=1, le=1000)

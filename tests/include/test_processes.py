@@ -19,7 +19,7 @@ def test_a_group_that_is_gone_takes_no_signal() -> None:
 
 
 @pytest.mark.parametrize(("code", "number"), [(OBEDIENT, signal.SIGTERM), (DEAF, signal.SIGKILL)])
-def test_a_group_is_asked_to_end_and_then_killed(code: str, number: signal.Signals) -> None:
+def test_a_group_is_terminated_and_then_killed(code: str, number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout
         process.stdout.readline()
@@ -68,7 +68,7 @@ def test_a_process_shows_the_beginning_of_its_name() -> None:
     assert done.stdout == "step validate b\n"
 
 
-def test_elsewhere_the_kernel_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_the_kernel_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delattr(ctypes, "CDLL")
     set_parent_death_signal(signal.SIGKILL)

@@ -1,9 +1,8 @@
 """
-Features of a flight, seen two hours before its scheduled departure.
+Features of a flight, as of two hours before its scheduled departure.
 
-Everything that other flights contribute is counted only once it was known: a departure when the aircraft left, a
-cancellation a day after the schedule (time ``departed`` of the spec). History never reaches back over the frame's
-beginning.
+What other flights contribute counts only once it was known: a departure when the aircraft left, a cancellation a day
+after the schedule (time ``departed`` of the spec). History begins with the frame, which is one partition.
 """
 
 import numpy as np
@@ -21,9 +20,11 @@ LATE_MINUTES = 15
 DELAY_BOUNDS_MINUTES = (-15, 180)
 OVERDUE_MINUTES = (15, 120)
 USUAL_LATE_SHARE, USUAL_DELAY_MINUTES, PRIOR_FLIGHTS = 0.2, 10.0, 4.0
-# A group's number times this, plus minutes since the frame's first flight: one sorted array then serves all groups.
+# A row's key is its group's code times this, plus minutes since the frame's first prediction. Keys of all groups are
+# then in one sorted array, and one searchsorted counts for all rows at once, without a loop over groups.
 _SPAN = 1 << 32
 _SHORT = 1 << 16
+"""Codes below this fit into 16 bits."""
 
 
 def build_features(frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def build_features(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Flights:
-    """The frame as arrays: minutes count from the earliest prediction time."""
+    """The frame as arrays, one element for each flight; times in minutes since the earliest prediction time."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         start = frame["prediction_time"].min()
@@ -76,59 +77,67 @@ class _Flights:
             "origin_hour": _pair(one["origin"], one["hour"]),
         }
         codes["route"] = _pair(codes["carrier_origin"], one["dest"])
-        asked = _minutes(frame["prediction_time"], start)
-        self.groups = {name: _Group(code, asked) for name, code in codes.items()}
+        predicted_at = _minutes(frame["prediction_time"], start)
+        self.groups = {name: _Group(code, predicted_at) for name, code in codes.items()}
 
 
 class _Group:
-    """Flights that have something in common, in the order in which they are asked about."""
+    """A grouping of the flights, such as by carrier: each flight's code, and its key at its prediction time."""
 
-    def __init__(self, codes: Codes, asked: Minutes) -> None:
+    def __init__(self, codes: Codes, predicted_at: Minutes) -> None:
         self.codes = codes
-        self._order = _ordered(codes, asked)
-        # Sorted questions are answered three times as fast as the same ones in another order.
-        self._asked = _placed(codes, asked)[self._order]
+        self._order = _ordered(codes, predicted_at)
+        # Three times as fast as with needles in the frame's order: NumPy narrows each search by the one before.
+        self._needles = _keys(codes, predicted_at)[self._order]
         self._beginning = codes[self._order] * _SPAN - 1
 
-    def count(self, places: NDArray[np.int64], minutes_before: int = 0) -> Counts:
-        """How many of the ordered places come no later than so many minutes before each flight's prediction."""
-        until = np.maximum(self._asked - minutes_before, self._beginning) if minutes_before else self._asked
-        found = np.empty(len(until), dtype=np.intp)
-        found[self._order] = np.searchsorted(places, until, side="right")
-        return found
+    def count(self, keys: NDArray[np.int64], minutes_before: int = 0) -> Counts:
+        """
+        For each flight, how many keys are no greater than its own at so many minutes before its prediction time.
+
+        :param keys: of events, sorted; shape (events,).
+        :return: shape (flights,), in the order of the frame. Only differences of two such counts mean something, for
+            the keys of all groups before are counted, too.
+        """
+        # Not beyond the group's own keys: a window that begins before the frame would reach into the group before.
+        until = np.maximum(self._needles - minutes_before, self._beginning) if minutes_before else self._needles
+        counts = np.empty(len(until), dtype=np.intp)
+        counts[self._order] = np.searchsorted(keys, until, side="right")
+        return counts
 
 
 class _History:
-    """Flights that left, by group and by the moment at which that became known."""
+    """Running sums over the flights that left, by group and by the moment at which each departure became known."""
 
     def __init__(self, flights: _Flights, group: str, *values: str) -> None:
         self._group = flights.groups[group]
-        where = flights.flown
+        where = flights.flown  # a cancelled flight has no delay, and is no departure
         for value in values:
             where = where & ~np.isnan(flights.measures[value])
         codes, departed_at = self._group.codes[where], flights.departed_at[where]
         order = _ordered(codes, departed_at)
-        self._places = _placed(codes, departed_at)[order]
+        self._keys = _keys(codes, departed_at)[order]
         self._sums = {name: np.concatenate([[0.0], np.cumsum(flights.measures[name][where][order])]) for name in values}
-        self._end = self._group.count(self._places)
+        self._end = self._group.count(self._keys)
 
     def sums(self, window: int) -> tuple[Numbers, dict[str, Numbers]]:
         """
-        Count and sums over the flights of each row's group that left in the window that ends with its prediction time.
+        Count and sums over the flights of each row's group that left in the window that ends at its prediction time.
 
-        :param window: minutes; the window's end is inside, its beginning is not.
+        :param window: length in minutes; the window's end is inside, its beginning is not.
+        :return: counts and, by value, sums; shape (flights,) each, float64.
         """
-        begin = self._group.count(self._places, window)
+        begin = self._group.count(self._keys, window)
         count = (self._end - begin).astype(np.float64)
         return count, {name: running[self._end] - running[begin] for name, running in self._sums.items()}
 
     def mean(self, value: str, window: int) -> Numbers:
-        """Mean of a value over the same flights; none where there are none."""
+        """Mean of a value over the same flights; NaN where there are none."""
         count, sums = self.sums(window)
         return _divided(sums[value], count)
 
     def usual(self, value: str, prior: float) -> Numbers:
-        """Mean of a value over all flights known, drawn towards the prior while they are few."""
+        """Mean of a value over all flights so far, shrunk towards the prior as if that came from four more flights."""
         count, sums = self.sums(EVER)
         return (sums[value] + prior * PRIOR_FLIGHTS) / (count + PRIOR_FLIGHTS)
 
@@ -146,7 +155,8 @@ def _own(frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _congestion(flights: _Flights) -> dict[str, Counts]:
     """How many departures the origin's schedule has around the flight's own."""
-    own = _placed(flights.groups["origin"].codes, flights.scheduled)
+    # The schedule is known in advance, so flights after the prediction time count as well.
+    own = _keys(flights.groups["origin"].codes, flights.scheduled)
     schedule = np.sort(own)
 
     def scheduled(begin: int, end: int) -> Counts:
@@ -159,7 +169,7 @@ def _congestion(flights: _Flights) -> dict[str, Counts]:
 
 
 def _recent(flights: _Flights) -> dict[str, Numbers]:
-    """How departures went lately: nothing is known where none was."""
+    """Delays of recent departures; NaN where there was none."""
     carrier_origin = _History(flights, "carrier_origin", "delay")
     return {
         "late_share_1h": _History(flights, "all", "late").mean("late", HOUR),
@@ -181,8 +191,8 @@ def _overdue(flights: _Flights) -> dict[str, Counts]:
     def waiting(name: str) -> Counts:
         group = flights.groups[name]
         codes = group.codes[waits]
-        begun = group.count(np.sort(_placed(codes, begin[waits])))
-        return begun - group.count(np.sort(_placed(codes, end[waits])))
+        begun = group.count(np.sort(_keys(codes, begin[waits])))
+        return begun - group.count(np.sort(_keys(codes, end[waits])))
 
     return {
         "overdue": waiting("all"),
@@ -193,7 +203,7 @@ def _overdue(flights: _Flights) -> dict[str, Counts]:
 
 
 def _habits(flights: _Flights) -> dict[str, Numbers]:
-    """How it usually goes, since the frame's beginning."""
+    """Usual delays by flight number, hour and route, since the frame's beginning."""
     flight = _History(flights, "flight", "late", "delay")
     return {
         "flight_late_share": flight.usual("late", USUAL_LATE_SHARE),
@@ -206,7 +216,7 @@ def _habits(flights: _Flights) -> dict[str, Numbers]:
 
 
 def _divided(sums: Numbers, count: Numbers) -> Numbers:
-    """Means; none where there is nothing to divide by."""
+    """Means; NaN where the count is 0."""
     means: Numbers = np.full(len(count), np.nan)
     np.divide(sums, count, out=means, where=count > 0)
     return means
@@ -222,13 +232,15 @@ def _pair(first: Codes, second: Codes) -> Codes:
     return pd.factorize(both)[0].astype(np.int64)
 
 
-def _placed(codes: Codes, minutes: Minutes) -> NDArray[np.int64]:
+def _keys(codes: Codes, minutes: Minutes) -> NDArray[np.int64]:
+    """Numbers that sort by group and then by time."""
     return codes * _SPAN + minutes
 
 
 def _ordered(codes: Codes, minutes: Minutes) -> Counts:
-    """The order by group and then by time; NumPy sorts 16-bit numbers several times as fast as longer ones."""
+    """The indices that sort by group and then by time."""
     by_time = np.argsort(minutes, kind="stable")
     grouped = codes[by_time]
+    # NumPy's stable sort is a radix sort for 16-bit numbers, several times as fast as its sort of longer ones.
     short = grouped.astype(np.uint16) if grouped.max(initial=0) < _SHORT else grouped
     return by_time[np.argsort(short, kind="stable")]

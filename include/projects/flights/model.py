@@ -22,10 +22,12 @@ def build_pipeline(parameters: Mapping[str, object]) -> Pipeline:
     """
     Build the unfitted model.
 
-    Texts become numbers in the order of the alphabet, categories never seen become -1; nulls stay nulls, which the
-    trees handle themselves.
+    Texts become numbers in alphabetical order; categories that the training data lacks become -1. Nulls stay NaN, which
+    the trees handle themselves.
 
-    :param parameters: any of ``DEFAULTS`` of HistGradientBoostingClassifier, and ``seed``.
+    :param parameters: any of those in ``DEFAULTS``, with their meaning in scikit-learn's
+        ``HistGradientBoostingClassifier``, and ``seed``.
+    :return: takes a frame with the features of the spec, one row for each flight.
     :raises ValueError: if a parameter is none of these.
     """
     unknown = sorted(parameters.keys() - DEFAULTS.keys() - {"seed"})
@@ -35,8 +37,9 @@ def build_pipeline(parameters: Mapping[str, object]) -> Pipeline:
     chosen = {**DEFAULTS, **parameters}
     seed = chosen.pop("seed", 7)
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=UNKNOWN_CATEGORY)
+    # Texts have dtype object or string, by the version of pandas and by how the frame was read.
     texts = make_column_selector(dtype_include=["object", "string"])
     prepare = ColumnTransformer([("texts", encoder, texts)], remainder="passthrough", verbose_feature_names_out=False)
-    # Early stopping would hold rows back at random, and rows of one day are alike: the search has later months.
+    # Early stopping would validate on random rows, and rows of one day are alike; the search does so on a later month.
     trees = HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **chosen)
     return Pipeline([("prepare", prepare), ("trees", trees)])

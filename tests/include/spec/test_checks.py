@@ -28,7 +28,7 @@ def test_every_rule_is_read() -> None:
     assert {check.level for check in spec.sources["parcels"].checks} == {"error"}
 
 
-def test_rules_of_rows_are_those_that_judge_each_row_alone() -> None:
+def test_rules_of_rows_are_those_that_check_each_row_alone() -> None:
     assert {rule for rule in RULES if "values" in rule or "lengths" in rule} - ROW_RULES == {
         "expect_column_proportion_of_non_null_values_to_be_between"
     }
@@ -44,7 +44,7 @@ def test_a_check_names_the_columns_that_it_reads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "told"),
+    ("check", "message"),
     [
         ({"rule": "expect_column_values_to_be_in_set", "column": "shelf", "value_set": []}, "value_set"),
         ({"rule": "expect_column_values_to_match_regex", "column": "shelf"}, "regex: is missing"),
@@ -52,8 +52,8 @@ def test_a_check_names_the_columns_that_it_reads() -> None:
         ({"column": "shelf"}, "checks"),
     ],
 )
-def test_a_check_that_is_none_is_refused(check: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_a_check_that_is_none_is_refused(check: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parsed({"sources.parcels.checks": [check]})
 
 

@@ -5,7 +5,7 @@ from tests.support.spec_kit import parsed
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("schedule.runs_at_once", 0, r"runs_at_once: is 0"),
         ("serving.replicas_at_least", 4, r"replicas_at_least is 4, more than replicas_at_most \(3\)"),
@@ -13,8 +13,8 @@ from tests.support.spec_kit import parsed
         ("serving.request_bytes_at_most", 10, r"request_bytes_at_most: is 10"),
     ],
 )
-def test_what_makes_no_sense_is_refused(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_what_makes_no_sense_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parsed({path: value})
 
 

@@ -15,7 +15,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("version", 0, r"version: is 0"),
         ("function", "features.build", r"function: is 'features\.build'"),
@@ -29,6 +29,6 @@ def test_what_is_left_out_has_its_default() -> None:
         ("selection", {"nulls_at_most": 2}, r"selection\.nulls_at_most: is 2"),
     ],
 )
-def test_what_makes_no_sense_is_refused(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"feature_set\.{told}"):
+def test_what_makes_no_sense_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"feature_set\.{message}"):
         parsed({f"feature_set.{path}": value})

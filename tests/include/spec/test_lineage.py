@@ -29,7 +29,7 @@ def _no_target() -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("columns.weight.of", ["late"], r"columns\.weight\.of uses 'late' of its own row, .*known only at 'arrived'"),
         ("columns.weight.of", ["left"], r"uses 'left' of its own row"),
@@ -38,12 +38,12 @@ def _no_target() -> dict[str, object]:
         ("columns.weight.of", ["weather.rian"], r"which source 'weather' does not have\. Did you mean 'rain'\?"),
         ("columns.weight.of", ["wether.rain"], r"source 'wether' is not joined\. Did you mean 'weather'\?"),
         ("columns.before.history_of", ["lat"], r"columns\.before\.history_of is 'lat'"),
-        ("columns.weight.of", [], r"a feature comes from something"),
+        ("columns.weight.of", [], r"a feature needs at least one column"),
         ("prediction_time", "askd", r"prediction_time is 'askd'.*Did you mean 'asked'\?"),
     ],
 )
-def test_hindsight_is_refused_by_declaration(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_hindsight_is_refused_by_declaration(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parsed({f"feature_set.{path}": value})
 
 

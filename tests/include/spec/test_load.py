@@ -18,7 +18,7 @@ def projects(tmp_path: Path) -> Path:
     return folder
 
 
-def test_projects_are_found_by_their_file(projects: Path) -> None:
+def test_projects_are_known_by_their_file(projects: Path) -> None:
     assert project_names(projects) == ["shop"]
     assert load_project("shop", projects).title == "Late parcels"
 
@@ -27,12 +27,12 @@ def test_projects_lie_beside_the_code() -> None:
     assert (projects_folder() / "flights" / "project.yaml").is_file()
 
 
-def test_a_project_that_does_not_exist_is_told_with_a_near_name(projects: Path) -> None:
+def test_a_project_that_does_not_exist_is_an_error_with_a_near_name(projects: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no project 'shp' .*known: shop\. Did you mean 'shop'\?"):
         load_project("shp", projects)
 
 
-def test_a_folder_of_another_name_is_told(projects: Path) -> None:
+def test_a_folder_of_another_name_is_an_error(projects: Path) -> None:
     shutil.copytree(projects / "shop", projects / "store")
     with pytest.raises(ConfigurationError, match=r"name is 'shop', but the project's folder is 'store'"):
         load_project("store", projects)
@@ -47,21 +47,21 @@ def test_a_changed_file_is_read_again(projects: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name: [", r"include/projects/shop/project\.yaml is not YAML: "),
-        ("a: 1\nb: 2\na: 3\n", r"is not YAML: .*key 'a' stands twice, again in line 3"),
+        ("a: 1\nb: 2\na: 3\n", r"is not YAML: .*key 'a' occurs twice, again in line 3"),
         ("", r"include/projects/shop/project\.yaml: "),
         ("- a\n- b\n", r"include/projects/shop/project\.yaml: "),
         ("!!python/object/apply:os.system [echo]", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_spec_is_refused(text: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_a_file_that_is_no_spec_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parse_project(text, PATH)
 
 
-def test_a_typo_in_a_key_is_told_with_the_known_keys_and_a_near_one() -> None:
+def test_a_typo_in_a_key_is_an_error_with_the_known_keys_and_a_near_one() -> None:
     text = yaml.safe_dump(document(), sort_keys=False).replace("feature_set:", "feature_sett:")
     with pytest.raises(ConfigurationError, match=r"'feature_sett' is no key here; known keys: .*mean 'feature_set'\?"):
         parse_project(text, PATH)
@@ -70,19 +70,19 @@ def test_a_typo_in_a_key_is_told_with_the_known_keys_and_a_near_one() -> None:
 def test_a_typo_deep_inside_names_the_whole_path() -> None:
     wrong = document()
     wrong["sources"]["parcels"]["columns"]["weight"]["meening"] = "x"
-    told = r"sources\.parcels\.columns\.weight.*'meening' is no key here.*Did you mean 'meaning'\?"
-    with pytest.raises(ConfigurationError, match=told):
+    message = r"sources\.parcels\.columns\.weight.*'meening' is no key here.*Did you mean 'meaning'\?"
+    with pytest.raises(ConfigurationError, match=message):
         parse_project(yaml.safe_dump(wrong, sort_keys=False), PATH)
 
 
-def test_a_wrong_choice_is_told_with_a_near_one() -> None:
+def test_a_wrong_choice_is_an_error_with_a_near_one() -> None:
     wrong = document()
     wrong["evaluation"]["gates"][0]["metric"] = "roc_acu"
     with pytest.raises(ConfigurationError, match=r"gates\[0\]\.metric: is 'roc_acu'.*Did you mean 'roc_auc'\?"):
         parse_project(yaml.safe_dump(wrong, sort_keys=False), PATH)
 
 
-def test_an_unknown_rule_is_told_with_a_near_one() -> None:
+def test_an_unknown_rule_is_an_error_with_a_near_one() -> None:
     wrong = document()
     wrong["sources"]["parcels"]["checks"][0]["rule"] = "expect_column_values_to_be_betwen"
     with pytest.raises(ConfigurationError, match=r"checks\[0\].*Did you mean 'expect_column_values_to_be_between'\?"):
@@ -97,7 +97,7 @@ def test_on_is_a_key_and_only_true_and_false_are_booleans() -> None:
         parse_project(text.replace("when_null: false", "when_null: maybe"), PATH)
 
 
-def test_all_mistakes_are_told_at_once_up_to_ten() -> None:
+def test_all_mistakes_are_reported_at_once_up_to_ten() -> None:
     wrong = document()
     wrong["grain"], wrong["timezone"], wrong["owner"]["email"] = "week", "Mars", "nobody"
     with pytest.raises(ConfigurationError, match="grain") as caught:

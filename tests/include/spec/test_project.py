@@ -38,7 +38,7 @@ def test_the_base_source_and_the_feature_names_are_at_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("timezone", "America/New_Yorc", r"timezone: 'America/New_Yorc' is no IANA timezone"),
         ("grain", "week", r"grain: is 'week'"),
@@ -66,6 +66,8 @@ def test_the_base_source_and_the_feature_names_are_at_hand() -> None:
         ("title", None, r"title: is missing; the spec needs it"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_file_key_value_and_a_near_name(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=WHERE + f"(?s:.*){told}"):
+def test_what_does_not_fit_is_refused_with_file_key_value_and_a_near_name(
+    path: str, value: object, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=WHERE + f"(?s:.*){message}"):
         parsed({path: value})

@@ -15,13 +15,13 @@ def test_a_step_has_the_default_with_its_own_values_over_it() -> None:
     assert ingest.retry_delay == timedelta(seconds=30)
 
 
-def test_what_a_cluster_may_be_asked_for() -> None:
-    asked = {
+def test_what_a_step_may_request_of_a_cluster() -> None:
+    requested = {
         "gpu": 1, "gpu_resource": "amd.com/gpu", "node_selector": {"disk": "fast"}, "priority_class": "high",
         "tolerations": [{"key": "gpu", "effect": "NoSchedule"}], "ephemeral_storage": "8Gi", "capacity_wait": "2h",
         "memory_at_most": "4Gi",
     }  # fmt: skip
-    spec = parsed({f"execution.steps.train.{name}": value for name, value in asked.items()})
+    spec = parsed({f"execution.steps.train.{name}": value for name, value in requested.items()})
     train = spec.execution.for_step("train")
     assert (train.gpu, train.gpu_resource, train.node_selector) == (1, "amd.com/gpu", {"disk": "fast"})
     assert train.tolerations is not None
@@ -36,7 +36,7 @@ def test_a_project_needs_none_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("execution.default.memory", "1GB", r"memory: is '1GB'"),
         ("execution.default.memory", "0Gi", r"memory: is '0Gi'"),
@@ -56,8 +56,8 @@ def test_a_project_needs_none_of_it() -> None:
         ("execution.default.timeout", None, r"execution.default leaves out timeout"),
     ],
 )
-def test_what_makes_no_sense_is_refused(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_what_makes_no_sense_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parsed({path: value})
 
 

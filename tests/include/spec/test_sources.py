@@ -5,7 +5,7 @@ from tests.support.spec_kit import parsed
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("location", "htps://x/y", r"location: 'htps' is no scheme; known schemes: .*Did you mean 'https'\?"),
         ("location", "parcels.csv", r"location is 'parcels\.csv'; write it as a URI"),
@@ -30,8 +30,8 @@ from tests.support.spec_kit import parsed
         ("new_columns", "keep", r"new_columns: is 'keep'.*"),
     ],
 )
-def test_what_does_not_fit_is_refused(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"sources\.parcels(?s:.*){told}"):
+def test_what_does_not_fit_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"sources\.parcels(?s:.*){message}"):
         parsed({f"sources.parcels.{path}": value})
 
 

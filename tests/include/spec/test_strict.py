@@ -30,7 +30,7 @@ def test_a_length_of_time_is_taken_as_it_is() -> None:
     assert _Part(wait=timedelta(minutes=1)).wait == timedelta(minutes=1)
 
 
-def test_an_unknown_key_is_told_with_a_near_one() -> None:
+def test_an_unknown_key_is_an_error_with_a_near_one() -> None:
     with pytest.raises(ValidationError, match=r"'wiat' is no key here; known keys: wait\. Did you mean 'wait'\?"):
         _Part.model_validate({"wiat": "1s"})
 

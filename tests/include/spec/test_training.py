@@ -11,7 +11,7 @@ def test_a_search_has_choices_and_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("split.window", 3, r"window is 3; validation 1 and test 2 leave nothing to train on"),
         ("split.test", 0, r"split\.test: is 0"),
@@ -29,6 +29,6 @@ def test_a_search_has_choices_and_ranges() -> None:
         ("evaluation.bootstrap", 3, r"bootstrap: is 3"),
     ],
 )
-def test_what_makes_no_sense_is_refused(path: str, value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_what_makes_no_sense_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         parsed({path: value})

@@ -87,8 +87,8 @@ def slow(frame: pd.DataFrame, row: pd.Series) -> dict[str, float]:
 def test_history_is_what_a_slow_reckoning_finds(frame: pd.DataFrame, features: pd.DataFrame) -> None:
     rows = np.random.default_rng(4).choice(len(frame), 60, replace=False)
     expected = pd.DataFrame([slow(frame, frame.iloc[row]) for row in rows])
-    found = features.iloc[rows][list(expected.columns)].astype(float).reset_index(drop=True)
-    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9, atol=1e-9)
+    actual = features.iloc[rows][list(expected.columns)].astype(float).reset_index(drop=True)
+    pd.testing.assert_frame_equal(actual, expected, check_exact=False, rtol=1e-9, atol=1e-9)
 
 
 def test_one_row_per_flight_with_all_declared_features(frame: pd.DataFrame, features: pd.DataFrame) -> None:
@@ -116,7 +116,7 @@ def test_nothing_is_known_at_first(frame: pd.DataFrame, features: pd.DataFrame) 
 
 
 def test_no_feature_tells_that_an_aircraft_was_never_recorded(frame: pd.DataFrame) -> None:
-    # Only cancelled flights have no aircraft, so a feature that told would tell the future.
+    # Only cancelled flights have no aircraft, so a feature that shows it would leak the future.
     some = frame["dep_delay"].isna()
     without = build_features(
         frame.assign(tailnum=frame["tailnum"].mask(some), planes_seats=frame["planes_seats"].mask(some))
@@ -147,7 +147,7 @@ def test_the_features_pass_the_experiment() -> None:
     experiment(build_features)
 
 
-def test_an_hour_more_would_be_found() -> None:
+def test_an_hour_more_would_be_detected() -> None:
     def too_far(frame: pd.DataFrame) -> pd.DataFrame:
         return build_features(frame.assign(prediction_time=frame["prediction_time"] + HOUR))
 
@@ -173,7 +173,7 @@ HISTORIES -= OF_WHAT_IS_SCHEDULED
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", sorted(HISTORIES - OF_ONE_FLIGHT_NUMBER))
-def test_an_hour_more_would_be_found_in_each_history_alone(name: str, seed: int) -> None:
+def test_an_hour_more_would_be_detected_in_each_history_alone(name: str, seed: int) -> None:
     with pytest.raises(LeakError, match=rf"All that differ: {name}\."):
         experiment(looks_too_far(name, HOUR), f" {seed}")
 
@@ -186,7 +186,7 @@ def test_no_flight_number_leaves_in_the_hour_after_a_prediction(name: str, frame
         experiment(looks_too_far(name, 130 * MINUTE))
 
 
-def test_hindsight_would_be_found() -> None:
+def test_hindsight_would_be_detected() -> None:
     def hindsight(frame: pd.DataFrame) -> pd.DataFrame:
         return build_features(frame).assign(distance=frame["air_time"].fillna(0.0) * 8.0)
 
