@@ -174,7 +174,7 @@ HISTORIES -= OF_WHAT_IS_SCHEDULED
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", sorted(HISTORIES - OF_ONE_FLIGHT_NUMBER))
 def test_an_hour_more_would_be_detected_in_each_history_alone(name: str, seed: int) -> None:
-    with pytest.raises(LeakError, match=rf"All that differ: {name}\."):
+    with pytest.raises(LeakError, match=rf"All features that differ: {name}\."):
         experiment(looks_too_far(name, HOUR), f" {seed}")
 
 
@@ -182,7 +182,7 @@ def test_an_hour_more_would_be_detected_in_each_history_alone(name: str, seed: i
 def test_no_flight_number_leaves_in_the_hour_after_a_prediction(name: str, frame: pd.DataFrame) -> None:
     # A flight number leaves once a day: an hour more brings nothing. Two hours and a bit bring the flight's own delay.
     pd.testing.assert_series_equal(looks_too_far(name, HOUR)(frame)[name], build_features(frame)[name])
-    with pytest.raises(LeakError, match=rf"All that differ: {name}\."):
+    with pytest.raises(LeakError, match=rf"All features that differ: {name}\."):
         experiment(looks_too_far(name, 130 * MINUTE))
 
 
@@ -190,5 +190,5 @@ def test_hindsight_would_be_detected() -> None:
     def hindsight(frame: pd.DataFrame) -> pd.DataFrame:
         return build_features(frame).assign(distance=frame["air_time"].fillna(0.0) * 8.0)
 
-    with pytest.raises(LeakError, match=r"All that differ: distance\."):
+    with pytest.raises(LeakError, match=r"All features that differ: distance\."):
         experiment(hindsight)
