@@ -91,12 +91,12 @@ def text(settings: Settings, facts: Facts, more: Blocks) -> str:
     return "\n".join(lines[1:])
 
 
-def interval(found: Interval | None) -> str:
+def interval(metric: Interval | None) -> str:
     """A metric with its confidence interval: ``0.742 (0.735 to 0.749)``."""
-    if found is None or found.value is None:
+    if metric is None or metric.value is None:
         return "not known"
-    inside = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
-    return f"{found.value:.3f}{inside}"
+    inside = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f} to {metric.high:.3f})"
+    return f"{metric.value:.3f}{inside}"
 
 
 def _data(findings: Findings) -> Iterator[str]:
