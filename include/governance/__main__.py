@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from include.errors import EXIT_DONE, ConfigurationError, PlatformError
-from include.governance.rollback import Wish, rollback
+from include.governance.rollback import RollbackRequest, rollback
 from include.runtime.events import EventLog
 from include.spec.load import load_project
 from include.stores.installation import Stores
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str], stores: Stores | None = None) -> int:
     events = EventLog(fields={"operation": given.operation, "project": given.project})
     try:
         spec = load_project(given.project)
-        wish = Wish(who=given.who or getpass.getuser(), why=given.why, to=given.to)
-        rollback(stores or Stores(), events, spec, wish)
+        request = RollbackRequest(who=given.who or getpass.getuser(), why=given.why, to=given.to)
+        rollback(stores or Stores(), events, spec, request)
     except PlatformError as error:
         events.error("failed", error=type(error).__name__, message=str(error), exit_code=error.exit_code)
         return error.exit_code

@@ -18,11 +18,11 @@ from include.contract.receipt import Json, ObjectState, canonical_json
 from include.errors import DataRejectedError, TemporaryError, foreign
 from include.stores.objects.protocol import ObjectStore
 
-_TRIES = 20
+_ATTEMPTS = 20
 
 
 class LedgerEvent(StrEnum):
-    """What an entry tells."""
+    """What an entry records."""
 
     PROMOTED = "promoted"
     FAILED = "failed"
@@ -103,7 +103,7 @@ class Ledger:
         :raises DataRejectedError: if the ledger is damaged.
         :raises TemporaryError: if others kept adding entries.
         """
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             known = self._read()
             chain = digest_of(known[-1][1]) if known else None
             number = len(known) + 1
@@ -111,20 +111,20 @@ class Ledger:
             data = canonical_json(entry.model_dump(mode="json"))
             if self._objects.create(ledger_key(self._project, self._model, number), data):
                 return self._state(entry, data)
-        message = f"The ledger of model '{self._model}' was written to by others {_TRIES} times; run the step again."
+        message = f"The ledger of model '{self._model}' was written to by others {_ATTEMPTS} times; run the step again."
         raise TemporaryError(message)
 
     def _read(self) -> list[tuple[LedgerEntry, bytes]]:
-        found: list[tuple[LedgerEntry, bytes]] = []
+        entries: list[tuple[LedgerEntry, bytes]] = []
         for number, key in enumerate(self._objects.list(ledger_prefix(self._project, self._model)), start=1):
             data = self._objects.get(key)
             entry = self._parse(key, data)
-            chain = digest_of(found[-1][1]) if found else None
+            chain = digest_of(entries[-1][1]) if entries else None
             if key != ledger_key(self._project, self._model, number) or entry.number != number or entry.chain != chain:
                 message = f"Ledger entry {key} does not follow the one before: an entry was changed or taken out."
                 raise DataRejectedError(f"{message} Restore the ledger from a copy; nothing is promoted until then.")
-            found.append((entry, data))
-        return found
+            entries.append((entry, data))
+        return entries
 
     def _state(self, entry: LedgerEntry, data: bytes) -> ObjectState:
         key = ledger_key(self._project, self._model, entry.number)

@@ -21,8 +21,8 @@ _ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a person wants."""
+class RollbackRequest:
+    """A rollback as a person requests it."""
 
     who: str
     why: str
@@ -30,30 +30,32 @@ class Wish:
     """The version to go back to; None for the champion before this one."""
 
 
-def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, wish: Wish) -> Promoted:
+def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, request: RollbackRequest) -> Promoted:
     """
     Make an earlier champion champion again.
 
     :raises ConfigurationError: if it is not clear which; the message names the options.
     :raises PlatformError: if it fails; traffic and champion are then where they were, and the ledger holds the reason.
     """
-    if not wish.why.strip():
+    if not request.why.strip():
         raise ConfigurationError("A rollback needs a reason: --why 'what is wrong with the champion'.")
     ledger = Ledger(stores.objects, spec.name, spec.model.name)
     promotions = [entry for entry in ledger.entries() if entry.note.event is LedgerEvent.PROMOTED]
-    target = _target(spec.model.name, promotions, wish.to)
+    target = _target(spec.model.name, promotions, request.to)
     version = version_of_bundle(
         stores.registry, spec.model.name, target.version, target.digest, advice="Choose another with --to."
     )
     promotion = Promotion(
         version=version,
         spec=spec.serving,
-        who=LedgerWho(run=_ROLLBACK, attempt=1, host=socket.gethostname(), person=wish.who),
-        why=wish.why,
+        who=LedgerWho(run=_ROLLBACK, attempt=1, host=socket.gethostname(), person=request.who),
+        why=request.why,
         evidence={_ROLLBACK: True},
     )
     promoted = promote(stores, events, promotion)
-    events.emit("rolled back", version=version.version, url=promoted.rolled_out.public_url, who=wish.who, why=wish.why)
+    events.emit(
+        "rolled back", version=version.version, url=promoted.rolled_out.public_url, who=request.who, why=request.why
+    )
     return promoted
 
 

@@ -12,11 +12,11 @@ from include.stores.installation import Stores
 from include.stores.metrics.names import MetricLabels, MetricName
 from include.stores.retry import Backoff, retried
 from include.stores.serving.control import ModelRecord
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from include.stores.serving.protocol import ServingStore
 from include.stores.serving.settings import Placement, ServingSettings
 
-ANSWER_SECONDS = 90.0
+RESPONSE_SECONDS = 90.0
 """How long a server may take to respond at all: one that was just restarted brings its active version back."""
 _BACKOFF = Backoff(first_seconds=0.5, longest_seconds=0.5)
 
@@ -27,7 +27,7 @@ class RolledOut:
 
     public_url: str
     bundle_by: str | None
-    """How its bundle got to its processes, where there is more than one way."""
+    """How its bundle got to its processes, where there is more than one method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +80,13 @@ class Rollout:
         self.stores.metrics.count(MetricName.MODEL_DEPLOYED, MetricLabels(record.project, record.model))
 
     def _check(self, bundle: Bundle, url: str) -> None:
-        """The golden rows over HTTP: same predictions as in training, from the process that should answer."""
+        """The golden rows over HTTP: same predictions as in training, from the process that should serve them."""
         golden = bundle.golden()
-        answer = retried_answer(self.stores.serving, url, golden.rows)
-        if answer.digest != bundle.digest:
-            message = f"{url} is served by {answer.digest or 'something else'}, not by bundle {bundle.digest}."
+        served = retried_predictions(self.stores.serving, url, golden.rows)
+        if served.digest != bundle.digest:
+            message = f"{url} is served by {served.digest or 'something else'}, not by bundle {bundle.digest}."
             raise TemporaryError(f"{message} Run the step again.")
-        gap = largest_difference(golden.predictions, answer.predictions)
+        gap = largest_difference(golden.predictions, served.predictions)
         if gap > PARITY_TOLERANCE:
             message = (
                 f"{url} answers the golden rows differently than the model did in training: by {gap:.3g}, allowed "
@@ -102,18 +102,18 @@ class Rollout:
                 registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
         now = registry.alias(version.model, CHAMPION)
         if now is None or now.version != version.version:
-            found = "none" if now is None else now.version
-            message = f"Alias '{CHAMPION}' of model '{version.model}' names version {found} after it was moved to "
-            raise TemporaryError(f"{message}{version.version}: somebody else moved it. Run the step again.")
+            current = "none" if now is None else now.version
+            message = f"Alias '{CHAMPION}' of model '{version.model}' names version {current} after it was moved to "
+            raise TemporaryError(f"{message}{version.version}: another writer moved it. Run the step again.")
 
 
-def retried_answer(serving: ServingStore, url: str, rows: GoldenTable) -> ServedAnswer:
+def retried_predictions(serving: ServingStore, url: str, rows: GoldenTable) -> ServedPredictions:
     """
     The predictions for some rows; the request is repeated while the server does not respond.
 
-    :raises TemporaryError: if it does not within ``ANSWER_SECONDS``.
+    :raises TemporaryError: if it does not within ``RESPONSE_SECONDS``.
     """
-    return retried(lambda: serving.answer(url, rows), seconds=ANSWER_SECONDS, backoff=_BACKOFF)
+    return retried(lambda: serving.predict(url, rows), seconds=RESPONSE_SECONDS, backoff=_BACKOFF)
 
 
 def record_of_version(version: SealedVersion) -> ModelRecord:

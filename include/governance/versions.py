@@ -72,27 +72,27 @@ def identifying_tags(project: str, digest: str) -> Mapping[str, str]:
     return {_PROJECT: project, _DIGEST: digest}
 
 
-def sealed_version(found: ModelVersion) -> SealedVersion:
+def sealed_version(registered: ModelVersion) -> SealedVersion:
     """
     Read a version's tags.
 
     :raises DataRejectedError: if the version was not made by the package step.
     """
-    missing = [name for name in (_SEALED, _PROJECT, _DIGEST, _PARTITION) if not found.tags.get(name)]
+    missing = [name for name in (_SEALED, _PROJECT, _DIGEST, _PARTITION) if not registered.tags.get(name)]
     if missing:
         message = (
-            f"Version {found.version} of model '{found.name}' is not sealed: it has no tag {missing[0]}. Only versions "
-            "that the package step registered are used."
+            f"Version {registered.version} of model '{registered.name}' is not sealed: it has no tag {missing[0]}. "
+            "Only versions that the package step registered are used."
         )
         raise DataRejectedError(message)
     return SealedVersion(
-        model=found.name,
-        version=found.version,
-        run_id=found.run_id,
-        project=found.tags[_PROJECT],
-        digest=found.tags[_DIGEST],
-        partition=found.tags[_PARTITION],
-        artifact=found.tags.get(_ARTIFACT) or None,
+        model=registered.name,
+        version=registered.version,
+        run_id=registered.run_id,
+        project=registered.tags[_PROJECT],
+        digest=registered.tags[_DIGEST],
+        partition=registered.tags[_PARTITION],
+        artifact=registered.tags.get(_ARTIFACT) or None,
     )
 
 
@@ -104,10 +104,10 @@ def version_of_bundle(registry: RegistryStore, model: str, version: int, digest:
     :param advice: what to do if it is not; ends the error's message.
     :raises DataRejectedError: if it is gone, is not sealed, or names another bundle.
     """
-    found = registry.version(model, version)
-    if found is None:
+    registered = registry.version(model, version)
+    if registered is None:
         raise DataRejectedError(f"Version {version} of model '{model}' is not in the registry any more. {advice}")
-    sealed = sealed_version(found)
+    sealed = sealed_version(registered)
     if sealed.digest != digest:
         message = f"Version {version} of model '{model}' is of bundle {sealed.digest}, not {digest}: its tags were "
         raise DataRejectedError(f"{message}changed. {advice}")
@@ -120,5 +120,5 @@ def champion(registry: RegistryStore, model: str) -> SealedVersion | None:
 
     :raises DataRejectedError: if it is not sealed.
     """
-    found = registry.alias(model, CHAMPION)
-    return None if found is None else sealed_version(found)
+    registered = registry.alias(model, CHAMPION)
+    return None if registered is None else sealed_version(registered)

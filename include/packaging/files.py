@@ -68,7 +68,7 @@ class Manifest(Document):
     run_id: str
     """The MLflow run that trained it."""
     predict: Literal["predict", "predict_proba"]
-    """The method that answers a request."""
+    """The method of the model that a request calls."""
     positive_class: bool | int | float | str | None = None
     """The class whose probability is meant by 'the' probability; null for a regression."""
     inputs: Annotated[tuple[InputColumn, ...], Field(min_length=1)]
@@ -89,7 +89,7 @@ class GoldenTable(Document):
 
 
 class Golden(Document):
-    """Rows of real data and what the model said of them when it was trained."""
+    """Rows of real data and what the model predicted for them when it was trained."""
 
     rows: GoldenTable
     predictions: list[JsonValue]
@@ -155,17 +155,17 @@ def read_bundle(source: Path | ReadFile, digest: str | None = None) -> Bundle:
     """
     read = _folder_reader(source) if isinstance(source, Path) else source
     content = _read(read, MANIFEST)
-    found = digest_of(content)
-    if digest is not None and found != digest:
-        message = f"{MANIFEST} has digest {found}, but the bundle should be {digest}. Package the model again."
+    actual = digest_of(content)
+    if digest is not None and actual != digest:
+        message = f"{MANIFEST} has digest {actual}, but the bundle should be {digest}. Package the model again."
         raise DataRejectedError(message)
-    manifest = _parse_manifest(content, found)
+    manifest = _parse_manifest(content, actual)
     missing = set(BUNDLE_FILES) ^ set(manifest.files)
     if missing:
-        message = f"{MANIFEST} of bundle {found} must name {listed(BUNDLE_FILES)}; see {listed(missing)}."
+        message = f"{MANIFEST} of bundle {actual} must name {listed(BUNDLE_FILES)}; see {listed(missing)}."
         raise DataRejectedError(message)
-    contents = {name: _checked(_read(read, name), name, expected, found) for name, expected in manifest.files.items()}
-    return Bundle(found, manifest, contents)
+    contents = {name: _checked(_read(read, name), name, expected, actual) for name, expected in manifest.files.items()}
+    return Bundle(actual, manifest, contents)
 
 
 def dump_model(estimator: Any) -> bytes:
@@ -202,7 +202,7 @@ def load_model(content: bytes, where: str) -> Any:
         raise DataRejectedError(f"{where} cannot be read as a skops file: {foreign(error)}") from error
 
 
-def largest_difference(expected: "NDArray[Any] | list[Any]", found: "NDArray[Any] | list[Any]") -> float:
+def largest_difference(expected: "NDArray[Any] | list[Any]", actual: "NDArray[Any] | list[Any]") -> float:
     """
     The largest absolute difference between two lists of predictions; 0 or infinite where they are labels.
 
@@ -210,7 +210,7 @@ def largest_difference(expected: "NDArray[Any] | list[Any]", found: "NDArray[Any
     """
     import numpy as np
 
-    first, second = np.asarray(expected), np.asarray(found)
+    first, second = np.asarray(expected), np.asarray(actual)
     if first.shape != second.shape:
         return float("inf")
     if first.dtype.kind not in "biuf" or second.dtype.kind not in "biuf":
@@ -251,10 +251,10 @@ def _refuse_foreign_types(content: bytes, where: str) -> None:
     import skops.io
 
     try:
-        found = skops.io.get_untrusted_types(data=content)
+        untrusted = skops.io.get_untrusted_types(data=content)
     except _UNREADABLE as error:
         raise DataRejectedError(f"{where} cannot be read as a skops file: {foreign(error)}") from error
-    foreign_types = sorted(set(found) - set(TRUSTED_TYPES))
+    foreign_types = sorted(set(untrusted) - set(TRUSTED_TYPES))
     if foreign_types:
         message = (
             f"{where} holds types that are not trusted: {listed(foreign_types)}. Use scikit-learn's own estimators, or "
@@ -285,11 +285,11 @@ def _parse_manifest(content: bytes, digest: str) -> Manifest:
 
 
 def _checked(content: bytes, name: str, expected: FileDigest, digest: str) -> bytes:
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected.sha256 or len(content) != expected.size_bytes:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected.sha256 or len(content) != expected.size_bytes:
         kind = " (it is a pickle)" if name == MODEL and content[:1] == b"\x80" else ""
         message = (
-            f"{name} of bundle {digest} has sha256 {found}{kind}, its manifest names {expected.sha256}: it was not "
+            f"{name} of bundle {digest} has sha256 {actual}{kind}, its manifest names {expected.sha256}: it was not "
             "opened. Fetch or package the bundle again."
         )
         raise DataRejectedError(message)

@@ -27,12 +27,12 @@ _PREDICT = "predict_proba"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
-    """What is said of a model beside its file."""
+    """What describes a model beside its file."""
 
     inputs: Mapping[str, str]
     """MLflow's type of each column, by name, in the model's order: boolean, long, double or string."""
     class_count: int
-    """Columns of what ``predict_proba`` answers."""
+    """Columns of what ``predict_proba`` returns."""
     example: "DataFrame"
     """A few rows, as the model takes them."""
     metadata: Mapping[str, Any]
@@ -87,8 +87,8 @@ def _signature(description: ModelDescription) -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     columns = [ColSpec(DataType[kind], name, required=True) for name, kind in description.inputs.items()]
-    answers = TensorSpec(np.dtype("float64"), (-1, description.class_count))
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([answers]))
+    outputs = TensorSpec(np.dtype("float64"), (-1, description.class_count))
+    return ModelSignature(inputs=Schema(columns), outputs=Schema([outputs]))
 
 
 def _write_environment(folder: Path) -> None:

@@ -1,5 +1,5 @@
 """
-The app that answers predictions, and the supervisor that runs it on one machine.
+The app that serves predictions, and the supervisor that runs it on one machine.
 
 Belongs here: a model's worker process (``python -m include.serving``), which keeps MLflow's scoring contract, and the
 supervisor (``python -m include.serving.processes.supervisor``), which owns the public port and switches between

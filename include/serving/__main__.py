@@ -1,7 +1,7 @@
 """
 Serve one bundle: ``python -m include.serving --bundle /model --host 0.0.0.0 --port 8080``.
 
-Answers until SIGTERM, then finishes what it has and exits 0. Exit code 65: the bundle is not what it should be; 78: the
+Serves until SIGTERM, then finishes what it has and exits 0. Exit code 65: the bundle is not what it should be; 78: the
 port is taken.
 """
 
@@ -21,16 +21,16 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving", description=__doc__)
-    found.add_argument("--bundle", required=True, type=Path, help="the bundle's folder")
-    found.add_argument("--digest", help="digest that the bundle must have, sha256:…")
-    found.add_argument("--version", type=int, help="the model's registered version, for the headers")
-    found.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    found.add_argument("--port", type=int, default=8080, help="port to listen on; 0 for any (default: 8080)")
-    found.add_argument("--settings", default="{}", help="limits, as JSON: request_bytes_at_most, drain_seconds, …")
-    found.add_argument("--public-socket", type=int, help=argparse.SUPPRESS)
-    found.add_argument("--control-socket", type=int, help=argparse.SUPPRESS)
-    return found
+    whole = argparse.ArgumentParser(prog="python -m include.serving", description=__doc__)
+    whole.add_argument("--bundle", required=True, type=Path, help="the bundle's folder")
+    whole.add_argument("--digest", help="digest that the bundle must have, sha256:…")
+    whole.add_argument("--version", type=int, help="the model's registered version, for the headers")
+    whole.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    whole.add_argument("--port", type=int, default=8080, help="port to listen on; 0 for any (default: 8080)")
+    whole.add_argument("--settings", default="{}", help="limits, as JSON: request_bytes_at_most, drain_seconds, …")
+    whole.add_argument("--public-socket", type=int, help=argparse.SUPPRESS)
+    whole.add_argument("--control-socket", type=int, help=argparse.SUPPRESS)
+    return whole
 
 
 def main(arguments: Sequence[str]) -> int:

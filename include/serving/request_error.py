@@ -30,7 +30,7 @@ class RequestError(Exception):
         self.row = row
 
     def document(self) -> Mapping[str, str | int]:
-        """The body of the answer; ``row`` counts from 0."""
+        """The body of the response; ``row`` counts from 0."""
         text = str(self)
         document: dict[str, str | int] = {"error_code": _CODES[self.status], "message": text[: 4 * FOREIGN_TEXT_LIMIT]}
         if self.field is not None:

@@ -33,7 +33,7 @@ class ServiceMetrics:
         :param ready: value of :attr:`ready`.
         """
         self.in_flight = 0
-        """Requests that are being answered."""
+        """Requests that have no response yet."""
         self.ready = ready
         """Whether the process takes requests."""
         # A time of creation beside each counter would double the number of series.

@@ -1,5 +1,5 @@
 """
-The one place that opens HTTP connections, with nothing but the standard library: steps import no HTTP library for it.
+All HTTP connections are opened here, with nothing but the standard library: steps import no HTTP library for it.
 
 Any status is a response; only what keeps a response from coming is an error. TLS trusts the authorities of the system
 (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` as Python reads them), or those of ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``
@@ -44,7 +44,7 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class HttpStream:
-    """One response whose content is still on its way; header names are in lower case."""
+    """One response whose content is still being received; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -76,7 +76,7 @@ class HttpClient:
         Send a request and read the whole response.
 
         :param authorization: value of that header; a redirect does not take it to another server.
-        :raises NoResponseError: if nobody answers in time, or the response breaks off.
+        :raises NoResponseError: if no response comes in time, or the response breaks off.
         :raises BadAddressError: if the URL is none.
         :raises PermanentError: if the response is larger than ``bytes_at_most``.
         """
@@ -85,8 +85,8 @@ class HttpClient:
             for piece in response.pieces:
                 content += piece
                 if len(content) > self.bytes_at_most:
-                    place = urllib.request.Request(url).host  # noqa: S310 (nothing is opened)
-                    raise PermanentError(f"The response of {place} is larger than {self.bytes_at_most} bytes.")
+                    host = urllib.request.Request(url).host  # noqa: S310 (nothing is opened)
+                    raise PermanentError(f"The response of {host} is larger than {self.bytes_at_most} bytes.")
             return HttpResponse(response.status, response.headers, bytes(content))
 
     @contextmanager
@@ -103,7 +103,7 @@ class HttpClient:
         Send a request and read the response piece by piece, for the length of the block.
 
         :param authorization: as for ``request``.
-        :raises NoResponseError: if nobody answers in time; ``pieces`` raises it, too.
+        :raises NoResponseError: if no response comes in time; ``pieces`` raises it, too.
         :raises BadAddressError: if the URL is none.
         """
         with _as_platform_errors():
@@ -112,8 +112,8 @@ class HttpClient:
                 request.add_unredirected_header("Authorization", authorization)
             response = self._open(request)
         with response:
-            found = {name.lower(): value for name, value in response.headers.items()}
-            yield HttpStream(response.status, found, _pieces(response))
+            received = {name.lower(): value for name, value in response.headers.items()}
+            yield HttpStream(response.status, received, _pieces(response))
 
     def _open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         try:
@@ -136,21 +136,21 @@ class _HttpsHandler(urllib.request.AbstractHTTPHandler):
 
 
 @lru_cache(maxsize=8)
-def trusting(variable: str, place: str) -> ssl.SSLContext:
+def trusting(variable: str, path: str) -> ssl.SSLContext:
     """
     TLS that trusts what lies in a file or folder.
 
-    :param variable: where a person wrote the place, for the message; empty for the system's own authorities.
+    :param variable: the environment variable that names it, for the message; empty for the system's own authorities.
     :raises ConfigurationError: if there are no certificates.
     """
     if not variable:
         return ssl.create_default_context()
     try:
-        if Path(place).is_dir():
-            return ssl.create_default_context(capath=place)
-        return ssl.create_default_context(cafile=place)
+        if Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
     except OSError as error:
-        message = f"{variable} is '{place}', which holds no certificates that can be read: {foreign(error)}."
+        message = f"{variable} is '{path}', which holds no certificates that can be read: {foreign(error)}."
         raise ConfigurationError(message) from error
 
 

@@ -1,4 +1,4 @@
-"""The installation's stores, from environment variables; the only place that reads them."""
+"""The installation's stores, from environment variables, which are read here and nowhere else."""
 
 import os
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Stores:
         """
         value = self.environment.get(name)
         if not value:
-            message = f"Environment variable {name} is not set; it names the place of one of the platform's stores."
+            message = f"Environment variable {name} is not set; it names the address of one of the platform's stores."
             raise ConfigurationError(message + " README.md, 'A step by hand', has the values of a local platform.")
         return value
 

@@ -88,7 +88,7 @@ def wait_for(
         raise failure()
 
     retrying = Retrying(
-        retry=retry_if_result(lambda found: found is None),
+        retry=retry_if_result(lambda result: result is None),
         wait=wait_fixed(pause_seconds),
         stop=stop_after_delay(seconds),
         retry_error_callback=fail,
@@ -97,7 +97,7 @@ def wait_for(
 
 
 def _give_up(state: "RetryCallState") -> object:
-    """Raise the last error again; where there was more than one attempt, its message says so."""
+    """Raise the last error again; where there was more than one attempt, its message states it."""
     error = cast("PlatformError", state.outcome.exception() if state.outcome else None)
     count = state.attempt_number
     tried = f" It was tried {count} times in {state.seconds_since_start:.0f} s." if count > 1 else ""

@@ -56,9 +56,9 @@ placement = Placement(artifact=os.environ["ARTIFACT"], cpu=0.1, memory="512Mi")
 record = stores.serving.start(bundle, int(os.environ["VERSION"]), ServingSettings(drain_seconds=5), placement)
 started = time.monotonic()
 golden = bundle.golden()
-answers = [stores.serving.answer(record.url, golden.rows)]
+answers = [stores.serving.predict(record.url, golden.rows)]
 status = stores.serving.activate(record)
-answers.append(stores.serving.answer(status.public_url, golden.rows))
+answers.append(stores.serving.predict(status.public_url, golden.rows))
 stores.serving.settle(record)
 same = all(answer.predictions == golden.predictions for answer in answers)
 print(json.dumps({"same": same, "start_seconds": started - began, "switch_seconds": time.monotonic() - started,
@@ -122,7 +122,7 @@ def deployed(serving: KubernetesServing, placement: Placement, made: Bundle, ver
     """Deploy as the deploy step does."""
     record = serving.start(made, version, SETTINGS, placement)
     golden = made.golden()
-    found = serving.answer(record.url or "", golden.rows)
+    found = serving.predict(record.url or "", golden.rows)
     assert (found.version, found.digest) == (str(version), made.digest)
     assert largest_difference(golden.predictions, found.predictions) <= 1e-9
     serving.activate(record)
@@ -252,7 +252,7 @@ def test_broken_version_leaves_the_traffic_and_is_removed(
     assert cluster.read(DEPLOYMENT, "departure-delay-v3") is None
     wait_for(lambda: cluster.read(SERVICE, "departure-delay-v3") is None, "the end of the version's Service")
     golden = bundle(2).golden()
-    assert serving.answer(serving.status("flights", "departure_delay").public_url, golden.rows).version == "2"
+    assert serving.predict(serving.status("flights", "departure_delay").public_url, golden.rows).version == "2"
 
 
 def test_bundle_is_fetched_where_it_cannot_be_mounted(
@@ -293,7 +293,7 @@ def test_rollback_gives_the_traffic_back(serving: KubernetesServing, cluster: Cl
     told(record_property, rollback_seconds=time.monotonic() - began)
     assert members(serving) == [2, None, None]
     assert (
-        serving.answer(serving.status("flights", "departure_delay").public_url, bundle(2).golden().rows).version == "2"
+        serving.predict(serving.status("flights", "departure_delay").public_url, bundle(2).golden().rows).version == "2"
     )
     wait_for(lambda: not cluster.find(POD, labels={"ml-platform.org/version": "4"}), "the end of version 4")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _Waiting:
     columns: Columns
     row_count: int
-    answer: "asyncio.Future[NDArray[Any]]"
+    result: "asyncio.Future[NDArray[Any]]"
 
 
 class Batcher:
@@ -61,7 +61,7 @@ class Batcher:
         self._queue.append(waiting)
         if not self._busy:
             self._start()
-        return await waiting.answer
+        return await waiting.result
 
     def close(self) -> None:
         """End the thread when it has finished what it does."""
@@ -72,7 +72,7 @@ class Batcher:
         self._busy = bool(batch)
         if batch:
             loop = asyncio.get_running_loop()
-            loop.run_in_executor(self._thread, self._answers, batch).add_done_callback(
+            loop.run_in_executor(self._thread, self._predict_batch, batch).add_done_callback(
                 lambda done: self._finish(batch, done)
             )
 
@@ -82,39 +82,39 @@ class Batcher:
         row_count = 0
         while self._queue and (not batch or row_count + self._queue[0].row_count <= self._rows_at_most):
             waiting = self._queue.popleft()
-            if not waiting.answer.cancelled():
+            if not waiting.result.cancelled():
                 batch.append(waiting)
                 row_count += waiting.row_count
         return batch
 
-    def _answers(self, batch: list[_Waiting]) -> "tuple[list[NDArray[Any] | Exception], float]":
+    def _predict_batch(self, batch: list[_Waiting]) -> "tuple[list[NDArray[Any] | Exception], float]":
         began = perf_counter()
-        answers: list[NDArray[Any] | Exception] = []
+        results: list[NDArray[Any] | Exception] = []
         try:
             together = self._predict(join_columns([waiting.columns for waiting in batch]))
-        except Exception as error:  # noqa: BLE001 (one request's rows must not take the others' answers)
-            answers = [error] if len(batch) == 1 else [self._answer_alone(waiting) for waiting in batch]
+        except Exception as error:  # noqa: BLE001 (one request's rows must not take the others' predictions)
+            results = [error] if len(batch) == 1 else [self._predict_alone(waiting) for waiting in batch]
         else:
             begin = 0
             for waiting in batch:
-                answers.append(together[begin : begin + waiting.row_count])
+                results.append(together[begin : begin + waiting.row_count])
                 begin += waiting.row_count
-        return answers, perf_counter() - began
+        return results, perf_counter() - began
 
-    def _answer_alone(self, waiting: _Waiting) -> "NDArray[Any] | Exception":
+    def _predict_alone(self, waiting: _Waiting) -> "NDArray[Any] | Exception":
         try:
             return self._predict(waiting.columns)
-        except Exception as error:  # noqa: BLE001 (it becomes this request's answer)
+        except Exception as error:  # noqa: BLE001 (it becomes this request's error)
             return error
 
     def _finish(self, batch: list[_Waiting], done: "asyncio.Future[Any]") -> None:
-        answers, seconds = done.result()
+        results, seconds = done.result()
         self._metrics.batch(sum(waiting.row_count for waiting in batch), len(batch), seconds)
-        for waiting, answer in zip(batch, answers, strict=True):
-            if waiting.answer.cancelled():
+        for waiting, result in zip(batch, results, strict=True):
+            if waiting.result.cancelled():
                 continue
-            if isinstance(answer, Exception):
-                waiting.answer.set_exception(answer)
+            if isinstance(result, Exception):
+                waiting.result.set_exception(result)
             else:
-                waiting.answer.set_result(answer)
+                waiting.result.set_result(result)
         self._start()

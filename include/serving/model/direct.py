@@ -3,8 +3,8 @@ The same pipeline without its DataFrames: known column transformers written as n
 
 A ``ColumnTransformer`` over pandas takes 4 to 6 ms for one row, all of it bookkeeping. Here each block that is known
 for what it does (passed through, an ``OrdinalEncoder``) is done on arrays; every other transformer gets its own columns
-as the DataFrame that it would have got. A model of a shape that is not known, or whose answers differ in a single bit
-on the golden rows and their variations (unknown strings, missing values), is served by the pipeline as it is.
+as the DataFrame that it would have got. The pipeline itself serves a model of an unknown shape, and one whose
+predictions differ in a single bit on the golden rows and their variations (unknown strings, missing values).
 """
 
 import copy
@@ -57,14 +57,14 @@ def _compile(pipeline: Any, method: str) -> Predict:
         raise NotCoveredError
     matrix = _Matrix.of(pipeline.steps[0][1])
     middle = [step for _, step in pipeline.steps[1:-1] if step not in ("passthrough", None)]
-    answer = getattr(_with_direct_preprocessor(pipeline.steps[-1][1]), method)
+    predict_matrix = getattr(_with_direct_preprocessor(pipeline.steps[-1][1]), method)
 
     def predict(columns: Columns) -> "NDArray[Any]":
         values = matrix.fill(columns)
         for step in middle:
             values = step.transform(values)
-        answers: NDArray[Any] = answer(values)
-        return answers
+        predictions: NDArray[Any] = predict_matrix(values)
+        return predictions
 
     return predict
 
@@ -75,12 +75,14 @@ def _agree(predict: Predict, standard: Callable[[Any], "NDArray[Any]"], rows: Co
     except (ValueError, TypeError, KeyError):
         return _is_not_covered(predict, rows)
     try:
-        found = predict(rows)
+        actual = predict(rows)
     except NotCoveredError:
         return True
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return False
-    return expected.dtype == found.dtype and bool(np.array_equal(expected, found, equal_nan=expected.dtype.kind == "f"))
+    return expected.dtype == actual.dtype and bool(
+        np.array_equal(expected, actual, equal_nan=expected.dtype.kind == "f")
+    )
 
 
 def _is_not_covered(predict: Predict, rows: Columns) -> bool:
@@ -137,11 +139,11 @@ class _Matrix:
             raise NotCoveredError
         blocks = []
         for name, step, columns in transformer.transformers_:
-            place = transformer.output_indices_.get(name)
-            if (isinstance(step, str) and step == "drop") or place is None or place.start == place.stop:
+            output = transformer.output_indices_.get(name)
+            if (isinstance(step, str) and step == "drop") or output is None or output.start == output.stop:
                 continue
             names = _names(columns, transformer.feature_names_in_)
-            blocks.append(_Block(names, place.start, place.stop, _filler(step, names)))
+            blocks.append(_Block(names, output.start, output.stop, _filler(step, names)))
         return cls(tuple(blocks), max((block.end for block in blocks), default=0))
 
     def fill(self, columns: Columns) -> "NDArray[Any]":
@@ -278,7 +280,7 @@ class _CategoryCodes:
         out = np.empty((len(values), len(self._first) + len(self._rest)), dtype=np.float64)
         for number, (known, column) in enumerate(zip(self._codes, self._first, strict=True)):
             given = values[:, column]
-            place = np.minimum(np.searchsorted(known, given), len(known) - 1)
-            out[:, number] = np.where(known[place] == given, place, np.nan)
+            code = np.minimum(np.searchsorted(known, given), len(known) - 1)
+            out[:, number] = np.where(known[code] == given, code, np.nan)
         out[:, len(self._first) :] = values[:, self._rest]
         return out

@@ -18,11 +18,11 @@ from include.stores.objects.bundles import sealed_bundle
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.model.fetch", description=__doc__)
-    found.add_argument("--project", required=True, help="the project whose model it is")
-    found.add_argument("--digest", required=True, help="digest of the bundle, sha256:…")
-    found.add_argument("--to", required=True, type=Path, help="folder to write the bundle into")
-    return found
+    whole = argparse.ArgumentParser(prog="python -m include.serving.model.fetch", description=__doc__)
+    whole.add_argument("--project", required=True, help="the project whose model it is")
+    whole.add_argument("--digest", required=True, help="digest of the bundle, sha256:…")
+    whole.add_argument("--to", required=True, type=Path, help="folder to write the bundle into")
+    return whole
 
 
 def main(arguments: Sequence[str]) -> int:

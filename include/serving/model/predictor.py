@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """What answers rows with predictions; used by one thread at a time."""
+    """Rows in, predictions out; used by one thread at a time."""
 
     signature: Signature
     pipeline: Predict
@@ -58,13 +58,13 @@ def load_predictor(bundle: Bundle, *, ignore_unknown: bool = True) -> Predictor:
     signature = Signature(manifest.inputs, ignore_unknown=ignore_unknown)
     prepare_thread()
     model = bundle.load()
-    answer = getattr(model, manifest.predict, None)
-    if answer is None:
-        message = f"The model of bundle {bundle.digest} has no {manifest.predict}; its manifest asks for it."
+    method = getattr(model, manifest.predict, None)
+    if method is None:
+        message = f"The model of bundle {bundle.digest} has no {manifest.predict}; its manifest names it."
         raise DataRejectedError(message)
     rows = _golden_columns(signature, golden, bundle.digest)
     direct = direct_predict(model, manifest.predict, rows)
-    predictor = Predictor(signature, lambda columns: _array(answer(to_frame(columns))), direct)
+    predictor = Predictor(signature, lambda columns: _array(method(to_frame(columns))), direct)
     _replay(predictor, rows, golden, bundle.digest)
     return predictor
 
@@ -81,7 +81,7 @@ def prepare_thread() -> None:
     sklearn.set_config(skip_parameter_validation=True)
 
 
-def answer_body(predictions: "NDArray[Any]") -> bytes:
+def response_body(predictions: "NDArray[Any]") -> bytes:
     """``{"predictions": […]}`` as MLflow writes it: NaN and infinity as Python's JSON names them."""
     if predictions.dtype.kind in "iub" or (predictions.dtype.kind == "f" and _all_finite(predictions)):
         return orjson.dumps({"predictions": predictions.tolist()})
@@ -112,11 +112,11 @@ def _golden_columns(signature: Signature, golden: Golden, digest: str) -> Column
 
 def _replay(predictor: Predictor, rows: Columns, golden: Golden, digest: str) -> None:
     try:
-        found = predictor.predict(rows)
+        actual = predictor.predict(rows)
     except RequestError as error:
         message = f"The model of bundle {digest} refuses its own golden rows: {foreign(error)}"
         raise DataRejectedError(message) from error
-    gap = largest_difference(golden.predictions, found)
+    gap = largest_difference(golden.predictions, actual)
     if gap > PARITY_TOLERANCE:
         message = (
             f"The model of bundle {digest} answers its golden rows differently than it did in training: by {gap:.3g}, "

@@ -20,10 +20,10 @@ from include.serving.model.predictor import load_predictor
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.model.replay", description=__doc__)
-    found.add_argument("--bundle", required=True, type=Path, help="the bundle's folder")
-    found.add_argument("--digest", required=True, help="digest that the bundle must have, sha256:…")
-    return found
+    whole = argparse.ArgumentParser(prog="python -m include.serving.model.replay", description=__doc__)
+    whole.add_argument("--bundle", required=True, type=Path, help="the bundle's folder")
+    whole.add_argument("--digest", required=True, help="digest that the bundle must have, sha256:…")
+    return whole
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     except PlatformError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    found = {"golden_rows": len(bundle.golden().predictions), "direct": predictor.direct is not None}
-    sys.stdout.write(json.dumps(found) + "\n")
+    result = {"golden_rows": len(bundle.golden().predictions), "direct": predictor.direct is not None}
+    sys.stdout.write(json.dumps(result) + "\n")
     return EXIT_DONE
 
 

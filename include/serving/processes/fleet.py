@@ -75,7 +75,7 @@ class Fleet:
         self._watch_active(wait_seconds=0.0)
 
     async def close(self) -> None:
-        """Stop all workers; what they have begun is answered."""
+        """Stop all workers; requests that they have begun get their response."""
         if self._watch is not None:
             self._watch.cancel()
         self._unavailable.close()

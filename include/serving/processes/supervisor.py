@@ -43,12 +43,12 @@ _PORT_WAIT_SECONDS = 2.0
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(prog="python -m include.serving.processes.supervisor", description=__doc__)
-    found.add_argument("--state", required=True, type=Path, help="folder of the server's own state")
-    found.add_argument("--control", required=True, type=Path, help="path of the control socket")
-    found.add_argument("--host", default="127.0.0.1", help="public address (default: 127.0.0.1)")
-    found.add_argument("--port", required=True, type=int, help="public port; 0 for any")
-    return found
+    whole = argparse.ArgumentParser(prog="python -m include.serving.processes.supervisor", description=__doc__)
+    whole.add_argument("--state", required=True, type=Path, help="folder of the server's own state")
+    whole.add_argument("--control", required=True, type=Path, help="path of the control socket")
+    whole.add_argument("--host", default="127.0.0.1", help="public address (default: 127.0.0.1)")
+    whole.add_argument("--port", required=True, type=int, help="public port; 0 for any")
+    return whole
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,7 +97,7 @@ async def _listen(control: Path, fleet: Fleet) -> asyncio.Server:
     before = os.umask(0o177)
     try:
         return await asyncio.start_unix_server(
-            lambda reader, writer: _answer(fleet, reader, writer), path=control, limit=REPLY_LIMIT_BYTES
+            lambda reader, writer: _handle_connection(fleet, reader, writer), path=control, limit=REPLY_LIMIT_BYTES
         )
     except OSError as error:
         raise ConfigurationError(f"Cannot listen on control socket {control}: {foreign(error)}.") from error
@@ -105,7 +105,7 @@ async def _listen(control: Path, fleet: Fleet) -> asyncio.Server:
         os.umask(before)
 
 
-async def _answer(fleet: Fleet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _handle_connection(fleet: Fleet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError, ValueError), contextlib.closing(writer):
         reply = await _reply(fleet, await reader.readline())
         writer.write(reply.model_dump_json().encode() + b"\n")

@@ -26,15 +26,15 @@ class UnavailableServer:
         self._message = message
         if self._server is None:
             listener = socket.socket(fileno=os.dup(self._public.fileno()))
-            self._server = await asyncio.start_server(self._answer, sock=listener, limit=_HEAD_LIMIT_BYTES)
+            self._server = await asyncio.start_server(self._refuse, sock=listener, limit=_HEAD_LIMIT_BYTES)
 
     def close(self) -> None:
-        """Accept no more; open connections are still answered."""
+        """Accept no more; open connections still get their response."""
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         failures = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
         with contextlib.suppress(*failures), contextlib.closing(writer):
             async with asyncio.timeout(_READ_SECONDS):

@@ -53,7 +53,7 @@ class WorkerPlan:
 
 def run_worker(plan: WorkerPlan) -> None:
     """
-    Serve until shutdown; returns when every request that was begun is answered.
+    Serve until shutdown; returns when every request that was begun has its response.
 
     :raises DataRejectedError: if the bundle is not what it should be; the supervisor has the reason then.
     """

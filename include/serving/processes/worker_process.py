@@ -45,7 +45,7 @@ class WorkerProcess:
 
         :param public: the public socket; the worker accepts from it once it is activated.
         :param arguments: further options of ``python -m include.serving``: digest and version.
-        :raises DataRejectedError: if the worker refuses its bundle; the message says why.
+        :raises DataRejectedError: if the worker refuses its bundle; the message states why.
         :raises TemporaryError: if it ends, or does not reply in time.
         """
         ours, theirs = socket.socketpair()

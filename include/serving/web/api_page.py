@@ -143,7 +143,7 @@ def _error() -> dict[str, Any]:
 
 def _invocations(json_body: Mapping[str, Any]) -> dict[str, Any]:
     refused = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-    answered = {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}}
+    predicted = {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}}
     names = ("name", "version", "digest")
     return {
         "summary": "Predict rows.",
@@ -155,7 +155,7 @@ def _invocations(json_body: Mapping[str, Any]) -> dict[str, Any]:
             "200": {
                 "description": "One prediction per row.",
                 "headers": {f"X-Model-{name.title()}": {"schema": {"type": "string"}} for name in names},
-                "content": answered,
+                "content": predicted,
             },
             "400": {"description": "A row, a column or the body is wrong; the field is named.", **refused},
             "413": {"description": "The body is too large.", **refused},
@@ -167,7 +167,7 @@ def _invocations(json_body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _gets() -> dict[str, Any]:
     summaries = {
-        "/ping": "Alive, as MLflow answers it.",
+        "/ping": "Alive, with the response of MLflow.",
         "/version": "Version of MLflow that logged and scores models.",
         "/health": "Alive, and which model.",
         "/ready": "200 while the server takes requests, 503 while it drains.",

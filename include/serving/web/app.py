@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from include.packaging.files import Manifest
 from include.serving.model.batching import Batcher
 from include.serving.model.columns import Signature
-from include.serving.model.predictor import answer_body
+from include.serving.model.predictor import response_body
 from include.serving.request_error import RequestError
 from include.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
 from include.serving.web import api_page
@@ -64,7 +64,7 @@ def build_app(service: Service) -> ASGIApp:
 
     async def invocations(request: Request) -> Response:
         try:
-            return await _answer(service, request)
+            return await _predictions(service, request)
         except RequestError as error:
             return _refusal(error)
 
@@ -99,14 +99,14 @@ def build_app(service: Service) -> ASGIApp:
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
-    """404 and 405 as MLflow's scoring server answers them."""
+    """404 and 405 with the body of MLflow's scoring server."""
     if not isinstance(error, HTTPException):
         raise error
     body = orjson.dumps({"detail": error.detail})
     return Response(body, status_code=error.status_code, headers=error.headers, media_type=_JSON)
 
 
-async def _answer(service: Service, request: Request) -> Response:
+async def _predictions(service: Service, request: Request) -> Response:
     content_type = request.headers.get("content-type")
     if content_type is None:
         raise RequestError("The request has no Content-Type; send application/json or text/csv.", status=415)
@@ -114,7 +114,7 @@ async def _answer(service: Service, request: Request) -> Response:
     table = read_table(body, content_type, service.signature)
     columns = service.signature.typed(table)
     predictions = await service.batcher.submit(columns, table.row_count)
-    return Response(answer_body(predictions), media_type=_JSON)
+    return Response(response_body(predictions), media_type=_JSON)
 
 
 async def _read_body(request: Request, limit_bytes: int) -> bytes:

@@ -133,8 +133,8 @@ def _from_inputs(inputs: Any, signature: Signature) -> RawTable:
     row_count = len(next(values for values in inputs.values() if isinstance(values, list)))
     for name, values in inputs.items():
         if not isinstance(values, list) or len(values) != row_count:
-            found = f"{len(values)} values" if isinstance(values, list) else _kind(values)
-            message = f"inputs['{name}'] must be a list of {row_count} values, as the first column; it is {found}."
+            actual = f"{len(values)} values" if isinstance(values, list) else _kind(values)
+            message = f"inputs['{name}'] must be a list of {row_count} values, as the first column; it is {actual}."
             raise RequestError(message, field=name)
     return RawTable(inputs, row_count)
 

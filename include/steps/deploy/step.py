@@ -20,7 +20,7 @@ from include.contract.step_names import StepName
 from include.errors import DataRejectedError, NothingToDoError, TemporaryError
 from include.governance.ledger import LedgerWho
 from include.governance.promotion import Promotion, placement, promote, serving_settings
-from include.governance.rollout import record_of_version, retried_answer
+from include.governance.rollout import record_of_version, retried_predictions
 from include.governance.versions import SealedVersion, champion, version_of_bundle
 from include.packaging.files import PARITY_TOLERANCE, largest_difference
 from include.runtime.context import Plan, StepContext, Work
@@ -112,7 +112,7 @@ def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[St
     if status.active is None or not record_of_version(version).is_same(status.active):
         return False
     try:
-        answer = retried_answer(serving, status.public_url, golden.rows)
+        answer = retried_predictions(serving, status.public_url, golden.rows)
     except TemporaryError:
         return False
     same = largest_difference(golden.predictions, answer.predictions) <= PARITY_TOLERANCE

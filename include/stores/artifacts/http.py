@@ -2,7 +2,7 @@
 Requests to an artifact registry (OCI): with a time limit, retried where that may help, signed in where it is required.
 
 The ``oras`` library speaks the same protocol, but without any time limit, with two minutes of waiting before it reports
-that a registry cannot be reached, and with the way of signing in chosen before the registry has said which it wants.
+that a registry cannot be reached, and chooses the method of signing in before the registry has named its own.
 """
 
 import base64
@@ -60,17 +60,17 @@ class ArtifactRegistryClient:
         Send a request; any status that is no failure of the registry is a response.
 
         :param path: below the registry's root, or an address that it gave.
-        :raises TemporaryError: if it does not answer, or answers 5xx or 429, and goes on so.
+        :raises TemporaryError: if it does not respond, or with 5xx or 429, in every attempt.
         :raises ConfigurationError: if it wants a user whom we are not, or refuses ours.
         """
         url = urljoin(self.root, path)
-        answer = self._retried(method, url, body, headers or {})
-        if answer.status == http.client.UNAUTHORIZED and self._is_ours(url):
-            self._signed = self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._retried(method, url, body, headers or {})
-        if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
-            raise self._refused(f"answers {answer.status} to {method} {urlsplit(url).path}")
-        return answer
+        response = self._retried(method, url, body, headers or {})
+        if response.status == http.client.UNAUTHORIZED and self._is_ours(url):
+            self._signed = self._sign_in(response.headers.get("www-authenticate", ""))
+            response = self._retried(method, url, body, headers or {})
+        if response.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+            raise self._refused(f"answers {response.status} to {method} {urlsplit(url).path}")
+        return response
 
     def _retried(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         return retried(
@@ -79,12 +79,12 @@ class ArtifactRegistryClient:
 
     def _attempted(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         try:
-            answer = self._once(method, url, body, headers)
+            response = self._once(method, url, body, headers)
         except NoResponseError as error:
             raise self._away(str(error)) from error
-        if answer.status < http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.TOO_MANY_REQUESTS:
-            return answer
-        raise self._away(f"HTTP {answer.status}: {foreign(answer.content.decode(errors='replace'))}")
+        if response.status < http.client.INTERNAL_SERVER_ERROR and response.status != http.client.TOO_MANY_REQUESTS:
+            return response
+        raise self._away(f"HTTP {response.status}: {foreign(response.content.decode(errors='replace'))}")
 
     def _away(self, why: str) -> TemporaryError:
         message = f"The artifact registry at {self.root} does not answer: {why}. Is it running? "
@@ -117,14 +117,14 @@ class ArtifactRegistryClient:
         headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
         signed, self._signed = self._signed, None
         try:
-            answer = self._retried("GET", url, None, headers)
+            response = self._retried("GET", url, None, headers)
         finally:
             self._signed = signed
-        if answer.status != http.client.OK:
-            raise self._refused(f"sends us to {foreign(words['realm'])}, which answers {answer.status}")
+        if response.status != http.client.OK:
+            raise self._refused(f"sends us to {foreign(words['realm'])}, which answers {response.status}")
         try:
-            found = json.loads(answer.content)
-            return str(found.get("token") or found["access_token"])
+            document = json.loads(response.content)
+            return str(document.get("token") or document["access_token"])
         except (ValueError, KeyError, AttributeError) as error:
             raise self._refused(f"sends us to {foreign(words['realm'])}, which gives no token") from error
 

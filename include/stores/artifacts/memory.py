@@ -1,4 +1,4 @@
-"""Artifacts in memory: what tests and notebooks use in the place of a registry."""
+"""Artifacts in memory: for tests and notebooks."""
 
 from dataclasses import dataclass, field
 
@@ -11,14 +11,14 @@ from include.stores.artifacts.protocol import ArtifactRegistry
 class MemoryArtifacts:
     """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
-    place: ArtifactRegistry = field(default_factory=lambda: ArtifactRegistry("registry.invalid", "team"))
+    registry: ArtifactRegistry = field(default_factory=lambda: ArtifactRegistry("registry.invalid", "team"))
     bundles: dict[str, Bundle] = field(default_factory=dict)
     """What was pushed, by reference."""
 
     def push(self, bundle: Bundle) -> str:
         """Keep a bundle."""
-        repository = self.place.repository(bundle.manifest.project, bundle.manifest.model)
-        reference = self.place.reference(repository, image_of(bundle).manifest.digest)
+        repository = self.registry.repository(bundle.manifest.project, bundle.manifest.model)
+        reference = self.registry.reference(repository, image_of(bundle).manifest.digest)
         self.bundles[reference] = bundle
         return reference
 

@@ -19,14 +19,14 @@ _TAG = "bundle-"
 class OciArtifacts:
     """See :class:`~include.stores.artifacts.protocol.ArtifactStore`."""
 
-    place: ArtifactRegistry
+    registry: ArtifactRegistry
     http: ArtifactRegistryClient
 
     def push(self, bundle: Bundle) -> str:
         """Push a bundle; blobs that the registry has are left alone."""
-        repository = self.place.repository(bundle.manifest.project, bundle.manifest.model)
+        repository = self.registry.repository(bundle.manifest.project, bundle.manifest.model)
         image = image_of(bundle)
-        reference = self.place.reference(repository, image.manifest.digest)
+        reference = self.registry.reference(repository, image.manifest.digest)
         if self.exists(reference):
             return reference
         for blob in (image.layer, image.config):
@@ -35,63 +35,61 @@ class OciArtifacts:
         # The tag keeps the manifest from registries that sweep away what has none; nobody pulls by it.
         tag = _TAG + bundle.digest.removeprefix("sha256:")
         path = f"/v2/{repository}/manifests/{tag}"
-        answer = self.http.request("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
-        self._expect(answer, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
+        response = self.http.request("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
+        self._expect(response, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
         if not self.exists(reference):
-            message = (
-                f"The artifact registry at {self.place.host} took {reference} and does not have it. Run the step again."
-            )
-            raise TemporaryError(message)
+            message = f"The artifact registry at {self.registry.host} took {reference} and does not have it."
+            raise TemporaryError(f"{message} Run the step again.")
         return reference
 
     def exists(self, reference: str) -> bool:
         """Whether the manifest and each blob of it is there."""
         name = ArtifactName.parse(reference)
-        if name.host != self.place.host:
+        if name.host != self.registry.host:
             return False
         path = f"/v2/{name.repository}/manifests/{name.digest}"
-        answer = self.http.request("GET", path, headers={"Accept": MANIFEST_TYPE})
-        if answer.status == http.client.NOT_FOUND:
+        response = self.http.request("GET", path, headers={"Accept": MANIFEST_TYPE})
+        if response.status == http.client.NOT_FOUND:
             return False
-        self._expect(answer, f"show {reference}", http.client.OK)
-        if Blob(answer.content, MANIFEST_TYPE).digest != name.digest:
+        self._expect(response, f"show {reference}", http.client.OK)
+        if Blob(response.content, MANIFEST_TYPE).digest != name.digest:
             return False
-        manifest = json.loads(answer.content)
+        manifest = json.loads(response.content)
         blobs = [manifest["config"], *manifest["layers"]]
         return all(self._has(f"/v2/{name.repository}/blobs/{blob['digest']}") for blob in blobs)
 
     def _has(self, path: str) -> bool:
-        answer = self.http.request("HEAD", path)
-        if answer.status == http.client.NOT_FOUND:
+        response = self.http.request("HEAD", path)
+        if response.status == http.client.NOT_FOUND:
             return False
-        self._expect(answer, f"show whether it has {path}", http.client.OK)
+        self._expect(response, f"show whether it has {path}", http.client.OK)
         return True
 
     def _upload(self, repository: str, blob: Blob) -> None:
         doing = f"take blob {blob.digest} of {repository}"
-        answer = self.http.request("POST", f"/v2/{repository}/blobs/uploads/", b"")
-        self._expect(answer, doing, http.client.ACCEPTED)
-        location = answer.headers.get("location", "")
+        response = self.http.request("POST", f"/v2/{repository}/blobs/uploads/", b"")
+        self._expect(response, doing, http.client.ACCEPTED)
+        location = response.headers.get("location", "")
         if not location:
-            message = (
-                f"The artifact registry at {self.place.host} names no place to upload to: no Location in its response."
-            )
-            raise TemporaryError(message)
+            message = f"The artifact registry at {self.registry.host} names no address to upload to"
+            raise TemporaryError(f"{message}: no Location in its response.")
         joint = "&" if "?" in location else "?"
         target = f"{location}{joint}{urlencode({'digest': blob.digest})}"
         headers = {"Content-Type": "application/octet-stream"}
         self._expect(self.http.request("PUT", target, blob.content, headers), doing, http.client.CREATED)
 
-    def _expect(self, answer: HttpResponse, doing: str, status: int) -> None:
+    def _expect(self, response: HttpResponse, doing: str, status: int) -> None:
         """
         Refuse any other status.
 
         :raises ConfigurationError: if the registry refuses the request as wrong.
         """
-        if answer.status == status:
+        if response.status == status:
             return
-        text = foreign(answer.content.decode(errors="replace"))
-        message = f"The artifact registry at {self.place.host} does not {doing}: it answers {answer.status}: {text}"
-        if http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR:
+        text = foreign(response.content.decode(errors="replace"))
+        message = (
+            f"The artifact registry at {self.registry.host} does not {doing}: it answers {response.status}: {text}"
+        )
+        if http.client.BAD_REQUEST <= response.status < http.client.INTERNAL_SERVER_ERROR:
             raise ConfigurationError(message)
         raise TemporaryError(message)

@@ -12,7 +12,7 @@ from include.contract import settings
 from include.errors import ConfigurationError
 from include.packaging.files import Bundle
 
-_PLACE = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_ADDRESS = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _REFERENCE = re.compile(r"(?P<host>[^/@]+)/(?P<path>[^@:]+)@(?P<digest>sha256:[0-9a-f]{64})")
 _MODELS = "ml-platform/models"
 
@@ -51,12 +51,12 @@ class ArtifactRegistry:
 
         :raises ConfigurationError: if it is neither.
         """
-        scheme, found, rest = text.rpartition("://")
-        place = rest.rstrip("/")
-        if (found and scheme not in {"http", "https"}) or not _PLACE.fullmatch(place):
+        scheme, separator, rest = text.rpartition("://")
+        address = rest.rstrip("/")
+        if (separator and scheme not in {"http", "https"}) or not _ADDRESS.fullmatch(address):
             message = f"{settings.ARTIFACT_REGISTRY} is '{text}'; write registry.example.org/team, "
             raise ConfigurationError(f"{message}http:// before it for no TLS.")
-        host, _, path = place.partition("/")
+        host, _, path = address.partition("/")
         return cls(host, path, is_plain=scheme == "http")
 
     def repository(self, project: str, model: str) -> str:
@@ -83,8 +83,8 @@ class ArtifactName:
 
         :raises ConfigurationError: if it is no reference by digest.
         """
-        found = _REFERENCE.fullmatch(reference)
-        if not found:
+        parts = _REFERENCE.fullmatch(reference)
+        if not parts:
             message = f"'{reference}' is no reference of an artifact; registry/path@sha256:… is expected."
             raise ConfigurationError(message)
-        return cls(found["host"], found["path"], found["digest"])
+        return cls(parts["host"], parts["path"], parts["digest"])

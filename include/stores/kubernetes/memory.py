@@ -90,8 +90,8 @@ class MemoryCluster:
 
     def proxied(self, method: str, service: str, path: str, body: bytes | None = None) -> HttpResponse:
         """Send a request to the first pod that a Service selects."""
-        found = self.read(SERVICE, service.partition(":")[0])
-        pods = [] if found is None else self._selected(found)
+        known = self.read(SERVICE, service.partition(":")[0])
+        pods = [] if known is None else self._selected(known)
         if not pods:
             raise TemporaryError(f"The model server does not answer at {service}.")
         return self.response_of(pods[0], method, path, body)

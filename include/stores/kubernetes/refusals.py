@@ -1,4 +1,4 @@
-"""What the API server says when it does not do what was requested: the ``Status`` in its answer, read in one place."""
+"""Requests that the API server refuses: the ``Status`` in its response, read here and nowhere else."""
 
 import json
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _QUOTA = "exceeded quota"
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An answer that is no success."""
+    """A response that is no success."""
 
     status: int
-    """Of HTTP; 0 if there was no answer."""
+    """Of HTTP; 0 if there was no response."""
     is_from_api_server: bool
-    """Whether the API server itself says so, and not a Service behind its proxy."""
+    """Whether the API server itself refused, and not a Service behind its proxy."""
     reason: str = ""
     """The API server's word, like ``AlreadyExists``; empty if it gives none."""
     message: str = ""
@@ -33,22 +33,22 @@ class Refusal:
 
 
 def refusal_of(error: "ApiException") -> Refusal:
-    """What an error of the Kubernetes client says."""
+    """The refusal in an error of the Kubernetes client."""
     try:
-        said = json.loads(error.body or "")
+        document = json.loads(error.body or "")
     except ValueError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    message = str(said.get("message") or "")
+        document = None
+    document = document if isinstance(document, dict) else {}
+    message = str(document.get("message") or "")
     return Refusal(
         status=int(error.status or 0),
-        is_from_api_server=said.get("kind") == "Status",
-        reason=str(said.get("reason") or ""),
+        is_from_api_server=document.get("kind") == "Status",
+        reason=str(document.get("reason") or ""),
         message=foreign(message) if message else "",
     )
 
 
 def is_quota(message: str) -> bool:
-    """Whether a message of the API server, or of one of its controllers, says that a quota is used up."""
+    """Whether a message of the API server, or of one of its controllers, states that a quota is used up."""
     # Quota has no status or reason of its own: it is 403 Forbidden like a missing right, and only the words differ.
     return _QUOTA in message

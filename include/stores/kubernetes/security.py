@@ -23,10 +23,10 @@ def pod_security(*, fs_group: int | None = None) -> dict[str, Any]:
 
     :param fs_group: the group to which the pod's volumes belong, where they are to belong to one.
     """
-    found: dict[str, Any] = {
+    context: dict[str, Any] = {
         "runAsNonRoot": True,
         "runAsUser": USER,
         "runAsGroup": USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    return found if fs_group is None else {**found, "fsGroup": fs_group}
+    return context if fs_group is None else {**context, "fsGroup": fs_group}

@@ -16,8 +16,8 @@ class MemoryMetrics:
 
     def count(self, name: str, labels: MetricLabels, value: int = 1) -> None:
         """Add to a counter."""
-        found = series(name, labels)
-        self.counts[found] = self.counts.get(found, 0) + value
+        series_name = series(name, labels)
+        self.counts[series_name] = self.counts.get(series_name, 0) + value
 
     def gauge(self, name: str, labels: MetricLabels, value: float) -> None:
         """Set a gauge."""

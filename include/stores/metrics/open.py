@@ -20,8 +20,8 @@ def open_metrics(address: str | None) -> MetricsStore:
     """
     if not address:
         return NoMetrics()
-    found = _ADDRESS.fullmatch(address)
-    if found is None or not 0 < int(found["port"]) < _PORT_LIMIT:
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None or not 0 < int(parts["port"]) < _PORT_LIMIT:
         message = f"'{address}' is no address of a StatsD daemon; write host:port, like 127.0.0.1:8125."
         raise ConfigurationError(message)
-    return StatsdMetrics(host=found["host"].strip("[]"), port=int(found["port"]))
+    return StatsdMetrics(host=parts["host"].strip("[]"), port=int(parts["port"]))

@@ -17,7 +17,7 @@ class StatsdMetrics:
     """
     See :class:`~include.stores.metrics.protocol.MetricsStore`; metrics by UDP, sent and forgotten.
 
-    A daemon that is away, or whose name is not found, costs the metric and nothing else.
+    A daemon that is down, or whose name does not resolve, costs the metric and nothing else.
     """
 
     host: str
@@ -25,18 +25,18 @@ class StatsdMetrics:
 
     def count(self, name: str, labels: MetricLabels, value: int = 1) -> None:
         """Add to a counter."""
-        found = series(name, labels)
-        self._report(lambda client: client.incr(found, value))
+        series_name = series(name, labels)
+        self._report(lambda client: client.incr(series_name, value))
 
     def gauge(self, name: str, labels: MetricLabels, value: float) -> None:
         """Set a gauge."""
-        found = series(name, labels)
-        self._report(lambda client: client.gauge(found, value))
+        series_name = series(name, labels)
+        self._report(lambda client: client.gauge(series_name, value))
 
     def timing(self, name: str, labels: MetricLabels, seconds: float) -> None:
         """Report a duration."""
-        found = series(name, labels)
-        self._report(lambda client: client.timing(found, seconds * 1000))
+        series_name = series(name, labels)
+        self._report(lambda client: client.timing(series_name, seconds * 1000))
 
     def _report(self, send: Callable[[Any], None]) -> None:
         """Send one metric through a socket of its own; whatever the network refuses ends here."""

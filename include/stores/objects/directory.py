@@ -74,13 +74,13 @@ class DirectoryObjects:
     def list(self, prefix: str) -> list[str]:
         """Keys that begin with the prefix, in order."""
         folder = self.root / checked_key(prefix.rsplit("/", 1)[0]) if "/" in prefix else self.root
-        found = []
+        keys = []
         with _translated(f"Listing objects '{prefix}' in {self.root}"):
             for parent, folders, files in os.walk(folder):
                 below = Path(parent).relative_to(self.root)
                 folders[:] = [name for name in folders if not name.startswith(".")]
-                found += [(below / name).as_posix() for name in files if not name.startswith(".")]
-        return sorted(key for key in found if key.startswith(prefix))
+                keys += [(below / name).as_posix() for name in files if not name.startswith(".")]
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def seal(self, key: str, data: bytes) -> ObjectState:
         """Create the object, or take the one that is there; either way what lies there now, by its digest."""

@@ -22,5 +22,5 @@ def open_objects(uri: str) -> ObjectStore:
         from include.stores.objects.s3 import S3Objects
 
         return S3Objects(parts.netloc, parts.path.strip("/"))
-    message = f"'{uri}' is no place for objects; write file:///folder or s3://bucket/prefix."
+    message = f"'{uri}' is no location for objects; write file:///folder or s3://bucket/prefix."
     raise ConfigurationError(message)

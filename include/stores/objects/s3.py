@@ -41,7 +41,7 @@ class S3Objects:
     """
     Objects below a prefix of a bucket; endpoint, region and credentials come from the usual ``AWS_…`` variables.
 
-    Every call is bounded: it is retried for 75 s, and an attempt may take 5 s to connect and 20 s for an answer.
+    Every call is bounded: it is retried for 75 s, and an attempt may take 5 s to connect and 20 s to read.
     """
 
     bucket: str
@@ -89,7 +89,7 @@ class S3Objects:
         Whether this call created the object; False if there was one.
 
         :param attempts: counts the requests of one ``create``.
-        :raises _ConflictError: if another create was under way: nobody knows how that one ended.
+        :raises _ConflictError: if another create was under way: its outcome is unknown.
         """
         from botocore.exceptions import ClientError
 
@@ -142,8 +142,8 @@ class S3Objects:
 
         def pages() -> list[str]:
             paginator = self._client.get_paginator("list_objects_v2")
-            found = paginator.paginate(Bucket=self.bucket, Prefix=below + prefix)
-            return sorted(item["Key"].removeprefix(below) for page in found for item in page.get("Contents", ()))
+            listing = paginator.paginate(Bucket=self.bucket, Prefix=below + prefix)
+            return sorted(item["Key"].removeprefix(below) for page in listing for item in page.get("Contents", ()))
 
         return self._called(f"listing s3://{self.bucket}/{below}{prefix}", pages)
 
@@ -184,14 +184,14 @@ def _code(error: "ClientError") -> str:
 def _refusal(doing: str, error: "ClientError") -> PlatformError:
     """S3's refusal, as an error of the tree."""
     code = _code(error)
-    answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     if code in _GONE:
         message = f"There is no such object: {doing}. Restore it, or run the step again that writes it."
         return MissingObjectError(message)
     if code in _REFUSED:
         message = f"S3 refused {doing}: {code}. Check the bucket and the AWS_… variables of this process."
         return ConfigurationError(message)
-    status = answer.get("HTTPStatusCode", "no status")
+    status = metadata.get("HTTPStatusCode", "no status")
     message = f"S3 failed {doing}: {code} ({status}). {_ADVICE}"
     return TemporaryError(message)
 

@@ -25,10 +25,10 @@ def mapped(server: str, what: str) -> Iterator[None]:
     except PlatformError:
         raise
     except Exception as error:
-        found = _foreign_error(error, f"MLflow at {server} could not {what}")
-        if found is None:
+        translation = _foreign_error(error, f"MLflow at {server} could not {what}")
+        if translation is None:
             raise
-        raise found from error
+        raise translation from error
 
 
 def _foreign_error(error: Exception, failed: str) -> PlatformError | None:
@@ -46,7 +46,7 @@ def _foreign_error(error: Exception, failed: str) -> PlatformError | None:
 
 
 def _cause(error: Exception) -> Exception:
-    """What the last try of a request met; MLflow's own text names the address three times before it comes to that."""
+    """What the last attempt of a request met: MLflow's own text names the address three times before it."""
     from urllib3.exceptions import MaxRetryError
 
     met = error.__cause__ or error.__context__
@@ -67,7 +67,7 @@ def translated(error: Exception | str, code: str, failed: str) -> PlatformError:
 
 
 def by_status(status: int | None, error: Exception | str, failed: str) -> PlatformError:
-    """The error of the tree for an answer's status; None where there was no answer."""
+    """The error of the tree for a response's status; None where there was no response."""
     text = f"{failed}: {foreign(error)}"
     if status is None or status >= _FIRST_SERVER_ERROR or status == _BUSY:
         return TemporaryError(text)

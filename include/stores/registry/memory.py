@@ -1,4 +1,4 @@
-"""A model registry in memory: what tests and notebooks use in the place of an MLflow server."""
+"""A model registry in memory: for tests and notebooks."""
 
 import itertools
 import shutil
@@ -53,8 +53,8 @@ class MemoryRegistry:
 
     def runs(self, experiment: str, tags: Mapping[str, str]) -> list[ModelRun]:
         """All runs that have all these tags; see ``RegistryStore``."""
-        found = [run.state for run in self._runs.values() if run.experiment == experiment]
-        chosen = [state for state in found if tags.items() <= state.tags.items()]
+        states = [run.state for run in self._runs.values() if run.experiment == experiment]
+        chosen = [state for state in states if tags.items() <= state.tags.items()]
         return sorted(chosen, key=lambda state: (state.ended_ms is None, state.ended_ms or 0, state.run_id))
 
     def find_run(self, experiment: str, tags: Mapping[str, str]) -> str | None:
@@ -111,7 +111,7 @@ class MemoryRegistry:
 
     def versions(self, model: str, tags: Mapping[str, str]) -> Iterable[ModelVersion]:
         """Versions of a model that have all these tags, oldest first."""
-        return [found for found in self._versions.get(model, []) if tags.items() <= found.tags.items()]
+        return [version for version in self._versions.get(model, []) if tags.items() <= version.tags.items()]
 
     def register(self, model: str, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
         """Create one version of a model, created if need be, and tag it."""
@@ -127,15 +127,15 @@ class MemoryRegistry:
 
     def set_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Tag a version."""
-        found = self.version(model, version)
-        if found is None:
+        known = self.version(model, version)
+        if known is None:
             message = f"The registry could not tag version {version} of model '{model}': It is gone or was never there."
             raise DataRejectedError(message)
-        self._versions[model][version - 1] = replace(found, tags={**found.tags, **tags})
+        self._versions[model][version - 1] = replace(known, tags={**known.tags, **tags})
 
     def version(self, model: str, version: int) -> ModelVersion | None:
         """One version; None if there is none."""
-        return next((found for found in self._versions.get(model, []) if found.version == version), None)
+        return next((known for known in self._versions.get(model, []) if known.version == version), None)
 
     def alias(self, model: str, alias: str) -> ModelVersion | None:
         """The version that an alias names; None if it names none."""

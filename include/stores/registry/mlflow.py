@@ -157,18 +157,18 @@ class MlflowRegistry(RegistryReading):
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(self._client.create_experiment(name))
             except MlflowException as error:
                 if error.error_code != TAKEN:
                     raise
-            found = self._client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage == "deleted":
+            experiment = self._client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage == "deleted":
             message = f"MLflow's experiment '{name}' was deleted. Restore it, or delete it for good with 'mlflow gc'."
             raise DataRejectedError(message)
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
 
 def _dataset(used: UsedData) -> "Dataset":

@@ -19,7 +19,7 @@ from include.stores.retry import RETRY_SECONDS, retried
 if TYPE_CHECKING:
     from include.stores.registry.protocol import RegistryStore
 
-ANSWER_TIMEOUT_SECONDS = 10
+RESPONSE_TIMEOUT_SECONDS = 10
 _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,7 +34,7 @@ _HTTP_RETRIES = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5",
 }
 """
-Seconds and attempts of one request to a server that answered before; an installation may set its own. A server that is
+Seconds and attempts of one request to a server that responded before; an installation may set its own. A server that is
 away is waited for 70 s (0, 10, 20, 40); one that accepts each of the five attempts and never responds holds up a
 request for less than three minutes, and so for less than the mutex may be held (``include.coordination.mutex``).
 """
@@ -69,7 +69,7 @@ def shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def check_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> None:
+def check_health(parts: SplitResult, *, timeout_seconds: float = RESPONSE_TIMEOUT_SECONDS) -> None:
     """
     Check that anything responds at an address, within seconds; by way of a proxy where the environment names one.
 
@@ -81,7 +81,7 @@ def check_health(parts: SplitResult, *, timeout_seconds: float = ANSWER_TIMEOUT_
         why = str(error)
     else:
         if response.status < http.client.INTERNAL_SERVER_ERROR:
-            return  # it answers; whether it lets us in, the first call will tell
+            return  # whether it accepts the credentials shows with the first call
         why = f"HTTP {response.status}"
-    message = f"MLflow at {shown(parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} says "
-    raise TemporaryError(message + "where it should be.")
+    message = f"MLflow at {shown(parts)} does not answer: {why}. Is the server running? {settings.TRACKING_URI} names "
+    raise TemporaryError(message + "its address.")

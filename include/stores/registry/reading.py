@@ -1,7 +1,7 @@
 """
 What is read from a registry: runs, their artifacts, versions and aliases. It changes nothing and imports no MLflow.
 
-Artifacts come by way of the server where it hands them on, and by MLflow's library where it only names their place.
+Artifacts come through the server where it proxies them, and through MLflow's library where they lie elsewhere.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 
 class RegistryReading:
     """
-    The questions of ``RegistryStore`` to one MLflow server.
+    The methods of ``RegistryStore`` that read from one MLflow server.
 
     :param server: where it is.
     """
@@ -48,8 +48,8 @@ class RegistryReading:
 
     def metrics(self, run_id: str) -> Mapping[str, float]:
         """Last value of each metric of a run."""
-        found = self._run(run_id, f"read run {run_id}")["data"].get("metrics", [])
-        return {metric["key"]: float(metric["value"]) for metric in found}
+        metrics = self._run(run_id, f"read run {run_id}")["data"].get("metrics", [])
+        return {metric["key"]: float(metric["value"]) for metric in metrics}
 
     def run_url(self, run_id: str) -> str:
         """Where a person finds the run."""
@@ -60,11 +60,11 @@ class RegistryReading:
         """Fetch an artifact of a run; see ``RegistryStore``."""
         what = f"fetch {artifact} of run {run_id}"
         root, inside = self._artifact_root(run_id, artifact, what)
-        place = _handed_on(root)
-        if place is None:
+        path = _handed_on(root)
+        if path is None:
             return self._download_elsewhere(run_id, artifact, folder)
         target = folder / artifact
-        if not self._fetch(what, place, PurePosixPath(inside), target):
+        if not self._fetch(what, path, PurePosixPath(inside), target):
             message = (
                 f"MLflow at {self._server.shown} could not {what}: it is not among the run's artifacts. It is gone "
             )
@@ -78,27 +78,27 @@ class RegistryReading:
         pages = _pages(
             lambda token: self._server.get(what, "model-versions/search", **query, page_token=token), "model_versions"
         )
-        found = [_version(version) for version in pages]
-        chosen = [version for version in found if tags.items() <= version.tags.items()]
+        known = [_version(version) for version in pages]
+        chosen = [version for version in known if tags.items() <= version.tags.items()]
         return sorted(chosen, key=lambda version: version.version)
 
     def version(self, model: str, version: int) -> ModelVersion | None:
         """One version; None if there is none."""
         what = f"read version {version} of model '{model}'"
-        found = _unless_gone(lambda: self._server.get(what, "model-versions/get", name=model, version=version))
-        return None if found is None else _version(found["model_version"])
+        document = _unless_gone(lambda: self._server.get(what, "model-versions/get", name=model, version=version))
+        return None if document is None else _version(document["model_version"])
 
     def alias(self, model: str, alias: str) -> ModelVersion | None:
         """The version that an alias names; None if it names none."""
         what = f"read alias '{alias}' of model '{model}'"
-        found = _unless_gone(lambda: self._server.get(what, "registered-models/get", name=model))
-        named = [] if found is None else found["registered_model"].get("aliases", [])
+        document = _unless_gone(lambda: self._server.get(what, "registered-models/get", name=model))
+        named = [] if document is None else document["registered_model"].get("aliases", [])
         numbers = [int(one["version"]) for one in named if one["alias"] == alias]
         return self.version(model, numbers[0]) if numbers else None
 
     def _experiment_number(self, experiment: str, what: str) -> str | None:
-        found = _unless_gone(lambda: self._server.get(what, "experiments/get-by-name", experiment_name=experiment))
-        return None if found is None else str(found["experiment"]["experiment_id"])
+        document = _unless_gone(lambda: self._server.get(what, "experiments/get-by-name", experiment_name=experiment))
+        return None if document is None else str(document["experiment"]["experiment_id"])
 
     def _run(self, run_id: str, what: str) -> Any:
         return self._server.get(what, "runs/get", run_id=run_id)["run"]
@@ -132,9 +132,9 @@ class RegistryReading:
         return bool(fetched) and all(fetched)
 
     def _listed(self, what: str, root: str, path: PurePosixPath) -> Iterator[tuple[str, bool]]:
-        answer = self._server.get(what, ARTIFACTS, path=str(PurePosixPath(root) / path))
-        for found in answer.get("files", []):
-            yield PurePosixPath(found["path"]).name, bool(found.get("is_dir"))
+        listing = self._server.get(what, ARTIFACTS, path=str(PurePosixPath(root) / path))
+        for file in listing.get("files", []):
+            yield PurePosixPath(file["path"]).name, bool(file.get("is_dir"))
 
     def _download_elsewhere(self, run_id: str, artifact: str, folder: Path) -> Path:
         """Fetch an artifact that the server does not hand on."""
@@ -142,19 +142,19 @@ class RegistryReading:
 
 
 def _pages(page: Callable[[str | None], Any], name: str) -> list[Any]:
-    found: list[Any] = []
+    items: list[Any] = []
     token = None
     while True:
-        answer = page(token)
-        found.extend(answer.get(name, []))
-        token = answer.get("next_page_token")
+        document = page(token)
+        items.extend(document.get(name, []))
+        token = document.get("next_page_token")
         if not token:
-            return found
+            return items
 
 
-def _unless_gone(ask: Callable[[], Any]) -> Any:
+def _unless_gone(request: Callable[[], Any]) -> Any:
     try:
-        return ask()
+        return request()
     except DataRejectedError:
         return None
 

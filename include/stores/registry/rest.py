@@ -2,7 +2,7 @@
 Requests to an MLflow server over its REST API, with nothing but the standard library.
 
 Importing MLflow takes as long as all else that a step does to find its work already done, so that what only reads is
-requested here. Ways to log in that only MLflow's own library knows are left to it.
+requested here. Methods of logging in that only MLflow's own library knows are left to it.
 """
 
 import base64
@@ -80,9 +80,9 @@ class RegistryServer:
             raise TemporaryError(message) from error
 
     def _retried(self, what: str, path: str, body: bytes | None) -> bytes:
-        return retried(lambda: self._answer(what, path, body), seconds=_retry_seconds())
+        return retried(lambda: self._response(what, path, body), seconds=_retry_seconds())
 
-    def _answer(self, what: str, path: str, body: bytes | None) -> bytes:
+    def _response(self, what: str, path: str, body: bytes | None) -> bytes:
         failed = f"MLflow at {self.shown} could not {what}"
         try:
             status, content = (
@@ -136,7 +136,7 @@ def _requested_by_library(server: RegistryServer, path: str, body: bytes | None)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    with mapped(server.shown, "answer"):
+    with mapped(server.shown, "respond"):
         more = {} if body is None else {"json": json.loads(body)}
         response = http_request(
             get_default_host_creds(server.uri), path, "GET" if body is None else "POST", max_retries=0, **more

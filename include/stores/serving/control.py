@@ -31,7 +31,7 @@ class ModelRecord(Document):
     url: str | None = None
     """Its private address while its process runs: ``http://127.0.0.1:PORT``."""
     bundle_by: str | None = None
-    """How the bundle gets to the process, where there is more than one way: ``image volume``, ``init container``."""
+    """How the bundle gets to the process, where there is more than one method: ``image volume``, ``init container``."""
 
     def is_same(self, other: "ModelRecord | None") -> bool:
         """Whether both are the same version of the same bundle."""
@@ -43,11 +43,11 @@ class ServingStatus(Document):
     """What the server has."""
 
     public_url: str
-    """Where predictions are answered: ``http://127.0.0.1:PORT``."""
+    """Where predictions are served: ``http://127.0.0.1:PORT``."""
     active: ModelRecord | None = None
-    """The version that answers."""
+    """The version that has the traffic."""
     previous: ModelRecord | None = None
-    """The version that answered before it, kept for a rollback."""
+    """The version that had the traffic before it, kept for a rollback."""
     candidate: ModelRecord | None = None
     """A version that was started beside them and takes no traffic."""
 

@@ -16,7 +16,7 @@ _CLIENT = HttpClient(timeout_seconds=30.0, is_direct=True)
 
 
 @dataclass(frozen=True)
-class ServedAnswer:
+class ServedPredictions:
     """The predictions for some rows, and the version that made them as its server reports it."""
 
     predictions: list[JsonValue]
@@ -28,25 +28,25 @@ Post = Callable[[str, bytes], HttpResponse]
 """Posts a JSON body to ``/invocations`` below an address; raises ``TemporaryError`` where nobody answers."""
 
 
-def request_predictions(url: str, rows: GoldenTable, post: Post) -> ServedAnswer:
+def request_predictions(url: str, rows: GoldenTable, post: Post) -> ServedPredictions:
     """
     Request predictions as any client does.
 
     :raises DataRejectedError: if the server refuses the rows.
-    :raises TemporaryError: if it does not answer.
+    :raises TemporaryError: if it does not respond.
     """
-    answer = post(url, json.dumps({"dataframe_split": rows.model_dump(mode="json")}).encode())
-    text = foreign(answer.content.decode(errors="replace"))
-    if answer.status != http.client.OK:
-        message = f"The model server at {url} answers {answer.status}: {text}"
-        is_client_fault = http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR
+    response = post(url, json.dumps({"dataframe_split": rows.model_dump(mode="json")}).encode())
+    text = foreign(response.content.decode(errors="replace"))
+    if response.status != http.client.OK:
+        message = f"The model server at {url} answers {response.status}: {text}"
+        is_client_fault = http.client.BAD_REQUEST <= response.status < http.client.INTERNAL_SERVER_ERROR
         raise (DataRejectedError if is_client_fault else TemporaryError)(message)
     try:
-        predictions = json.loads(answer.content)["predictions"]
+        predictions = json.loads(response.content)["predictions"]
     except (ValueError, KeyError, TypeError) as error:
         raise TemporaryError(f"The model server at {url} answers no predictions: {text}") from error
-    return ServedAnswer(
-        predictions, answer.headers.get("x-model-version", ""), answer.headers.get("x-model-digest", "")
+    return ServedPredictions(
+        predictions, response.headers.get("x-model-version", ""), response.headers.get("x-model-digest", "")
     )
 
 

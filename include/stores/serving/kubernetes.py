@@ -33,7 +33,7 @@ from include.stores.kubernetes.protocol import (
 from include.stores.retry import wait_for
 from include.stores.serving import manifests
 from include.stores.serving.control import ModelRecord, ServingStatus, record_of
-from include.stores.serving.http import ServedAnswer, post_directly, request_directly, request_predictions
+from include.stores.serving.http import ServedPredictions, post_directly, request_directly, request_predictions
 from include.stores.serving.manifests import IMAGE_VOLUME, INIT_CONTAINER, ServedVersion
 from include.stores.serving.names import RETIRED_BY, ServedNames, names_of
 from include.stores.serving.readiness import is_ready, last_warning, trouble_of
@@ -44,7 +44,7 @@ START_SECONDS = 600.0
 """How long pods may take to become ready while nothing shows that they cannot."""
 SWITCH_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
-_ANSWERS_IN_A_ROW = 5
+_RESPONSES_IN_A_ROW = 5
 """From new connections, before a switch counts as done: each node learns of it for itself."""
 _IMAGE_VOLUMES_SINCE = (1, 35)
 
@@ -145,7 +145,7 @@ class KubernetesServing:
         if state.older is not None:
             self._point(state, to=record.version, previous=state.previous, older=None)
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         """Request predictions as any client does; from outside the cluster by way of the API server."""
         return request_predictions(url, rows, post_directly if self.cluster.is_inside else self._post_proxied)
 
@@ -184,8 +184,8 @@ class KubernetesServing:
         return self.cluster.read(DEPLOYMENT, name) is None
 
     def _make(self, served: ServedVersion) -> Manifest:
-        found = self.cluster.read(DEPLOYMENT, served.name)
-        if found is not None and served.names.selecting.items() - (found["metadata"].get("labels") or {}).items():
+        known = self.cluster.read(DEPLOYMENT, served.name)
+        if known is not None and served.names.selecting.items() - (known["metadata"].get("labels") or {}).items():
             message = f"Deployment '{served.name}' in namespace '{self.cluster.namespace}' is of something else: "
             raise ConfigurationError(f"{message}rename the model, or give its project a namespace of its own.")
         made = self.cluster.apply(DEPLOYMENT, manifests.deployment(served))
@@ -257,23 +257,23 @@ class KubernetesServing:
 
     def _last_warning(self, pods: list[Manifest]) -> str:
         names = [pod["metadata"]["name"] for pod in pods]
-        found = [
+        events_of_pods = [
             self.cluster.find(EVENT, fields=f"involvedObject.kind=Pod,involvedObject.name={name}") for name in names
         ]
-        return last_warning(event for events in found for event in events)
+        return last_warning(event for events in events_of_pods for event in events)
 
     def _wait_for_traffic(self, names: ServedNames, version: int) -> None:
         url = names.url(names.traffic, self.cluster.namespace)
         where = f"the traffic of {names.traffic} at version {version}"
         self._wait(lambda: self._only_endpoints(names, version), where)
-        answers = 0
+        responses = 0
 
-        def is_answered() -> bool:
-            nonlocal answers
-            answers = answers + 1 if self._version_at(url) == str(version) else 0
-            return answers >= _ANSWERS_IN_A_ROW
+        def is_switched() -> bool:
+            nonlocal responses
+            responses = responses + 1 if self._version_at(url) == str(version) else 0
+            return responses >= _RESPONSES_IN_A_ROW
 
-        self._wait(is_answered, where)
+        self._wait(is_switched, where)
 
     def _only_endpoints(self, names: ServedNames, version: int) -> bool:
         """Whether the traffic Service leads to ready pods of this version and to no other."""
@@ -281,17 +281,17 @@ class KubernetesServing:
         slices = self.cluster.find(ENDPOINTS, labels={"kubernetes.io/service-name": names.traffic})
         endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
         ready = [endpoint for endpoint in endpoints if (endpoint.get("conditions") or {}).get("ready")]
-        found = {(endpoint.get("targetRef") or {}).get("name") for endpoint in ready}
-        return bool(found) and found <= pods
+        targets = {(endpoint.get("targetRef") or {}).get("name") for endpoint in ready}
+        return bool(targets) and targets <= pods
 
     def _version_at(self, url: str) -> str:
         try:
-            answer = (
+            response = (
                 request_directly("GET", f"{url}/health")
                 if self.cluster.is_inside
                 else self._proxied("GET", url, "health")
             )
-            return str(json.loads(answer.content)["version"])
+            return str(json.loads(response.content)["version"])
         except (TemporaryError, ValueError, KeyError):
             return ""
 

@@ -17,7 +17,7 @@ from include.stores.serving.control import (
     record_of,
     send,
 )
-from include.stores.serving.http import ServedAnswer, post_directly, request_predictions
+from include.stores.serving.http import ServedPredictions, post_directly, request_predictions
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 _STATUS_SECONDS = 30.0
@@ -69,6 +69,6 @@ class LocalServing:
     def settle(self, record: ModelRecord) -> None:
         """Nothing to do: the supervisor ends what it keeps no longer by itself."""
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         """Request predictions as any client does."""
         return request_predictions(url, rows, post_directly)

@@ -81,10 +81,10 @@ class ServedVersion:
 
     def metadata(self, owner: Manifest | None = None) -> Manifest:
         """Name and labels, and whose object it is."""
-        found: Manifest = {"name": self.name, "labels": self.labels}
+        metadata: Manifest = {"name": self.name, "labels": self.labels}
         if owner is not None:
-            found["ownerReferences"] = [owner]
-        return found
+            metadata["ownerReferences"] = [owner]
+        return metadata
 
 
 def deployment(served: ServedVersion) -> Manifest:
@@ -212,7 +212,7 @@ def _pod(served: ServedVersion) -> Manifest:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": served.names.selecting_version(served.record.version)},
     }
-    found: Manifest = {
+    pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain_seconds + _GRACE_SECONDS,
@@ -222,8 +222,8 @@ def _pod(served: ServedVersion) -> Manifest:
         "volumes": [_model_volume(served), {"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}],
     }
     if served.bundle_by == INIT_CONTAINER:
-        found["initContainers"] = [_fetcher(served)]
-    return found
+        pod["initContainers"] = [_fetcher(served)]
+    return pod
 
 
 def _server(served: ServedVersion) -> Manifest:
@@ -291,8 +291,8 @@ def _model_volume(served: ServedVersion) -> Manifest:
 
 
 def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "mountPath": path}
-    return {**found, "readOnly": True} if read_only else found
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    return {**mount, "readOnly": True} if read_only else mount
 
 
 def _millicores(cpu: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from include.errors import DataRejectedError, TemporaryError
 from include.packaging.files import PARITY_TOLERANCE, Bundle, GoldenTable, largest_difference
 from include.stores.serving.control import ModelRecord, ServingStatus, record_of
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 PUBLIC_URL = "memory://public"
@@ -88,14 +88,14 @@ class MemoryServing:
         if self.active is not None and record.is_same(self.active.record):
             self.older = None
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         """Predict with the model behind an address."""
         members = (self.active, self.previous, self.candidate)
         by_url = {loaded.record.url: loaded for loaded in members if loaded is not None}
         loaded = self.active if url == PUBLIC_URL else by_url.get(url)
         if loaded is None:
             raise TemporaryError(f"The model server does not answer at {url}: no model is there.")
-        return ServedAnswer(_predict(loaded, rows), str(loaded.record.version), loaded.record.digest)
+        return ServedPredictions(_predict(loaded, rows), str(loaded.record.version), loaded.record.digest)
 
 
 def _predict(loaded: _Loaded, rows: GoldenTable) -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from include.packaging.files import Bundle, GoldenTable
 from include.stores.serving.control import ModelRecord, ServingStatus
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 
@@ -41,7 +41,7 @@ class ServingStore(Protocol):
     def settle(self, record: ModelRecord) -> None:
         """The switch to this version is final: what came before the version before it may be removed."""
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         """
         Request predictions as any client does.
 

@@ -56,9 +56,9 @@ def is_ready(deployment: Manifest) -> bool:
 
 def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> Trouble | None:
     """The worst of what is wrong; None if nothing is, or pods are only on their way."""
-    found = [*_of_deployment(deployment), *(trouble for pod in pods for trouble in _of_pod(pod))]
-    final = [trouble for trouble in found if trouble.is_final]
-    return next(iter([*final, *found]), None)
+    troubles = [*_of_deployment(deployment), *(trouble for pod in pods for trouble in _of_pod(pod))]
+    final = [trouble for trouble in troubles if trouble.is_final]
+    return next(iter([*final, *troubles]), None)
 
 
 def last_warning(events: Iterable[Manifest]) -> str:
@@ -99,11 +99,11 @@ def _of_container(container: Manifest) -> Iterator[Trouble]:
 
 
 def _of_end(ended: Manifest, restart_count: int) -> Trouble:
-    code, said = int(ended.get("exitCode", 0)), foreign(str(ended.get("message") or "it said nothing"))
+    code, message = int(ended.get("exitCode", 0)), foreign(str(ended.get("message") or "it left no message"))
     if ended.get("reason") == _OUT_OF_MEMORY:
         text = "its memory limit is too small (OOMKilled); raise serving.memory in project.yaml."
         return Trouble(Fault.CONFIGURATION, text)
     if code in _EXIT_ERRORS:
-        return Trouble(Fault.DATA if code == DataRejectedError.exit_code else Fault.CONFIGURATION, said)
-    text = f"it ends with exit code {code}: {said}"
+        return Trouble(Fault.DATA if code == DataRejectedError.exit_code else Fault.CONFIGURATION, message)
+    text = f"it ends with exit code {code}: {message}"
     return Trouble(Fault.CRASH if restart_count >= _RESTARTS_AT_MOST else Fault.WAIT, text)

@@ -34,8 +34,8 @@ class ServedState:
 
     def record_of(self, version: int | None) -> ModelRecord | None:
         """A version that is there."""
-        found = None if version is None else self.deployments.get(version)
-        return None if found is None else self.record(found)
+        deployment = None if version is None else self.deployments.get(version)
+        return None if deployment is None else self.record(deployment)
 
     def record(self, deployment: Manifest) -> ModelRecord:
         """The version that a Deployment is."""
@@ -50,7 +50,7 @@ class ServedState:
             return ANYWHERE
 
     def status(self) -> ServingStatus:
-        """As all model servers tell it."""
+        """As all model servers report it."""
         candidates = [version for version in self.deployments if not self.is_kept(version)]
         return ServingStatus(
             public_url=self.names.url(self.names.traffic, self.namespace),
@@ -79,7 +79,7 @@ def read_state(cluster: Cluster, names: ServedNames) -> ServedState:
     return ServedState(
         names=names,
         namespace=cluster.namespace,
-        deployments={int(found["metadata"]["labels"][VERSION]): found for found in deployments},
+        deployments={int(one["metadata"]["labels"][VERSION]): one for one in deployments},
         active=None if traffic is None else version_selected(traffic),
         previous=_number(kept.get(PREVIOUS)),
         older=_number(kept.get(OLDER)),

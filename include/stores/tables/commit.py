@@ -38,7 +38,7 @@ class _RaceLostError(TemporaryError):
 
 
 @dataclass(frozen=True)
-class Place:
+class PartitionTarget:
     """One partition of one table, in the words of messages."""
 
     name: str
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def writing(self) -> str:
-        """What is tried."""
+        """What is being done."""
         return f"Writing partition '{self.partition}' of table '{self.name}'"
 
     @property
@@ -83,8 +83,8 @@ def live_files(table: "DeltaTable") -> list[tuple[str, str, int | None]]:
     """Partition, path and row count (None if another program wrote it) of each file of the table's version."""
     import pyarrow as pa
 
-    found = pa.table(table.get_add_actions(flatten=True))
-    columns = found.select([f"partition.{PARTITION_COLUMN}", "path", "num_records"]).columns
+    actions = pa.table(table.get_add_actions(flatten=True))
+    columns = actions.select([f"partition.{PARTITION_COLUMN}", "path", "num_records"]).columns
     return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
@@ -97,7 +97,7 @@ def table_columns(table: "DeltaTable") -> "pa.Schema":
 
 def commit(
     folder: TableFolder,
-    place: Place,
+    target: PartitionTarget,
     sealed: SealedFile,
     *,
     newest: "Callable[[], DeltaTable | None]",
@@ -119,19 +119,19 @@ def commit(
         if table is not None and _holds(table, sealed.path):
             return int(table.version())  # an attempt whose response was lost had got through
         if table is not None:
-            check_columns(place.name, table_columns(table), sealed.schema)
+            check_columns(target.name, table_columns(table), sealed.schema)
         if fence is not None:
             fence()
-        return _commit_once(table, folder, place, sealed)
+        return _commit_once(table, folder, target, sealed)
 
     try:
         return retried(attempt, seconds=None, attempts=_RACES_AT_MOST, backoff=_RACE_BACKOFF, on=_RaceLostError)
     except _RaceLostError as error:
-        message = f"{place.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
+        message = f"{target.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
         raise TemporaryError(message) from error
 
 
-def _commit_once(table: "DeltaTable | None", folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+def _commit_once(table: "DeltaTable | None", folder: TableFolder, target: PartitionTarget, sealed: SealedFile) -> int:
     """
     Commit against the version that was read.
 
@@ -139,11 +139,11 @@ def _commit_once(table: "DeltaTable | None", folder: TableFolder, place: Place, 
     """
     from deltalake.exceptions import DeltaError
 
-    with mapped(place.writing, damaged=place.remedy):
+    with mapped(target.writing, damaged=target.remedy):
         try:
             if table is not None:
-                return _replace(table, folder, place, sealed)
-            if folder.begin_log(_first_commit(folder, place, sealed)):
+                return _replace(table, folder, target, sealed)
+            if folder.begin_log(_first_commit(folder, target, sealed)):
                 return 0
         except DeltaError as error:
             if not is_race(error):
@@ -151,7 +151,7 @@ def _commit_once(table: "DeltaTable | None", folder: TableFolder, place: Place, 
     raise _RaceLostError
 
 
-def _first_commit(folder: TableFolder, place: Place, sealed: SealedFile) -> bytes:
+def _first_commit(folder: TableFolder, target: PartitionTarget, sealed: SealedFile) -> bytes:
     """
     The commit that makes the table: deltalake's own, made in a folder of its own.
 
@@ -166,10 +166,10 @@ def _first_commit(folder: TableFolder, place: Place, sealed: SealedFile) -> byte
         create_table_with_add_actions(
             scratch,
             Schema.from_arrow(sealed.schema.append(pa.field(PARTITION_COLUMN, pa.string()))),
-            [_added(place, sealed)],
+            [_added(target, sealed)],
             partition_by=[PARTITION_COLUMN],
             configuration=dict(_SETTINGS),
-            commit_properties=_properties(place, sealed),
+            commit_properties=_properties(target, sealed),
         )
         actions = TableFolder(scratch).actions(0)
     for action in actions:
@@ -178,15 +178,15 @@ def _first_commit(folder: TableFolder, place: Place, sealed: SealedFile) -> byte
     return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
 
 
-def _replace(table: "DeltaTable", folder: TableFolder, place: Place, sealed: SealedFile) -> int:
+def _replace(table: "DeltaTable", folder: TableFolder, target: PartitionTarget, sealed: SealedFile) -> int:
     before = table.version()
     table.create_write_transaction(
-        [_added(place, sealed)],
+        [_added(target, sealed)],
         "overwrite",
         table.schema(),
         partition_by=[PARTITION_COLUMN],
-        partition_filters=[(PARTITION_COLUMN, "=", place.partition)],
-        commit_properties=_properties(place, sealed),
+        partition_filters=[(PARTITION_COLUMN, "=", target.partition)],
+        commit_properties=_properties(target, sealed),
     )
     table.update_incremental()
     since = range(before + 1, table.version() + 1)
@@ -212,22 +212,22 @@ def _version_of(folder: TableFolder, versions: range, path: str) -> int:
     raise TemporaryError(message)
 
 
-def _added(place: Place, sealed: SealedFile) -> "AddAction":
+def _added(target: PartitionTarget, sealed: SealedFile) -> "AddAction":
     from deltalake.transaction import AddAction
 
     return AddAction(
         path=sealed.path,
         size=sealed.size_bytes,
-        partition_values={PARTITION_COLUMN: place.partition},
+        partition_values={PARTITION_COLUMN: target.partition},
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=json.dumps({"numRecords": sealed.row_count}),
     )
 
 
-def _properties(place: Place, sealed: SealedFile) -> "CommitProperties":
+def _properties(target: PartitionTarget, sealed: SealedFile) -> "CommitProperties":
     from deltalake import CommitProperties, Transaction
 
     # Two writers of one partition conflict through its transaction id, even where neither finds a file to replace.
-    fence = Transaction(f"{PARTITION_COLUMN}={place.partition}", time.time_ns())
+    fence = Transaction(f"{PARTITION_COLUMN}={target.partition}", time.time_ns())
     return CommitProperties(custom_metadata={**sealed.stamp, "file": sealed.path}, app_transactions=[fence])

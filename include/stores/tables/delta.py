@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from include.contract.receipt import TableState
 from include.errors import DataRejectedError
-from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables.commit import PartitionTarget, SealedFile, commit, live_files, table_columns
 from include.stores.tables.content import PARTITION_COLUMN, content_digest, plain
 from include.stores.tables.errors import mapped
 from include.stores.tables.files import TableFolder
@@ -61,7 +61,7 @@ class DeltaTables:
         :raises TemporaryError: if the store does not answer, is full, or the commit lost a race too often.
         :raises DataRejectedError: if the columns do not fit those that the table has, or its log is damaged.
         """
-        place = Place(name, checked_partition(partition))
+        target = PartitionTarget(name, checked_partition(partition))
         rows = plain(name, rows)
         digest = content_digest(rows)
         table = self._newest(name)
@@ -69,10 +69,10 @@ class DeltaTables:
             check_columns(name, table_columns(table), rows.schema)
         path = f"{PARTITION_COLUMN}={partition}/{uuid.uuid4().hex}.parquet"
         folder = self._folder(name)
-        with mapped(place.writing, damaged=place.remedy):
+        with mapped(target.writing, damaged=target.remedy):
             size = folder.write(path, rows)
         sealed = SealedFile(path, size, rows.num_rows, rows.schema, {**stamp, "digest": digest})
-        version = commit(folder, place, sealed, newest=lambda: self._newest(name), fence=fence)
+        version = commit(folder, target, sealed, newest=lambda: self._newest(name), fence=fence)
         return TableState(name=name, partition=partition, version=version, digest=digest, row_count=rows.num_rows)
 
     def read(
@@ -85,9 +85,9 @@ class DeltaTables:
         :param columns: columns to read, in this order; all if not given.
         :raises DataRejectedError: if the partition was never written, or the table's log or files are damaged.
         """
-        place = Place(name, checked_partition(partition))
+        target = PartitionTarget(name, checked_partition(partition))
         table = self._at(name, version)
-        rows = None if table is None else self._rows(place, table, columns)
+        rows = None if table is None else self._rows(target, table, columns)
         if rows is None:
             raise never_written(name, partition, version)
         return rows
@@ -98,9 +98,9 @@ class DeltaTables:
 
         :raises DataRejectedError: if the table's log or files are damaged.
         """
-        place = Place(name, checked_partition(partition))
+        target = PartitionTarget(name, checked_partition(partition))
         table = self._at(name, version)
-        rows = None if table is None else self._rows(place, table, None)
+        rows = None if table is None else self._rows(target, table, None)
         if table is None or rows is None:
             return None
         return TableState(
@@ -121,23 +121,23 @@ class DeltaTables:
         table = self._newest(name)
         return None if table is None else table.version()
 
-    def _rows(self, place: "Place", table: "DeltaTable", columns: Sequence[str] | None) -> "pa.Table | None":
+    def _rows(self, target: "PartitionTarget", table: "DeltaTable", columns: Sequence[str] | None) -> "pa.Table | None":
         import pyarrow as pa
 
-        folder, parts = self._folder(place.name), []
+        folder, parts = self._folder(target.name), []
         for partition, path, row_count in sorted(live_files(table)):
-            if partition != place.partition:
+            if partition != target.partition:
                 continue
-            file = f"Reading file {path} of table '{place.name}' in {self.root}"
-            with mapped(file, damaged=place.file_remedy):
+            file = f"Reading file {path} of table '{target.name}' in {self.root}"
+            with mapped(file, damaged=target.file_remedy):
                 part = folder.read(path, columns)
             if columns is not None:
-                part = selected(place.name, part, columns, table_columns(table).names)
+                part = selected(target.name, part, columns, table_columns(table).names)
             if row_count is not None and part.num_rows != row_count:
-                message = f"{file} found {part.num_rows} rows, but {row_count} were written. {place.file_remedy}"
+                message = f"{file} found {part.num_rows} rows, but {row_count} were written. {target.file_remedy}"
                 raise DataRejectedError(message)
             parts.append(part)
-        return plain(place.name, pa.concat_tables(parts)) if parts else None
+        return plain(target.name, pa.concat_tables(parts)) if parts else None
 
     def _newest(self, name: str) -> "DeltaTable | None":
         from deltalake.exceptions import TableNotFoundError
@@ -171,10 +171,12 @@ class DeltaTables:
     def _opening(self, name: str) -> Iterator[None]:
         """Whatever fails when a table is opened becomes an error of the tree, with the damaged file of its log."""
         try:
-            with mapped(f"Opening table '{name}' in {self.root}", damaged=Place(name, "").remedy):
+            with mapped(f"Opening table '{name}' in {self.root}", damaged=PartitionTarget(name, "").remedy):
                 yield
         except DataRejectedError as error:
-            with mapped(f"Looking through the log of table '{name}' in {self.root}", damaged=Place(name, "").remedy):
+            with mapped(
+                f"Looking through the log of table '{name}' in {self.root}", damaged=PartitionTarget(name, "").remedy
+            ):
                 damage = self._folder(name).damage()
             raise DataRejectedError(f"{damage}{error}") from error
 

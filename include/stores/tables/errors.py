@@ -41,23 +41,23 @@ def translated(error: Exception, doing: str, *, damaged: str) -> PlatformError:
     """
     An error of the tree for one of deltalake, Arrow or the operating system.
 
-    :param doing: what was tried, and where: ``Writing partition '2013-03' of table 'flights/raw/weather'``.
+    :param doing: what was being done, and where: ``Writing partition '2013-03' of table 'flights/raw/weather'``.
     :param damaged: what to do if neither the store nor its settings are at fault, but what lies there.
     """
     text = str(error).lower()
     if _is_full(error) or any(word in text for word in _FULL):
         message = f"{doing} failed: the disk is full. The old rows are still there; make room and run it again."
         return TemporaryError(message)
-    if _says(text, _REFUSED):
+    if _holds(text, _REFUSED):
         message = f"{doing} was refused: {reason(error)}. Check the rights, ML_TABLES_URI and the AWS_… variables."
         return ConfigurationError(message)
-    if _says(text, _SILENT):
+    if _holds(text, _SILENT):
         message = f"{doing} failed: {reason(error)}. Check the store and the network, and run it again."
         return TemporaryError(message)
     return DataRejectedError(f"{doing} failed: {reason(error)}. {damaged}")
 
 
-def _says(text: str, words: tuple[str, ...]) -> bool:
+def _holds(text: str, words: tuple[str, ...]) -> bool:
     """Whether one of the words stands in the text; whole, for a file's name may hold any digits."""
     ends = {word: r"(?![0-9a-z])" if word.isdigit() else "" for word in words}
     return any(re.search(rf"(?<![0-9a-z]){re.escape(word)}{end}", text) for word, end in ends.items())

@@ -96,11 +96,11 @@ class TableFolder:
         from pyarrow import fs
 
         listing = self._files.get_file_info(fs.FileSelector(_LOG, allow_not_found=True))
-        found = sorted(info.path for info in listing if _COMMIT.fullmatch(info.base_name))
-        torn = [path for path in found if not self._is_json(path)]
+        commits = sorted(info.path for info in listing if _COMMIT.fullmatch(info.base_name))
+        torn = [path for path in commits if not self._is_json(path)]
         if torn:
             return f"{listed(torn)} is damaged. " if len(torn) == 1 else f"{listed(torn)} are damaged. "
-        numbers = [int(path.rsplit("/", 1)[1].split(".")[0]) for path in found]
+        numbers = [int(path.rsplit("/", 1)[1].split(".")[0]) for path in commits]
         gaps = sorted(set(range(max(numbers, default=0))) - set(numbers))
         return f"{listed(_log_file(number) for number in gaps)} is missing. " if gaps else ""
 

@@ -62,15 +62,15 @@ class MemoryTables:
         self, name: str, partition: str, *, version: int | None = None, columns: Sequence[str] | None = None
     ) -> "pa.Table":
         """One partition's rows, in the order in which they were written."""
-        found = self._find(name, partition, version)
-        if found is None:
+        held = self._find(name, partition, version)
+        if held is None:
             raise never_written(name, partition, version)
-        return found[1] if columns is None else selected(name, found[1], columns, found[1].column_names)
+        return held[1] if columns is None else selected(name, held[1], columns, held[1].column_names)
 
     def state(self, name: str, partition: str, *, version: int | None = None) -> TableState | None:
         """What the partition holds; None if it was never written."""
-        found = self._find(name, partition, version)
-        return None if found is None else _state(name, partition, *found)
+        held = self._find(name, partition, version)
+        return None if held is None else _state(name, partition, *held)
 
     def partitions(self, name: str) -> list[str]:
         """Partitions that were written, in order."""

@@ -38,5 +38,5 @@ def open_tables(uri: str, environment: Mapping[str, str] | None = None) -> Table
         if endpoint.startswith("http://"):
             options["allow_http"] = "true"
         return DeltaTables(uri.rstrip("/"), options)
-    message = f"'{uri}' is no place for tables; write file:///folder or s3://bucket/prefix."
+    message = f"'{uri}' is no location for tables; write file:///folder or s3://bucket/prefix."
     raise ConfigurationError(message)

@@ -45,8 +45,8 @@ def check_columns(name: str, has: "pa.Schema", given: "pa.Schema") -> None:
     """
     old, new = ({column.name: str(column.type) for column in schema} for schema in (has, given))
     other = [f"{name} ({old[name]}, now {new[name]})" for name in old.keys() & new.keys() if old[name] != new[name]]
-    found = {"missing": old.keys() - new.keys(), "new": new.keys() - old.keys(), "of another type": other}
-    problems = [f"{what}: {listed(columns)}" for what, columns in found.items() if columns]
+    differences = {"missing": old.keys() - new.keys(), "new": new.keys() - old.keys(), "of another type": other}
+    problems = [f"{what}: {listed(columns)}" for what, columns in differences.items() if columns]
     if problems:
         message = (
             f"The columns do not fit table '{name}'; {'; '.join(problems)}. Give the rows the table's columns. If the "

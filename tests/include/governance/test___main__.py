@@ -19,7 +19,7 @@ from include.packaging.files import MANIFEST, Bundle, write_bundle
 from include.runtime.events import EventLog
 from include.spec.load import load_project
 from include.stores.installation import Stores
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from tests.support.servers.mlflow_server import MlflowServer
 from tests.support.serving_bundles import ROOT, bundle, clean_environment, running_supervisor
 
@@ -71,10 +71,10 @@ class Installation:
         found = champion(self.stores.registry, self.model)
         return None if found is None else found.version
 
-    def answer(self) -> ServedAnswer:
+    def answer(self) -> ServedPredictions:
         """What the traffic gets."""
         url = self.stores.serving.status(FLIGHTS, self.model).public_url
-        return self.stores.serving.answer(url, bundle(1).golden().rows)
+        return self.stores.serving.predict(url, bundle(1).golden().rows)
 
     def ledger(self) -> list[tuple[LedgerEvent, str | None, str, int]]:
         """Who promoted which version and why."""

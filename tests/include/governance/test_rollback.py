@@ -9,7 +9,7 @@ from include.contract.step_names import StepName
 from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.governance.ledger import LedgerEvent
 from include.governance.promotion import Promoted
-from include.governance.rollback import Wish, rollback
+from include.governance.rollback import RollbackRequest, rollback
 from include.stores.registry.memory import MemoryRegistry
 from tests.support.worlds.release_world import ReleaseWorld
 
@@ -35,7 +35,7 @@ def world(trained: ReleaseWorld) -> ReleaseWorld:
 
 def rolled_back(world: ReleaseWorld, **wish: Any) -> Promoted:
     context = world.context(StepName.DEPLOY)
-    wanted = Wish(**{"who": "ann", "why": "wrong since noon", **wish})
+    wanted = RollbackRequest(**{"who": "ann", "why": "wrong since noon", **wish})
     return rollback(context.stores, context.events, world.spec, wanted)
 
 

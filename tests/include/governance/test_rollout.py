@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from include.errors import DataRejectedError, TemporaryError
-from include.governance.rollout import Rollout, record_of_version, retried_answer
+from include.governance.rollout import Rollout, record_of_version, retried_predictions
 from include.governance.versions import CHAMPION, SealedVersion
 from include.packaging.files import GoldenTable
 from include.runtime.events import EventLog
@@ -15,7 +15,7 @@ from include.stores.installation import Stores
 from include.stores.objects.memory import MemoryObjects
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.retry import Backoff
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from include.stores.serving.memory import PUBLIC_URL, MemoryServing
 
 ROWS = GoldenTable(columns=["a"], data=[[1]])
@@ -26,10 +26,10 @@ class Server(MemoryServing):
 
     errors: list[Exception]
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         if self.errors:
             raise self.errors.pop(0)
-        return ServedAnswer([1], "1", f"{url} {len(rows.data)}")
+        return ServedPredictions([1], "1", f"{url} {len(rows.data)}")
 
 
 def server(*errors: Exception) -> Server:
@@ -41,20 +41,20 @@ def server(*errors: Exception) -> Server:
 def test_server_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.governance.rollout._BACKOFF", Backoff(0.0, 0.0))
     found = server(TemporaryError("503"), TemporaryError("503"))
-    assert retried_answer(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
+    assert retried_predictions(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
 
 
 def test_server_that_refuses_is_not_asked_again() -> None:
     found = server(DataRejectedError("no"), DataRejectedError("never asked"))
     with pytest.raises(DataRejectedError, match=r"^no$"):
-        retried_answer(found, PUBLIC_URL, ROWS)
+        retried_predictions(found, PUBLIC_URL, ROWS)
     assert len(found.errors) == 1
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.governance.rollout.ANSWER_SECONDS", -1.0)
+    monkeypatch.setattr("include.governance.rollout.RESPONSE_SECONDS", -1.0)
     with pytest.raises(TemporaryError, match="503"):
-        retried_answer(server(TemporaryError("503")), PUBLIC_URL, ROWS)
+        retried_predictions(server(TemporaryError("503")), PUBLIC_URL, ROWS)
 
 
 def test_version_is_named_as_the_server_names_it() -> None:

@@ -32,7 +32,7 @@ def test_artifacts_are_pushed_only_where_a_registry_is_named() -> None:
     assert Stores({settings.ARTIFACT_REGISTRY: ""}).artifacts is None
     found = Stores({settings.ARTIFACT_REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
     assert isinstance(found, OciArtifacts)
-    assert found.place.is_plain
+    assert found.registry.is_plain
 
 
 def test_without_a_statsd_metrics_are_dropped() -> None:

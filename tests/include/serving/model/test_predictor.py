@@ -8,7 +8,7 @@ from include.errors import DataRejectedError
 from include.packaging.files import GOLDEN, Golden, seal_bundle
 from include.serving.model.columns import RawTable
 from include.serving.model.direct import NotCoveredError
-from include.serving.model.predictor import Predictor, answer_body, load_predictor
+from include.serving.model.predictor import Predictor, load_predictor, response_body
 from include.serving.request_error import RequestError
 from tests.support.serving_bundles import bundle, pipeline, rows, table
 
@@ -79,7 +79,7 @@ def test_model_without_the_method_is_refused() -> None:
 
 
 def test_answer_is_written_as_mlflow_writes_it() -> None:
-    assert json.loads(answer_body(np.array([[0.25, 0.75]]))) == {"predictions": [[0.25, 0.75]]}
-    assert json.loads(answer_body(np.array([1, 0]))) == {"predictions": [1, 0]}
-    assert json.loads(answer_body(np.array(["a", "b"], dtype=object))) == {"predictions": ["a", "b"]}
-    assert math.isnan(json.loads(answer_body(np.array([np.nan])))["predictions"][0])
+    assert json.loads(response_body(np.array([[0.25, 0.75]]))) == {"predictions": [[0.25, 0.75]]}
+    assert json.loads(response_body(np.array([1, 0]))) == {"predictions": [1, 0]}
+    assert json.loads(response_body(np.array(["a", "b"], dtype=object))) == {"predictions": ["a", "b"]}
+    assert math.isnan(json.loads(response_body(np.array([np.nan])))["predictions"][0])

@@ -15,7 +15,7 @@ from include.stores.objects.bundles import sealed_bundle
 from include.stores.registry.memory import MemoryRegistry
 from include.stores.registry.open import open_registry
 from include.stores.retry import Backoff
-from include.stores.serving.http import ServedAnswer
+from include.stores.serving.http import ServedPredictions
 from include.stores.serving.local import LocalServing
 from include.stores.serving.memory import PUBLIC_URL, MemoryServing
 from tests.support.servers.mlflow_server import MlflowServer
@@ -112,11 +112,11 @@ class Contradicting(MemoryServing):
 
     wrong_at = "memory://candidate"
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
-        found = super().answer(url, rows)
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
+        found = super().predict(url, rows)
         if not url.startswith(self.wrong_at):
             return found
-        return ServedAnswer([[0.5, 0.5] for _ in found.predictions], found.version, found.digest)
+        return ServedPredictions([[0.5, 0.5] for _ in found.predictions], found.version, found.digest)
 
 
 @pytest.mark.parametrize("wrong_at", ["memory://candidate", PUBLIC_URL])
@@ -239,11 +239,11 @@ class Restarting(MemoryServing):
 
     silent_answers = 0
 
-    def answer(self, url: str, rows: GoldenTable) -> ServedAnswer:
+    def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
         if self.silent_answers:
             self.silent_answers -= 1
             raise TemporaryError("answers 503")
-        return super().answer(url, rows)
+        return super().predict(url, rows)
 
 
 def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, mo
 def test_server_that_never_answers_is_a_temporary_error(
     packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.governance.rollout.ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr("include.governance.rollout.RESPONSE_SECONDS", 0.0)
     packaged.serving = Restarting()
     packaged.serving.silent_answers = 10_000
     with pytest.raises(TemporaryError, match="answers 503"):
@@ -285,7 +285,7 @@ def test_release_through_a_real_registry_and_a_real_server(mlflow_server: Mlflow
         assert len(world.ledger()) == 1
         url = world.serving.status(PROJECT, world.model).public_url
         golden = sealed_bundle(world.objects, PROJECT, state.digest).golden()
-        assert world.serving.answer(url, golden.rows).version == str(state.version)
+        assert world.serving.predict(url, golden.rows).version == str(state.version)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ while True:
 
 @pytest.mark.parametrize("uri", ["", "/tmp/x", "file://host/x", "gs://bucket", "s3:///prefix", "file:relative"])
 def test_a_uri_that_is_no_place_is_refused(uri: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"is no place for objects; write file:///folder or s3://"):
+    with pytest.raises(ConfigurationError, match=r"is no location for objects; write file:///folder or s3://"):
         open_objects(uri)
 
 

@@ -35,20 +35,20 @@ def test_life_of_versions(serving: ServingStore) -> None:
     assert serving.status("flights", "departure_delay").active is None
     first = serving.start(one, 1, SETTINGS)
     golden = one.golden()
-    answer = serving.answer(first.url or "", golden.rows)
+    answer = serving.predict(first.url or "", golden.rows)
     assert largest_difference(golden.predictions, answer.predictions) <= 1e-12
     assert (answer.version, answer.digest) == ("1", one.digest)
     with pytest.raises(TemporaryError, match=r"does not answer|answers 503"):
-        serving.answer(serving.status("flights", "departure_delay").public_url, golden.rows)
+        serving.predict(serving.status("flights", "departure_delay").public_url, golden.rows)
 
     status = serving.activate(record_of(one, 1))
     assert status.active is not None
     assert status.active.is_same(record_of(one, 1))
-    assert serving.answer(status.public_url, golden.rows).version == "1"
+    assert serving.predict(status.public_url, golden.rows).version == "1"
     assert serving.activate(record_of(one, 1)).active == status.active
 
     serving.start(two, 2, SETTINGS)
-    assert serving.answer(status.public_url, golden.rows).version == "1"
+    assert serving.predict(status.public_url, golden.rows).version == "1"
     serving.discard(record_of(two, 2))
     assert serving.status("flights", "departure_delay").candidate is None
     with pytest.raises(TemporaryError, match="was not started"):
@@ -58,7 +58,7 @@ def test_life_of_versions(serving: ServingStore) -> None:
     status = serving.activate(record_of(two, 2))
     assert status.previous is not None
     assert status.previous.is_same(record_of(one, 1))
-    assert serving.answer(status.public_url, golden.rows).digest == two.digest
+    assert serving.predict(status.public_url, golden.rows).digest == two.digest
 
     with pytest.raises(TemporaryError, match="is not the active one; nothing was changed"):
         serving.rollback(record_of(one, 1))
@@ -66,9 +66,9 @@ def test_life_of_versions(serving: ServingStore) -> None:
     assert status.active is not None
     assert status.active.is_same(record_of(one, 1))
     assert status.previous is None
-    assert serving.answer(status.public_url, golden.rows).version == "1"
+    assert serving.predict(status.public_url, golden.rows).version == "1"
     with pytest.raises(DataRejectedError, match="model requires column 'carrier'"):
-        serving.answer(status.public_url, GoldenTable(columns=["x"], data=[[1]]))
+        serving.predict(status.public_url, GoldenTable(columns=["x"], data=[[1]]))
     assert serving.rollback(record_of(one, 1)).active is None
 
 

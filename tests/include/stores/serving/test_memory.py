@@ -21,4 +21,4 @@ def test_address_of_a_version_that_is_gone_is_not_answered() -> None:
     record = serving.start(bundle(), 1, ServingSettings())
     serving.discard(record_of(bundle(), 1))
     with pytest.raises(TemporaryError, match="no model is there"):
-        serving.answer(record.url or "", bundle().golden().rows)
+        serving.predict(record.url or "", bundle().golden().rows)

@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 from include.errors import DataRejectedError, TemporaryError
 from include.stores.retry import Backoff
 from include.stores.tables import commit as tables_commit
-from include.stores.tables.commit import Place, SealedFile, commit, live_files, table_columns
+from include.stores.tables.commit import PartitionTarget, SealedFile, commit, live_files, table_columns
 from include.stores.tables.files import TableFolder
 
 ROWS = pa.table({"hour": [1, 2]})
@@ -32,7 +32,7 @@ def _newest(folder: TableFolder) -> DeltaTable | None:
     return DeltaTable(folder.uri) if DeltaTable.is_deltatable(folder.uri) else None
 
 
-PLACE = Place("flights/raw/weather", "2013-01")
+PLACE = PartitionTarget("flights/raw/weather", "2013-01")
 
 
 def test_the_second_of_two_first_writers_of_a_table_looks_again(folder: TableFolder) -> None:
@@ -46,7 +46,7 @@ def test_the_second_of_two_first_writers_of_a_table_looks_again(folder: TableFol
 def test_the_second_of_two_first_writers_of_a_partition_looks_again(folder: TableFolder) -> None:
     other = folder.write("partition=2012-12/x.parquet", ROWS)
     before = SealedFile("partition=2012-12/x.parquet", other, 2, ROWS.schema, {})
-    commit(folder, Place("flights/raw/weather", "2012-12"), before, newest=lambda: None)
+    commit(folder, PartitionTarget("flights/raw/weather", "2012-12"), before, newest=lambda: None)
     stale = iter([DeltaTable(folder.uri)])
     first, second = _sealed(folder, "first"), _sealed(folder, "second")
     assert commit(folder, PLACE, first, newest=lambda: _newest(folder)) == 1

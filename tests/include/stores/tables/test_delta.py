@@ -58,7 +58,7 @@ def _log(root: Path, version: int) -> Path:
 
 @pytest.mark.parametrize("uri", ["", "/tmp/x", "file://host/x", "gs://bucket", "s3:///prefix", "file:relative"])
 def test_a_uri_that_is_no_place_is_refused(uri: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"is no place for tables; write file:///folder or s3://"):
+    with pytest.raises(ConfigurationError, match=r"is no location for tables; write file:///folder or s3://"):
         open_tables(uri)
 
 
