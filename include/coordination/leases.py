@@ -27,6 +27,7 @@ LEASE_SECONDS = 120.0
 """How long a lease lives after it was taken or renewed: longer than a store may be away without harm."""
 REVOKED_SECONDS = 86_400.0
 """How long a revocation holds; no process of an attempt that was called off lives longer."""
+# Numbers are padded, so that keys sort by them in every store.
 _CLAIM = re.compile(r"(\d{6})\.json")
 _RENEWAL = re.compile(r"(\d{6})-(\d{6})\.json")
 _REVOCATION = re.compile(r"revoked-(\d{3,})-(\d{3})\.json")
@@ -90,10 +91,13 @@ class Leases:
         """
         number = 1
         for _ in range(_ROUNDS):
+            # A conditional create is the one operation that both S3 and a directory decide atomically.
             if self.objects.create(lease_key(self._prefix, number), self._claim()):
                 return number
             newest = self._standing().newest
+            # In each round: the newer attempt may have begun since the last.
             self._refuse_newer_attempt(newest)
+            # Guessed, not reserved: another writer may take it first, and the next round looks again.
             number = newest + 1
         message = f"The lease of {self._name} was taken by others {_ROUNDS} times. Run it again."
         raise TemporaryError(message)
@@ -115,6 +119,7 @@ class Leases:
         :raises TemporaryError: if the store does not respond.
         """
         standing = self._standing()
+        # A number decides, not a time: clocks of two machines differ.
         if standing.newest > number:
             by = self._read(lease_key(self._prefix, standing.newest), Claim)
             message = f"Attempt {by.attempt} on {by.host} took over {self._name}, so this one, attempt "
@@ -160,6 +165,7 @@ class Leases:
         standing = self._standing()
         renewal = standing.renewals.get(newest)
         last = self._read(renewal_key(self._prefix, newest, renewal), Claim) if renewal else claim
+        # The only comparison of clocks: a wrong one delays a retry, and never lets two attempts publish.
         if last.until > datetime.now(UTC) and not self._is_revoked(standing, claim.attempt):
             message = f"Attempt {claim.attempt} on {claim.host} works on {self._name}, so this one, attempt "
             raise LeaseLostError(f"{message}{self.command.attempt}, does not begin.")
@@ -173,6 +179,7 @@ class Leases:
 
     def _standing(self) -> _Standing:
         newest, renewals, revocations = 0, dict[int, int](), dict[int, int]()
+        # One listing: three would show three moments, and each costs a request on S3.
         for key in self.objects.list(self._prefix):
             name = key.removeprefix(self._prefix)
             if claim := _CLAIM.fullmatch(name):

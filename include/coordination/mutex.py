@@ -26,6 +26,7 @@ HOLD_SECONDS = 180.0
 """For how long a holder has the mutex at most: longer than a registry may be away without harm."""
 WAIT_SECONDS = 60.0
 """How long to wait for the mutex."""
+# A listing on S3 beside the cluster takes 6 ms (ADR 14); holders need a second or two.
 _PAUSE_SECONDS = 0.1
 _NUMBER = re.compile(r"(\d{6})(-over)?\.json")
 
@@ -72,12 +73,14 @@ def _free(objects: ObjectStore, prefix: str) -> int | None:
     """The number of the next hold; None while somebody has the last one."""
     names = [_NUMBER.fullmatch(key.removeprefix(prefix)) for key in objects.list(prefix)]
     last = max((int(name[1]) for name in names if name and not name[2]), default=0)
+    # A release is a document of its own: objects are written once and never deleted.
     if not last or any(name and name[2] and int(name[1]) == last for name in names):
         return last + 1
     try:
         until = Hold.model_validate_json(objects.get(mutex_key(prefix, last))).until
     except ValidationError:
         return last + 1  # nobody can hold what nobody can read
+    # Clocks that differ by more than the hold would free a mutex early; the compared alias is the second guard.
     return last + 1 if until < datetime.now(UTC) else None
 
 

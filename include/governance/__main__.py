@@ -18,6 +18,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
+        # argparse itself ends with 2, which no error of the tree has.
         self.exit(ConfigurationError.exit_code, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
 

@@ -18,6 +18,7 @@ from include.contract.receipt import Json, ObjectState, canonical_json
 from include.errors import DataRejectedError, TemporaryError, foreign
 from include.stores.objects.protocol import ObjectStore
 
+# Writers are few: the deployments of one model, and a person who rolls it back.
 _ATTEMPTS = 20
 
 
@@ -108,7 +109,9 @@ class Ledger:
             chain = digest_of(known[-1][1]) if known else None
             number = len(known) + 1
             entry = LedgerEntry(project=self._project, model=self._model, number=number, chain=chain, at=at, note=note)
+            # The chain is over bytes: one entry must always be written the same.
             data = canonical_json(entry.model_dump(mode="json"))
+            # False where another writer took the number: the next round reads its entry and chains to it.
             if self._objects.create(ledger_key(self._project, self._model, number), data):
                 return self._state(entry, data)
         message = f"The ledger of model '{self._model}' was written to by others {_ATTEMPTS} times; run the step again."
@@ -120,6 +123,7 @@ class Ledger:
             data = self._objects.get(key)
             entry = self._parse(key, data)
             chain = digest_of(entries[-1][1]) if entries else None
+            # All three: a missing file shifts the number, an exchanged one its own number, a changed one the chain.
             if key != ledger_key(self._project, self._model, number) or entry.number != number or entry.chain != chain:
                 message = f"Ledger entry {key} does not follow the one before: an entry was changed or taken out."
                 raise DataRejectedError(f"{message} Restore the ledger from a copy; nothing is promoted until then.")

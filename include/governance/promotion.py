@@ -45,6 +45,7 @@ def promote(stores: Stores, events: EventLog, promotion: Promotion) -> Promoted:
     """
     version = promotion.version
     ledger = Ledger(stores.objects, version.project, version.model)
+    # Alias and ledger are read before anything moves: both are needed to name the champion until then.
     before, recorded = champion(stores.registry, version.model), ledger.champion()
     after = LedgerVersion(version=version.version, digest=version.digest)
     # An attempt that was killed after it moved the alias left no entry: the ledger then knows who was champion before.
@@ -62,6 +63,7 @@ def promote(stores: Stores, events: EventLog, promotion: Promotion) -> Promoted:
         failed = f"{promotion.why}; not promoted: {error}"
         ledger.append(_note(promotion, LedgerEvent.FAILED, failed, old), datetime.now(UTC))
         raise
+    # An attempt that was killed after this entry must not write a second one.
     entry = ledger.last_promotion() if recorded == after else None
     if entry is None:
         note = _note(promotion, LedgerEvent.PROMOTED, promotion.why, old)

@@ -42,6 +42,7 @@ def rollback(stores: Stores, events: EventLog, spec: ProjectSpec, request: Rollb
     ledger = Ledger(stores.objects, spec.name, spec.model.name)
     promotions = [entry for entry in ledger.entries() if entry.note.event is LedgerEvent.PROMOTED]
     target = _target(spec.model.name, promotions, request.to)
+    # The ledger's digest, not the registry's: a version whose tags were edited since is refused.
     version = version_of_bundle(
         stores.registry, spec.model.name, target.version, target.digest, advice="Choose another with --to."
     )
@@ -71,6 +72,7 @@ def _target(model: str, promotions: list[LedgerEntry], to: int | None) -> Ledger
         raise ConfigurationError(
             f"Model '{model}' has had no champion before this one: there is nothing to go back to."
         )
+    # Its "before" is the version that was rolled back from: a second rollback would go forward again.
     if last.evidence.get(_ROLLBACK):
         message = f"Version {last.after.version} of model '{model}' is champion by a rollback already"
         raise ConfigurationError(f"{message}; name the version to go to with --to.")

@@ -47,21 +47,26 @@ class Rollout:
         :param expected: the version that is champion now; None if there is none.
         :raises PlatformError: if anything fails; traffic and alias are then where they were.
         """
+        # First: a bundle with a damaged file must fail before anything is started.
         bundle = self.version.bundle(self.stores.objects)
         record = record_of_version(self.version)
         serving = self.stores.serving
         status = serving.status(record.project, record.model)
+        # A killed attempt may have moved the traffic already: then only the alias is left to move.
         is_active = status.active is not None and record.is_same(status.active)
         if not is_active:
             self._start(bundle, record)
         try:
             status = serving.status(record.project, record.model)
+            # Once more at the public address: what clients reach is what counts, not the candidate's private one.
             self._check(bundle, status.public_url)
             self._move_alias(expected)
         except PlatformError:
             if not is_active:
+                # The alias has not moved, so the traffic goes back: champion and traffic never differ for long.
                 serving.rollback(record)
             raise
+        # Last: until the alias has moved, a rollback needs the versions that this removes.
         serving.settle(record)
         return RolledOut(public_url=status.public_url, bundle_by=status.active.bundle_by if status.active else None)
 
@@ -83,6 +88,7 @@ class Rollout:
         """The golden rows over HTTP: same predictions as in training, from the process that should serve them."""
         golden = bundle.golden()
         served = retried_predictions(self.stores.serving, url, golden.rows)
+        # Equal predictions prove nothing: two models may agree on the golden rows.
         if served.digest != bundle.digest:
             message = f"{url} is served by {served.digest or 'something else'}, not by bundle {bundle.digest}."
             raise TemporaryError(f"{message} Run the step again.")
@@ -100,6 +106,7 @@ class Rollout:
             # The registry may compare and then set, with another deployment in between: one after the other.
             with mutex(self.stores.objects, mutex_prefix(version.project, version.model)):
                 registry.move_alias(version.model, CHAMPION, expected=expected, to=version.version)
+        # Read back: MLflow cannot compare and set, and writers outside the platform hold no mutex.
         now = registry.alias(version.model, CHAMPION)
         if now is None or now.version != version.version:
             current = "none" if now is None else now.version

@@ -19,6 +19,7 @@ CHAMPION = "champion"
 EVIDENCE = "evidence.json"
 """Beside the bundle's files: what the version was made from and how it was evaluated."""
 
+# Written into MLflow by every version so far: these names cannot change.
 _PROJECT, _DIGEST, _PARTITION, _EVIDENCE = (
     "platform.project",
     "platform.bundle",
@@ -78,6 +79,7 @@ def sealed_version(registered: ModelVersion) -> SealedVersion:
 
     :raises DataRejectedError: if the version was not made by the package step.
     """
+    # Anybody may register a version in MLflow's UI; only those of the package step have a bundle behind them.
     missing = [name for name in (_SEALED, _PROJECT, _DIGEST, _PARTITION) if not registered.tags.get(name)]
     if missing:
         message = (

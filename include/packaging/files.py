@@ -25,6 +25,7 @@ from include.errors import DataRejectedError, foreign, listed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Read and listed by hand: none of them runs code when it is set up from a file (ADR 8).
 TRUSTED_TYPES: tuple[str, ...] = (
     "functools.partial",
     "sklearn._loss.link.IdentityLink",
@@ -47,11 +48,14 @@ MODEL = "model.skops"
 GOLDEN = "golden.json"
 MLMODEL = "MLmodel"
 BUNDLE_FILES = (MODEL, GOLDEN, MLMODEL)
+# Sums in another order differ in the last bits; another model differs by far more.
 PARITY_TOLERANCE = 1e-9
 """Largest absolute difference between a golden row's stored prediction and the one made again."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
+# Every pickle since protocol 2 begins with this byte.
 _PICKLE_PROTOCOL = 0x80
+# The manifest alone may be parsed without a digest to compare it with, so its size is bounded.
 _MANIFEST_LIMIT_BYTES = 1 << 20
 
 ReadFile = Callable[[str], bytes]
@@ -142,6 +146,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in bundle.contents.items():
         (folder / name).write_bytes(content)
+    # The manifest last: a folder whose writing was killed has none, and is no bundle.
     (folder / MANIFEST).write_bytes(bundle.manifest.content())
 
 
@@ -160,6 +165,7 @@ def read_bundle(source: Path | ReadFile, digest: str | None = None) -> Bundle:
         message = f"{MANIFEST} has digest {actual}, but the bundle should be {digest}. Package the model again."
         raise DataRejectedError(message)
     manifest = _parse_manifest(content, actual)
+    # Symmetric: an additional file would be one that nothing checks or reads.
     missing = set(BUNDLE_FILES) ^ set(manifest.files)
     if missing:
         message = f"{MANIFEST} of bundle {actual} must name {listed(BUNDLE_FILES)}; see {listed(missing)}."
@@ -192,6 +198,7 @@ def load_model(content: bytes, where: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    # Before skops sees it: an error of skops would not state that a pickle was given.
     _refuse_pickle(content, where)
     _refuse_foreign_types(content, where)
     try:
@@ -213,6 +220,7 @@ def largest_difference(expected: "NDArray[Any] | list[Any]", actual: "NDArray[An
     first, second = np.asarray(expected), np.asarray(actual)
     if first.shape != second.shape:
         return float("inf")
+    # Labels are equal or not; a distance between strings means nothing.
     if first.dtype.kind not in "biuf" or second.dtype.kind not in "biuf":
         return 0.0 if bool(np.all(first == second)) else float("inf")
     if not np.array_equal(np.isnan(first.astype(float)), np.isnan(second.astype(float))):
@@ -221,6 +229,7 @@ def largest_difference(expected: "NDArray[Any] | list[Any]", actual: "NDArray[An
     return float(np.nanmax(gaps, initial=0.0))
 
 
+# skops has no error of its own for a damaged file.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -264,6 +273,7 @@ def _refuse_foreign_types(content: bytes, where: str) -> None:
 
 
 def _folder_reader(folder: Path) -> ReadFile:
+    # Read once: a second read could give other bytes than those whose digest was compared.
     return lambda name: (folder / name).read_bytes()
 
 

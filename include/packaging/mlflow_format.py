@@ -62,6 +62,7 @@ def _write_description(folder: Path, description: ModelDescription) -> None:
     model = Model(signature=_signature(description), metadata=dict(description.metadata))
     model.saved_input_example_info = {"artifact_path": EXAMPLE, "pandas_orient": "split", "type": "dataframe"}
     model.add_flavor(
+        # The flavour by which mlflow models serve and every MLflow tool load a model.
         "python_function",
         loader_module="mlflow.sklearn",
         python_version=platform.python_version(),
@@ -77,6 +78,7 @@ def _write_description(folder: Path, description: ModelDescription) -> None:
         code=None,
         skops_trusted_types=list(TRUSTED_TYPES),
     )
+    # MLflow's UI shows it; save_model would have summed it itself.
     model.model_size_bytes = sum(path.stat().st_size for path in folder.iterdir())
     model.save(str(folder / MLMODEL))
 
@@ -87,6 +89,7 @@ def _signature(description: ModelDescription) -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     columns = [ColSpec(DataType[kind], name, required=True) for name, kind in description.inputs.items()]
+    # As save_model infers it: predict_proba returns an array without names.
     outputs = TensorSpec(np.dtype("float64"), (-1, description.class_count))
     return ModelSignature(inputs=Schema(columns), outputs=Schema([outputs]))
 
@@ -95,6 +98,7 @@ def _write_environment(folder: Path) -> None:
     """The pins by which MLflow's own server would build an environment for the model."""
     import yaml
 
+    # Of what is installed here, and not of the lock: a model is read by what wrote it.
     pins = [f"{name}=={version(name)}" for name in REQUIREMENTS]
     python, pip = platform.python_version(), ["pip"]
     conda = {

@@ -18,6 +18,7 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 _FILE_MODE = 0o644
+# OCI names processors as Go does, uname as the kernel does.
 _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -56,6 +57,7 @@ def image_of(bundle: Bundle, machine: str | None = None) -> BundleImage:
     """
     layer = Blob(_layer(bundle), LAYER_TYPE)
     architecture = _ARCHITECTURES.get((machine or platform.machine()).lower(), "amd64")
+    # Of an uncompressed layer, the diff id equals its digest.
     rootfs = {"type": "layers", "diff_ids": [layer.digest]}
     config = {"architecture": architecture, "os": "linux", "config": {}, "rootfs": rootfs}
     config_blob = Blob(canonical_json(config), CONFIG_TYPE)
@@ -76,7 +78,9 @@ def image_of(bundle: Bundle, machine: str | None = None) -> BundleImage:
 def _layer(bundle: Bundle) -> bytes:
     contents = {**bundle.contents, MANIFEST: bundle.manifest.content()}
     stream = io.BytesIO()
+    # USTAR: PAX, the default, adds headers of its own for what does not fit, such as fractions of a second.
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        # The order of a dict would depend on the order of reading.
         for name in sorted(contents):
             # What a TarInfo holds by itself: modified at 0, owned by 0:0, without names.
             member = tarfile.TarInfo(name)

@@ -27,8 +27,11 @@ def rendered(template: str, **values: object) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
+        # From the root of include, so that templates of any folder extend one layout.
         loader=FileSystemLoader(_ROOT),
+        # A column's name or a value of the data must never become HTML.
         autoescape=select_autoescape(enabled_extensions=("html.jinja",), default_for_string=True),
+        # Jinja's default renders a misspelt name as nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

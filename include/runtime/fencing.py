@@ -118,7 +118,7 @@ REGISTRY_READING = frozenset({"runs", "find_run", "run_url", "download", "metric
 REGISTRY_UNSEEN = frozenset({"start_run", "log_parameters", "log_datasets", "log_model"})
 REGISTRY_PUBLISHING = frozenset({"log_metrics", "log_files", "register", "set_tags", "move_alias"})
 ARTIFACTS_READING = frozenset({"exists"})
-SERVING_READING = frozenset({"status", "answer"})
+SERVING_READING = frozenset({"status", "predict"})
 SERVING_PUBLISHING = frozenset({"start", "activate", "settle"})
 SERVING_UNDOING = frozenset({"discard", "rollback"})
 

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Serve; returns the exit code."""
     given = parser().parse_args(arguments)
+    # In a pod the process is number 1 and has no parent to outlive.
     if given.control_socket is not None:
         set_parent_death_signal(signal.SIGTERM)  # elsewhere than on Linux the end of the control socket ends it
     for name in _THREADS:

@@ -32,6 +32,7 @@ class RequestError(Exception):
     def document(self) -> Mapping[str, str | int]:
         """The body of the response; ``row`` counts from 0."""
         text = str(self)
+        # error_code and message are MLflow's fields: its clients show them.
         document: dict[str, str | int] = {"error_code": _CODES[self.status], "message": text[: 4 * FOREIGN_TEXT_LIMIT]}
         if self.field is not None:
             document["field"] = self.field

@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+# From 1 ms, as one row takes 1.5 ms; to 10 s, where clients have given up.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -46,6 +47,7 @@ class ServiceMetrics:
         )
         self._rows = Counter("ml_serving_rows_total", "Rows predicted.", registry=self._registry)
         in_flight = Gauge("ml_serving_requests_in_flight", "Requests being answered.", registry=self._registry)
+        # Read at the scrape: setting a gauge takes a lock at each request.
         in_flight.set_function(lambda: self.in_flight)
         taking = Gauge("ml_serving_ready", "1 while the process takes requests.", registry=self._registry)
         taking.set_function(lambda: self.ready)

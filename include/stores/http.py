@@ -21,6 +21,7 @@ from typing import cast
 from include.errors import ConfigurationError, PermanentError, TemporaryError, foreign
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# 1 MiB: a file of hundreds of MB is written as it comes, and a small piece would cost a system call each.
 _PIECE_BYTES = 1 << 20
 _DOCUMENT_BYTES = 64 << 20
 
@@ -81,6 +82,7 @@ class HttpClient:
         :raises PermanentError: if the response is larger than ``bytes_at_most``.
         """
         with self.stream(method, url, body, headers, authorization=authorization) as response:
+            # Not response.read(): a server that sends without end would fill the memory before the limit is looked at.
             content = bytearray()
             for piece in response.pieces:
                 content += piece
@@ -109,6 +111,7 @@ class HttpClient:
         with _as_platform_errors():
             request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 (see _opener)
             if authorization is not None:
+                # An ordinary header would go along with a redirect, and a registry redirects to S3 at another host.
                 request.add_unredirected_header("Authorization", authorization)
             response = self._open(request)
         with response:
@@ -118,6 +121,7 @@ class HttpClient:
     def _open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         try:
             response = _opener(is_direct=self.is_direct).open(request, timeout=self.timeout_seconds)
+        # urllib raises for 4xx and 5xx; here they are responses like any other.
         except urllib.error.HTTPError as error:
             response = error  # reads and closes as the response does
         return cast("http.client.HTTPResponse", response)
@@ -126,6 +130,7 @@ class HttpClient:
 class _HttpsHandler(urllib.request.AbstractHTTPHandler):
     """HTTPS with the trusted authorities read at the first use: they take longer to read than a short request."""
 
+    # do_open needs the Host and Content-Length headers, which urllib sets in the hook of this name.
     https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
@@ -135,6 +140,7 @@ class _HttpsHandler(urllib.request.AbstractHTTPHandler):
         return self.do_open(http.client.HTTPSConnection, request, context=context)
 
 
+# Keyed by the path, so that an environment that changes (as in tests) gets its own context.
 @lru_cache(maxsize=8)
 def trusting(variable: str, path: str) -> ssl.SSLContext:
     """
@@ -188,7 +194,9 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
 def _as_platform_errors() -> Iterator[None]:
     try:
         yield
+    # InvalidURL is an HTTPException, too: this clause must come first, or a typo in an address would be retried.
     except (ValueError, http.client.InvalidURL) as error:
         raise BadAddressError(foreign(error)) from error
     except (OSError, http.client.HTTPException) as error:
+        # urllib wraps the reason in a URLError whose own text is "<urlopen error …>".
         raise NoResponseError(foreign(getattr(error, "reason", None) or error)) from error

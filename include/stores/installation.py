@@ -32,6 +32,7 @@ class Stores:
         """
         settings.refuse_renamed(self.environment)
 
+    # Imports stand inside the properties: a step loads only the libraries of the stores that it uses.
     @cached_property
     def tables(self) -> "TableStore":
         """Tables of partitions."""
@@ -95,4 +96,5 @@ class Stores:
 
         :raises ConfigurationError: if it is not set.
         """
+        # Airflow hands a connection to a step under this name; see plugins/hooks.
         return self.setting(f"ML_CONNECTION_{name.upper()}")

@@ -56,6 +56,7 @@ def retried(
     :param on: the error after which to call again; any other goes through at once.
     :raises PlatformError: of the last attempt, with the number of attempts; of the same class.
     """
+    # Imported here: a step that fails nothing never loads tenacity.
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, stop_never
     from tenacity.stop import stop_any
 
@@ -63,6 +64,7 @@ def retried(
         retry=retry_if_exception_type(on),
         wait=lambda state: backoff.pause(state.attempt_number),
         stop=stop_any(
+            # stop_before_delay looks at the next pause as well, so no attempt begins after the deadline.
             stop_never if seconds is None else stop_before_delay(seconds),
             stop_never if attempts is None else stop_after_attempt(attempts),
         ),
@@ -101,4 +103,5 @@ def _give_up(state: "RetryCallState") -> object:
     error = cast("PlatformError", state.outcome.exception() if state.outcome else None)
     count = state.attempt_number
     tried = f" It was tried {count} times in {state.seconds_since_start:.0f} s." if count > 1 else ""
+    # The class carries the exit code by which Airflow retries or gives up.
     raise type(error)(f"{error}{tried}") from error

@@ -43,6 +43,7 @@ class Batcher:
         self._rows_at_most, self._waiting_at_most = rows_at_most, waiting_at_most
         self._queue: deque[_Waiting] = deque()
         self._busy = False
+        # One thread: estimators are not safe in two, and numpy's work would fight over the same cores.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict", initializer=prepare_thread)
 
     async def submit(self, columns: Columns, row_count: int) -> "NDArray[Any]":
@@ -54,6 +55,7 @@ class Batcher:
         :return: the predictions of these rows, in their order; shape as :meth:`Predictor.predict` returns it.
         :raises RequestError: 503 if too many requests wait already; 400 if the model refuses the rows.
         """
+        # Refused early: a client that times out would have its rows predicted in vain.
         if len(self._queue) >= self._waiting_at_most:
             message = f"{len(self._queue)} requests wait already; try again later."
             raise RequestError(message, status=503)
@@ -72,6 +74,7 @@ class Batcher:
         self._busy = bool(batch)
         if batch:
             loop = asyncio.get_running_loop()
+            # The event loop goes on reading requests: numpy releases the GIL for most of its work.
             loop.run_in_executor(self._thread, self._predict_batch, batch).add_done_callback(
                 lambda done: self._finish(batch, done)
             )
@@ -82,6 +85,7 @@ class Batcher:
         row_count = 0
         while self._queue and (not batch or row_count + self._queue[0].row_count <= self._rows_at_most):
             waiting = self._queue.popleft()
+            # uvicorn cancels requests that outlive the time to drain; their rows need no prediction.
             if not waiting.result.cancelled():
                 batch.append(waiting)
                 row_count += waiting.row_count
@@ -93,6 +97,7 @@ class Batcher:
         try:
             together = self._predict(join_columns([waiting.columns for waiting in batch]))
         except Exception as error:  # noqa: BLE001 (one request's rows must not take the others' predictions)
+            # Joined rows share one call: predicted alone, only the request that caused the error gets it.
             results = [error] if len(batch) == 1 else [self._predict_alone(waiting) for waiting in batch]
         else:
             begin = 0

@@ -28,6 +28,7 @@ Columns = dict[str, "NDArray[Any]"]
 _WHOLE_TYPES = {"integer": np.int32, "long": np.int64}
 _REAL_TYPES = {"float": np.float32, "double": np.float64}
 _TRUE, _FALSE = frozenset({"True", "true", "TRUE"}), frozenset({"False", "false", "FALSE"})
+# numpy's integers and booleans have no value for "missing", as doubles have NaN.
 _WITHOUT_NULL = frozenset({"boolean", "integer", "long"})
 _MEANINGS = {
     "boolean": "true or false",
@@ -78,6 +79,7 @@ class Signature:
         unknown = [str(name) for name in table.columns if name not in known]
         left_out = [name for name in known if name not in table.columns] if unknown else []
         for name in unknown:
+            # A misspelt optional column would otherwise be ignored, and predicted as missing.
             guess = near(name, left_out)
             if guess or not self.ignore_unknown:
                 message = f"Unknown column '{name}'.{guess or near(name, known)} The model's columns: {listed(known)}."
@@ -109,6 +111,7 @@ def to_frame(columns: Columns, names: Sequence[str] | None = None) -> "DataFrame
     import pandas as pd
 
     chosen = columns if names is None else {name: columns[name] for name in names}
+    # In training, strings come from pandas as this dtype; an object column takes other branches in scikit-learn.
     arrays = {name: pd.array(array, dtype="str") if array.dtype == object else array for name, array in chosen.items()}
     return pd.DataFrame(arrays, copy=False)
 
@@ -135,6 +138,7 @@ def _whole(values: Sequence[Any], dtype: type) -> "NDArray[Any]":
 
 
 def _whole_value(value: Any) -> int:
+    # type and not isinstance: bool is an int.
     if type(value) is int:
         return value
     if isinstance(value, float) and value.is_integer():
@@ -145,6 +149,7 @@ def _whole_value(value: Any) -> int:
 
 
 def _text(values: Sequence[Any]) -> "NDArray[Any]":
+    # np.array of strings would be of fixed width, and turn NaN into "nan".
     array = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
         if isinstance(value, str):
@@ -175,6 +180,7 @@ def _moment(values: Sequence[Any]) -> "NDArray[Any]":
 
     if not all(value is None or isinstance(value, str) for value in values):
         raise TypeError("no date and time")
+    # Through object and ISO8601: without a format pandas guesses from the first value.
     moments = pd.to_datetime(pd.Series(list(values), dtype=object), format="ISO8601")
     if moments.dtype.kind != "M" or getattr(moments.dtype, "tz", None) is not None:
         raise ValueError("has a timezone")

@@ -53,9 +53,11 @@ def _compile(pipeline: Any, method: str) -> Predict:
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
+    # type and not isinstance: a subclass may do anything in transform.
     if type(pipeline) is not Pipeline or type(pipeline.steps[0][1]) is not ColumnTransformer:
         raise NotCoveredError
     matrix = _Matrix.of(pipeline.steps[0][1])
+    # Steps between are called as they are: on arrays they cost little.
     middle = [step for _, step in pipeline.steps[1:-1] if step not in ("passthrough", None)]
     predict_matrix = getattr(_with_direct_preprocessor(pipeline.steps[-1][1]), method)
 
@@ -72,6 +74,7 @@ def _compile(pipeline: Any, method: str) -> Predict:
 def _agree(predict: Predict, standard: Callable[[Any], "NDArray[Any]"], rows: Columns) -> bool:
     try:
         expected = standard(to_frame(rows))
+    # What the pipeline refuses, a request must be refused for as well.
     except (ValueError, TypeError, KeyError):
         return _is_not_covered(predict, rows)
     try:
@@ -80,6 +83,7 @@ def _agree(predict: Predict, standard: Callable[[Any], "NDArray[Any]"], rows: Co
         return True
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return False
+    # Bits, not tolerances: a wrong code of one category could be a small difference on these rows.
     return expected.dtype == actual.dtype and bool(
         np.array_equal(expected, actual, equal_nan=expected.dtype.kind == "f")
     )
@@ -98,6 +102,7 @@ def _variations(golden: Columns) -> list[Columns]:
     return [
         golden,
         {name: array[:1] for name, array in golden.items()},
+        # Golden rows are known to the model; unknown and missing values take other branches of an encoder.
         {name: _replaced(array, _UNKNOWN_TEXT) for name, array in golden.items()},
         {name: _missing(array) for name, array in golden.items()},
         *({**golden, name: _missing(array)} for name, array in golden.items() if array.dtype.kind in "fO"),
@@ -134,6 +139,7 @@ class _Matrix:
 
     @classmethod
     def of(cls, transformer: "ColumnTransformer") -> "_Matrix":
+        # Each of these changes the matrix in a manner that is not written here.
         plain = not transformer.sparse_output_ and not transformer.transformer_weights
         if not plain or _output_kind(transformer) != "default" or not hasattr(transformer, "feature_names_in_"):
             raise NotCoveredError
@@ -148,6 +154,7 @@ class _Matrix:
 
     def fill(self, columns: Columns) -> "NDArray[Any]":
         row_count = len(next(iter(columns.values())))
+        # Every column is written by some block: output_indices_ covers the width.
         matrix = np.empty((row_count, self.width), dtype=np.float64)
         for block in self.blocks:
             block.fill(columns, matrix[:, block.begin : block.end])
@@ -157,6 +164,7 @@ class _Matrix:
 def _output_kind(transformer: Any) -> str:
     from sklearn import get_config
 
+    # A private name of scikit-learn: the lock pins its version, and a test compares the predictions.
     own = getattr(transformer, "_sklearn_output_config", {}).get("transform")
     return str(own or get_config()["transform_output"])
 
@@ -201,6 +209,7 @@ def _encode_all(columns: Columns, names: tuple[str, ...], codes: "Sequence[_Code
 
 
 def _is_plain(encoder: "OrdinalEncoder") -> bool:
+    # Rare categories (min_frequency) are grouped by a table that is not read here.
     ordinary = encoder.dtype == np.float64 and not getattr(encoder, "_infrequent_enabled", False)
     return ordinary and _output_kind(encoder) == "default"
 
@@ -216,6 +225,7 @@ class _Codes:
     """Code of any other value; None where the encoder refuses it."""
 
     def encode(self, array: "NDArray[Any]", out: "NDArray[Any]") -> None:
+        # tolist gives Python objects, which a dictionary finds faster than numpy scalars.
         for row, value in enumerate(array.tolist()):
             code = self.by_value.get(value)
             if code is None:
@@ -245,6 +255,7 @@ def _with_direct_preprocessor(model: Any) -> Any:
     inner = getattr(model, "_preprocessor", None)
     if inner is None:
         return model
+    # A copy: the pipeline itself must stay the reference that this is compared with.
     replaced = copy.copy(model)
     replaced._preprocessor = _CategoryCodes.of(inner)  # noqa: SLF001 (compared bit by bit before it is used)
     return replaced
@@ -259,6 +270,7 @@ class _CategoryCodes:
     @classmethod
     def of(cls, transformer: Any) -> "_CategoryCodes":
         blocks = [(step, columns) for _, step, columns in transformer.transformers_ if not isinstance(step, str)]
+        # The order of the two blocks is what scikit-learn's own code builds; another version may build another.
         if [name for name, _, _ in transformer.transformers_[:2]] != ["encoder", "numerical"]:
             raise NotCoveredError
         encoder, first = blocks[0]

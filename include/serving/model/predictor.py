@@ -56,12 +56,14 @@ def load_predictor(bundle: Bundle, *, ignore_unknown: bool = True) -> Predictor:
     """
     manifest, golden = bundle.manifest, bundle.golden()
     signature = Signature(manifest.inputs, ignore_unknown=ignore_unknown)
+    # The golden rows are replayed in this thread, so it needs the same configuration as the one that predicts.
     prepare_thread()
     model = bundle.load()
     method = getattr(model, manifest.predict, None)
     if method is None:
         message = f"The model of bundle {bundle.digest} has no {manifest.predict}; its manifest names it."
         raise DataRejectedError(message)
+    # Through the same conversion as a request: JSON has no int32, and golden rows were stored as JSON.
     rows = _golden_columns(signature, golden, bundle.digest)
     direct = direct_predict(model, manifest.predict, rows)
     predictor = Predictor(signature, lambda columns: _array(method(to_frame(columns))), direct)
@@ -83,6 +85,7 @@ def prepare_thread() -> None:
 
 def response_body(predictions: "NDArray[Any]") -> bytes:
     """``{"predictions": […]}`` as MLflow writes it: NaN and infinity as Python's JSON names them."""
+    # orjson writes NaN and infinity as null; MLflow writes both as Python does.
     if predictions.dtype.kind in "iub" or (predictions.dtype.kind == "f" and _all_finite(predictions)):
         return orjson.dumps({"predictions": predictions.tolist()})
     return json.dumps({"predictions": predictions.tolist()}, default=str).encode()

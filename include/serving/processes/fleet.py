@@ -17,6 +17,7 @@ from include.serving.processes.worker_process import WorkerProcess
 from include.stores.serving.control import ModelRecord, ServingStatus
 from include.stores.serving.settings import ServingSettings
 
+# Doubled with each death: a model that crashes at once would otherwise keep a core busy.
 _FIRST_WAIT_SECONDS = 0.25
 _LONGEST_WAIT_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
@@ -56,6 +57,7 @@ class Fleet:
         self._previous: _Member | None = None
         self._older: _Member | None = None
         self._candidate: _Member | None = None
+        # Commands take seconds and wait in between; two of them at once would see each other's halves.
         self._lock = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
 
@@ -70,7 +72,9 @@ class Fleet:
         self._active = _Member(state.active) if state.active else None
         self._previous = _Member(state.previous) if state.previous else None
         self._older = _Member(state.older) if state.older else None
+        # Before any worker runs: nothing holds a file of these folders open.
         self._sweep()
+        # At once: the model takes seconds to load, and a client must not wait for a port that nobody accepts from.
         await self._unavailable.open(_RESTARTING if self._active else _NOTHING_DEPLOYED)
         self._watch_active(wait_seconds=0.0)
 
@@ -97,10 +101,12 @@ class Fleet:
         :raises TemporaryError: if its process does not come up.
         """
         async with self._lock:
+            # Forgotten before it is removed: a failure below must not leave a candidate without files.
             outdated, self._candidate = self._candidate, None
             await self._remove(outdated)
             copy = self._bundles / f"{record.version:06d}-{uuid.uuid4().hex[:12]}"
             try:
+                # In a thread: the loop also responds with 503 and watches the active worker.
                 await asyncio.to_thread(shutil.copytree, folder, copy)
             except (OSError, shutil.Error) as error:
                 shutil.rmtree(copy, ignore_errors=True)
@@ -123,6 +129,7 @@ class Fleet:
             if self._active is not None and record.is_same(self._active.record) and self._candidate is None:
                 return
             chosen, old, older, oldest = self._chosen_candidate(record), self._active, self._previous, self._older
+            # Accept first, retire then: for a moment both accept, and none is refused.
             await self._switch(chosen, previous=old, older=older)
             self._candidate = None
             await _retire(old)
@@ -170,6 +177,7 @@ class Fleet:
         else:
             await self._unavailable.open(_NOTHING_DEPLOYED)
         self._active, self._previous, self._older = chosen, previous, older
+        # After the worker accepts: killed before this, the supervisor comes back with the old version.
         write_state(self._state_path, FleetState(active=_kept(chosen), previous=_kept(previous), older=_kept(older)))
         self._watch_active(wait_seconds=0.0)
         log_event("switched", chosen.kept.record if chosen else None)
@@ -183,6 +191,7 @@ class Fleet:
         while True:
             began = time.monotonic()
             if member.process is not None:
+                # asyncio reaps the child; a worker that hangs without ending is not noticed here.
                 code = await member.process.ended()
                 log_event("active worker ended", member.kept.record, exit_code=code)
                 await self._unavailable.open(_RESTARTING)

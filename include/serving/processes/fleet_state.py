@@ -47,6 +47,7 @@ def read_state(path: Path) -> FleetState:
 
 def write_state(path: Path, state: FleetState) -> None:
     """Replace the state file in one step, on the disk when this returns."""
+    # In the same folder: rename is atomic only within one file system.
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as stream:
         stream.write(state.model_dump_json(indent=1).encode() + b"\n")

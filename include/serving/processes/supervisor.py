@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     given = parser().parse_args(arguments)
     try:
+        # Lock, port, control socket: only the holder of the lock may remove another's socket file.
         with _locked(given.state), contextlib.closing(_public_socket(given.host, given.port)) as public:
             _remove_stale_socket(given.control)
             try:
@@ -75,6 +76,7 @@ async def _run(state: Path, control: Path, public: socket.socket) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     await fleet.open()
     try:
+        # After the fleet is open: a command must not meet a state that is half read.
         server = await _listen(control, fleet)
         log_event("listening", public_url=fleet.status().public_url, control=str(control))
         await ending.wait()
@@ -94,6 +96,7 @@ def _remove_stale_socket(control: Path) -> None:
 
 
 async def _listen(control: Path, fleet: Fleet) -> asyncio.Server:
+    # By umask: between bind and chmod anybody could connect.
     before = os.umask(0o177)
     try:
         return await asyncio.start_unix_server(
@@ -160,6 +163,7 @@ def _public_socket(host: str, port: int) -> socket.socket:
     while True:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            # No SO_REUSEPORT: a second supervisor must fail here, not share the port.
             return socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:

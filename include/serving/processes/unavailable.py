@@ -25,6 +25,7 @@ class UnavailableServer:
         """Respond with this message from now on."""
         self._message = message
         if self._server is None:
+            # A duplicate: asyncio closes what it was given, and the public socket must stay open for the workers.
             listener = socket.socket(fileno=os.dup(self._public.fileno()))
             self._server = await asyncio.start_server(self._refuse, sock=listener, limit=_HEAD_LIMIT_BYTES)
 
@@ -37,6 +38,7 @@ class UnavailableServer:
     async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         failures = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
         with contextlib.suppress(*failures), contextlib.closing(writer):
+            # A client that sends nothing would hold a task for as long as it likes.
             async with asyncio.timeout(_READ_SECONDS):
                 # A client that still sends when its connection is closed would lose the response.
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -30,6 +30,7 @@ from include.stores.serving.settings import ServingSettings
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep an idle connection, so that a server seldom closes one that is about to be used."""
+# The kernel cuts it to net.core.somaxconn (4096 today).
 _BACKLOG = 2048
 _GRACE_SECONDS = 5.0
 """Beyond the time to drain; then the process ends whatever hangs."""
@@ -63,9 +64,12 @@ def run_worker(plan: WorkerPlan) -> None:
     except PlatformError as error:
         _report_refusal(plan, {"event": "refused", "message": str(error)})
         raise
+    # Frozen objects are never traversed again: each collection would walk all of scikit-learn's.
     gc.collect()
     gc.freeze()
+    # Bound after the model is loaded: whoever connects gets a response.
     with contextlib.closing(_private_socket(plan)) as private:
+        # uvloop where it is installed; uvicorn.run would choose it as well, and take the signals.
         uvicorn_loop = uvicorn.Config(app="", loop="auto").get_loop_factory()
         with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
             runner.run(_Worker(plan, _service(plan, bundle, predictor)).serve(private))
@@ -136,6 +140,7 @@ class _Server(uvicorn.Server):
             )
             return made
 
+        # uvicorn knows its sockets only at start; these are the protocol and state that it gives its own.
         server = await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=_BACKLOG)
         self.servers.append(server)
         return server
@@ -149,9 +154,11 @@ class _Worker:
         self._listening = asyncio.Event()
         config = uvicorn.Config(
             build_app(service),
+            # Stated, not "auto": h11 is several times slower, and a missing package must fail at start.
             http="httptools",
             ws="none",
             lifespan="off",
+            # Counts are in /metrics; a line for each request would bury the lines that matter.
             access_log=False,
             log_level="warning",
             server_header=False,
@@ -167,6 +174,7 @@ class _Worker:
     async def serve(self, private: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
+            # Not signal.signal: a handler of asyncio runs in the loop, between two callbacks.
             loop.add_signal_handler(number, self._shut_down)
         listening = asyncio.create_task(self._after_start(private))
         await self._server.serve(sockets=[private])
@@ -188,11 +196,13 @@ class _Worker:
             elif command["command"] == "deactivate":
                 self._deactivate()
             _send(writer, {"event": command["command"]})
+        # The socket closed: the supervisor is gone, however it ended.
         self._shut_down()
 
     async def _activate(self) -> None:
         self._service.retired = False
         if self._public is None and self._plan.public is not None:
+            # A duplicate: asyncio closes the descriptor of a server that is closed, and the next activation needs it.
             self._public = await self._server.accept_from(socket.socket(fileno=os.dup(self._plan.public)))
 
     def _deactivate(self) -> None:
@@ -200,6 +210,7 @@ class _Worker:
         self._service.retired = True
         if self._public is not None:
             self._public.close()
+            # uvicorn closes its servers again at shutdown.
             self._server.servers.remove(self._public)
             self._public = None
 
@@ -212,9 +223,11 @@ class _Worker:
 
     async def _drain(self) -> None:
         settings = self._plan.settings
+        # A thread: a loop that hangs could not end itself. os._exit, as sys.exit raises in that thread alone.
         limit = threading.Timer(settings.notice_seconds + settings.drain_seconds + _GRACE_SECONDS, os._exit, (1,))
         limit.daemon = True
         limit.start()
+        # A load balancer still sends requests until it has seen /ready at 503.
         await asyncio.sleep(settings.notice_seconds)
         self._server.should_exit = True
 

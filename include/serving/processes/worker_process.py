@@ -19,6 +19,7 @@ _START_SECONDS = 180.0
 _REPLY_SECONDS = 10.0
 _KILL_SECONDS = 7.0
 """Beyond the worker's own time to drain."""
+# The supervisor may have credentials of stores; a process that runs a model's file gets none.
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 _PASSED_ON_PREFIXES = ("LC_", "PYTHON", "OMP_", "OPENBLAS_", "MKL_")
 
@@ -48,6 +49,7 @@ class WorkerProcess:
         :raises DataRejectedError: if the worker refuses its bundle; the message states why.
         :raises TemporaryError: if it ends, or does not reply in time.
         """
+        # The kernel closes it with either process, however that ends, and the other one reads the end of file.
         ours, theirs = socket.socketpair()
         options = {
             "bundle": str(folder),
@@ -64,11 +66,13 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 cwd=_ROOT,
                 env=_environment(),
+                # Python closes all other descriptors in the child.
                 pass_fds=(public.fileno(), theirs.fileno()),
             )
         worker = cls(process, await asyncio.open_unix_connection(sock=ours), settings)
         try:
             await worker._wait_until_ready()
+        # CancelledError as well: a start that is cancelled must leave no process.
         except BaseException:
             await worker.stop()
             raise
@@ -103,6 +107,7 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """Let it finish what it has, then end it, by force if need be."""
+        # The worker takes this as the request to shut down, even if SIGTERM is lost.
         self._writer.close()
         if self.is_running:
             with contextlib.suppress(ProcessLookupError):

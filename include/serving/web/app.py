@@ -59,6 +59,7 @@ def build_app(service: Service) -> ASGIApp:
 
     MLflow's scoring contract is that of ``mlflow.pyfunc.scoring_server``; tests compare the two.
     """
+    # Made once: the model of a process never changes (11 ms a page, ADR 22).
     document = api_page.openapi(service.manifest, service.identity, service.golden_rows)
     page, description = api_page.page(service.manifest, service.identity, document), orjson.dumps(document)
 
@@ -69,6 +70,7 @@ def build_app(service: Service) -> ASGIApp:
             return _refusal(error)
 
     async def ping(_request: Request) -> Response:
+        # MLflow's own body of /ping.
         return Response("\n", media_type=_JSON)
 
     async def version(_request: Request) -> Response:
@@ -94,6 +96,7 @@ def build_app(service: Service) -> ASGIApp:
 
     gets = {"ping": ping, "version": version, "health": health, "ready": ready, "metrics": metrics, "docs": docs}
     routes = [Route(f"/{name}", endpoint) for name, endpoint in {**gets, "openapi.json": openapi}.items()]
+    # First: Starlette tries routes in order, and nearly all requests are for this one.
     routes.insert(0, Route("/invocations", invocations, methods=["POST"]))
     return _Gate(Starlette(routes=routes, exception_handlers={HTTPException: _not_routed}), service)
 
@@ -119,6 +122,7 @@ async def _predictions(service: Service, request: Request) -> Response:
 
 async def _read_body(request: Request, limit_bytes: int) -> bytes:
     """The body, never more of it in memory than the limit; it may come in chunks without a length."""
+    # The declared length spares reading a body that is refused anyway; it may be missing or wrong.
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
         raise _too_large(limit_bytes)
@@ -163,6 +167,7 @@ class _Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], *self._headers]
+                # Clients keep connections for minutes; only this moves them to the process that has taken over.
                 if self._service.retired:
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
@@ -173,6 +178,7 @@ class _Gate:
         finally:
             metrics.in_flight -= 1
             path = scope["path"]
+            # Unknown paths count as one: a scanner would make a series of each.
             metrics.request(path if path in _PATHS else "other", status, perf_counter() - began)
 
 

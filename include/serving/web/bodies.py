@@ -61,6 +61,7 @@ def _media_type(content_type: str) -> str:
 
 def _read_json(body: bytes) -> Mapping[str, Any]:
     try:
+        # Several times as fast as the standard library, which reads only what this refuses.
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = _read_lenient_json(body)
@@ -90,6 +91,7 @@ def _from_split(table: Any, _signature: Signature) -> RawTable:
         raise RequestError("dataframe_split has no columns; name them.", field="dataframe_split.columns")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RequestError("dataframe_split.columns must be a list of names.", field="dataframe_split.columns")
+    # pandas writes it with orient="split"; predictions keep the order of rows, so it is not used.
     index = table.get("index")
     if index is not None and (not isinstance(index, list) or len(index) != len(data)):
         raise RequestError("dataframe_split.index must name each row of data once.", field="dataframe_split.index")
@@ -97,6 +99,7 @@ def _from_split(table: Any, _signature: Signature) -> RawTable:
 
 
 def _from_rows(names: Sequence[str], data: Sequence[Any], where: str) -> RawTable:
+    # The set is cheap; counting is quadratic, and only for a request that is refused.
     repeated = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
     if repeated:
         raise RequestError(f"Column '{repeated[0]}' stands twice in the request.", field=repeated[0])
@@ -159,6 +162,7 @@ _READERS: dict[str, Callable[[Any, Signature], RawTable]] = {
 
 def _read_csv(body: bytes) -> RawTable:
     try:
+        # Spreadsheets write a byte order mark at the beginning of a CSV file.
         lines = [line for line in csv.reader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True) if line]
     except UnicodeDecodeError as error:
         raise RequestError(f"The body is not UTF-8: {foreign(error)}.") from error

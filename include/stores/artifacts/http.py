@@ -21,6 +21,7 @@ from include.stores.retry import Backoff, retried
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 4
 _BACKOFF = Backoff(first_seconds=0.5, longest_seconds=2.0)
+# RFC 9110 allows more than key="value", but registries send this, and only realm, service and scope matter.
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -65,6 +66,7 @@ class ArtifactRegistryClient:
         """
         url = urljoin(self.root, path)
         response = self._retried(method, url, body, headers or {})
+        # The first request is unsigned: only the challenge names the method and, for tokens, the scope.
         if response.status == http.client.UNAUTHORIZED and self._is_ours(url):
             self._signed = self._sign_in(response.headers.get("www-authenticate", ""))
             response = self._retried(method, url, body, headers or {})
@@ -82,6 +84,7 @@ class ArtifactRegistryClient:
             response = self._once(method, url, body, headers)
         except NoResponseError as error:
             raise self._away(str(error)) from error
+        # 429: hosted registries limit the rate of pulls and pushes.
         if response.status < http.client.INTERNAL_SERVER_ERROR and response.status != http.client.TOO_MANY_REQUESTS:
             return response
         raise self._away(f"HTTP {response.status}: {foreign(response.content.decode(errors='replace'))}")
@@ -112,9 +115,11 @@ class ArtifactRegistryClient:
     def _token(self, words: Mapping[str, str]) -> str:
         query = urlencode({name: words[name] for name in ("service", "scope") if name in words})
         url = f"{words['realm']}?{query}"
+        # The realm comes from the registry: without this check it could name a plain address and collect the password.
         if urlsplit(url).scheme not in {"http", "https"} or (urlsplit(url).scheme == "http" and not self.is_plain):
             raise self._refused(f"wants us to sign in at {foreign(words['realm'])}, which is not safe")
         headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
+        # The token service gets the user and password, never the token of the registry.
         signed, self._signed = self._signed, None
         try:
             response = self._retried("GET", url, None, headers)
@@ -124,6 +129,7 @@ class ArtifactRegistryClient:
             raise self._refused(f"sends us to {foreign(words['realm'])}, which answers {response.status}")
         try:
             document = json.loads(response.content)
+            # The distribution spec allows both names; Azure's registry sends access_token alone.
             return str(document.get("token") or document["access_token"])
         except (ValueError, KeyError, AttributeError) as error:
             raise self._refused(f"sends us to {foreign(words['realm'])}, which gives no token") from error

@@ -29,6 +29,7 @@ class OciArtifacts:
         reference = self.registry.reference(repository, image.manifest.digest)
         if self.exists(reference):
             return reference
+        # Blobs before the manifest: a registry refuses a manifest whose blobs it does not have.
         for blob in (image.layer, image.config):
             if not self._has(f"/v2/{repository}/blobs/{blob.digest}"):
                 self._upload(repository, blob)
@@ -37,6 +38,7 @@ class OciArtifacts:
         path = f"/v2/{repository}/manifests/{tag}"
         response = self.http.request("PUT", path, image.manifest.content, {"Content-Type": image.manifest.media_type})
         self._expect(response, f"take manifest {image.manifest.digest} of {repository}", http.client.CREATED)
+        # Checked after the push: pods pull by this digest hours later, when what was lost cannot be pushed any more.
         if not self.exists(reference):
             message = f"The artifact registry at {self.registry.host} took {reference} and does not have it."
             raise TemporaryError(f"{message} Run the step again.")
@@ -52,6 +54,7 @@ class OciArtifacts:
         if response.status == http.client.NOT_FOUND:
             return False
         self._expect(response, f"show {reference}", http.client.OK)
+        # Some registries convert a manifest to another media type on delivery; its digest is then another.
         if Blob(response.content, MANIFEST_TYPE).digest != name.digest:
             return False
         manifest = json.loads(response.content)
@@ -73,8 +76,10 @@ class OciArtifacts:
         if not location:
             message = f"The artifact registry at {self.registry.host} names no address to upload to"
             raise TemporaryError(f"{message}: no Location in its response.")
+        # The location of an upload carries the registry's own state in its query, which must come back unchanged.
         joint = "&" if "?" in location else "?"
         target = f"{location}{joint}{urlencode({'digest': blob.digest})}"
+        # One PUT with the whole blob: a bundle is a few MB, and not every registry supports chunks.
         headers = {"Content-Type": "application/octet-stream"}
         self._expect(self.http.request("PUT", target, blob.content, headers), doing, http.client.CREATED)
 

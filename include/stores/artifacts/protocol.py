@@ -12,7 +12,9 @@ from include.contract import settings
 from include.errors import ConfigurationError
 from include.packaging.files import Bundle
 
+# Repository names are lower case by the distribution spec; host names are not.
 _ADDRESS = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+# By digest only: a tag may be moved, and a pod that is started again would then serve another model.
 _REFERENCE = re.compile(r"(?P<host>[^/@]+)/(?P<path>[^@:]+)@(?P<digest>sha256:[0-9a-f]{64})")
 _MODELS = "ml-platform/models"
 

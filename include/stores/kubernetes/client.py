@@ -20,10 +20,12 @@ from include.stores.kubernetes.refusals import refusal_of
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException
 
+# Server-side apply records the owner of each field by this name: renamed, the old fields would never be removed.
 FIELD_MANAGER = "ml-platform-deploy"
 # To connect and to read. The client itself sets no limit: a silent API server would hold up a step until its task ends.
 _TIMEOUT_SECONDS = (5, 30)
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+# Apply is defined for YAML; JSON is valid YAML, so the body stays JSON.
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
 
@@ -112,10 +114,12 @@ class ApiCluster:
         from kubernetes.client import ApiException
 
         target = f"{SERVICE.path(self.namespace, service)}/proxy/{path}"
+        # call_api serializes the body itself, and fails on bytes.
         document = None if body is None else json.loads(body)
         try:
             self._call(method, target, document, {}, "application/json")
         except ApiException as error:
+            # Through the proxy, the status of the Service and that of the API server look alike; only the body differs.
             if not error.status or refusal_of(error).is_from_api_server:
                 raise _not_proxied(error, service, self.namespace) from error
             return HttpResponse(error.status, {}, str(error.body or "").encode())
@@ -162,10 +166,12 @@ class ApiCluster:
                 body=body,
                 # As JSON: the client's models drop fields that are newer than they are.
                 response_types_map={200: "object", 201: "object", 202: "object"},
+                # Without it call_api sends the request unsigned, even where the kubeconfig holds a token.
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _request_timeout=_TIMEOUT_SECONDS,
             )
+        # urllib3 raises after its own retries; the client does not turn these into ApiException.
         except (HTTPError, OSError) as error:
             message = f"The API server at {self.client.configuration.host} does not answer: {foreign(error)}. "
             raise TemporaryError(message + "Run the step again when it does.") from error
@@ -184,7 +190,9 @@ def open_cluster(namespace: str, environment: Mapping[str, str]) -> ApiCluster:
     """
     from kubernetes import client, config
 
+    # A configuration of its own: the library's default one is a global that Airflow's provider changes as well.
     configuration = client.Configuration()
+    # The variable alone is not enough: a pod with automountServiceAccountToken: false has it and no token.
     is_inside = "KUBERNETES_SERVICE_HOST" in environment and _TOKEN.is_file()
     try:
         if is_inside:
@@ -209,12 +217,14 @@ def _translated(error: "ApiException", method: str, what: str, namespace: str) -
     # For an object that is to be made, 404 means its namespace.
     if status == http.client.NOT_FOUND:
         return _GoneError(f"{text} Is the namespace there?")
+    # A used-up quota is 403 like a missing right, and passes by itself.
     if status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
         if refusal_of(error).is_quota:
             return TemporaryError(f"{text} Free some of it, or raise the quota.")
         return ConfigurationError(f"{text} The service account of this step needs verb '{verb}' on it.")
     if status == http.client.CONFLICT:
         return ConflictError(f"{text} Somebody else changed it in the meantime; run the step again.")
+    # 429 comes from priority and fairness of the API server: the same request succeeds later.
     is_refused = http.client.BAD_REQUEST <= status < http.client.INTERNAL_SERVER_ERROR
     if is_refused and status != http.client.TOO_MANY_REQUESTS:
         return ConfigurationError(text)

@@ -117,6 +117,7 @@ class MemoryCluster:
         name, number = manifest["metadata"]["name"], next(self._numbers)
         known = self.objects.get((kind.name, name), {"metadata": {"uid": f"uid-{number}"}})
         put = copy.deepcopy(manifest)
+        # The API server keeps the uid over changes and raises the resource version with each.
         put["metadata"] |= {"uid": known["metadata"]["uid"], "resourceVersion": str(number), "generation": number}
         if kind is DEPLOYMENT:
             replicas = put["spec"]["replicas"]

@@ -35,6 +35,7 @@ class Refusal:
 def refusal_of(error: "ApiException") -> Refusal:
     """The refusal in an error of the Kubernetes client."""
     try:
+        # A proxy or load balancer in front of the API server responds in HTML: the body may be anything.
         document = json.loads(error.body or "")
     except ValueError:
         document = None

@@ -7,6 +7,7 @@ from enum import StrEnum
 from include.contract.step_names import StepName
 from include.errors import ConfigurationError, listed, near
 
+# The exporter's mapping matches segments by dots; everything else that StatsD or Prometheus reads as syntax goes.
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -75,6 +76,7 @@ def series(name: str, labels: MetricLabels) -> str:
     """
     known = checked_name(name)
     project = f"project.{_segment(labels.project)}"
+    # Without the model in the name, two models of a project would overwrite each other's gauge.
     if known not in MODEL_METRICS:
         return f"{project}.{known}"
     if labels.model is None:

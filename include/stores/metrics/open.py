@@ -7,6 +7,7 @@ from include.stores.metrics.memory import NoMetrics
 from include.stores.metrics.protocol import MetricsStore
 from include.stores.metrics.statsd import StatsdMetrics
 
+# urlsplit would read "localhost:8125" as a URL of scheme "localhost".
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _PORT_LIMIT = 65536
 

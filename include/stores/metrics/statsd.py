@@ -9,6 +9,7 @@ from typing import Any
 
 from include.stores.metrics.names import MetricLabels, series
 
+# The exporter's mapping in helm-values begins with it.
 _PREFIX = "ml_platform"
 
 
@@ -36,14 +37,18 @@ class StatsdMetrics:
     def timing(self, name: str, labels: MetricLabels, seconds: float) -> None:
         """Report a duration."""
         series_name = series(name, labels)
+        # StatsD counts in milliseconds.
         self._report(lambda client: client.timing(series_name, seconds * 1000))
 
     def _report(self, send: Callable[[Any], None]) -> None:
         """Send one metric through a socket of its own; whatever the network refuses ends here."""
+        # Resolved here: statsd's client resolves in its constructor, and an unknown name would raise there at each
+        # metric.
         if self._address is None:
             return
         import statsd
 
+        # statsd drops what sending raises; this is for what opening a socket does, such as no descriptors left.
         with contextlib.suppress(OSError):
             client = statsd.StatsClient(self._address, self.port, prefix=_PREFIX, ipv6=":" in self._address)
             try:

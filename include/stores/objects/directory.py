@@ -13,8 +13,11 @@ from include.contract.receipt import ObjectState
 from include.errors import ConfigurationError, MissingObjectError, TemporaryError
 from include.stores.objects.keys import checked_key
 
+# In the store itself, not in /tmp: a hard link cannot cross file systems.
 _PARTIAL = ".partial"
+# EDQUOT is a quota's ENOSPC; EFBIG is what RLIMIT_FSIZE gives.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# vfat and some network file systems give EPERM, FUSE ENOSYS or EOPNOTSUPP.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -39,6 +42,7 @@ class DirectoryObjects:
         """
         target = self._path(key)
         with _translated(f"Writing object '{key}' to {target}"):
+            # Only saves the write; the hard link decides who was first.
             if target.exists():
                 return False
             partial = self.root / _PARTIAL / f"{os.getpid()}-{secrets.token_hex(8)}"
@@ -78,6 +82,7 @@ class DirectoryObjects:
         with _translated(f"Listing objects '{prefix}' in {self.root}"):
             for parent, folders, files in os.walk(folder):
                 below = Path(parent).relative_to(self.root)
+                # Changed in place: os.walk descends into what is left in its own list.
                 folders[:] = [name for name in folders if not name.startswith(".")]
                 keys += [(below / name).as_posix() for name in files if not name.startswith(".")]
         return sorted(key for key in keys if key.startswith(prefix))
@@ -96,6 +101,7 @@ class DirectoryObjects:
 
 
 def _write_synced(path: Path, data: bytes) -> None:
+    # The content must be on the disk before its name is, or a power cut leaves an empty object under its key.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -106,6 +112,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 def _link(partial: Path, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # link() fails if the name is taken; rename() would replace it, and O_EXCL alone shows half a file.
         os.link(partial, target)
     except FileExistsError:
         return False
@@ -114,6 +121,7 @@ def _link(partial: Path, target: Path) -> bool:
             message = f"The file system of {target.parent} knows no hard links, without which objects are not safe."
             raise ConfigurationError(message + " Put the objects on another one.") from error
         raise
+    # A directory's entry is on the disk only when the directory itself was synced.
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

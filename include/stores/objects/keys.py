@@ -4,6 +4,7 @@ import re
 
 from include.errors import ConfigurationError
 
+# No segment begins with a dot, which rules out "..", and ".partial" of the directory store.
 _KEY = re.compile(r"[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*(/[A-Za-z0-9_=+:@,-][A-Za-z0-9._=+:@,-]*)*")
 _KEY_LIMIT = 900
 """Characters; S3 allows 1,024 bytes, prefix included."""

@@ -21,8 +21,10 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
 _CONFLICT_ATTEMPTS = 5
 _CONFLICT_BACKOFF = Backoff(first_seconds=0.2, longest_seconds=0.2)
+# HEAD has no body, so botocore names the status in place of S3's own code.
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _THERE_ALREADY = {"412", "PreconditionFailed"}
+# S3 answers a conditional create 409 while another one of the same key is being decided: to be sent again.
 _CONFLICT = {"409", "ConditionalRequestConflict", "OperationAborted"}
 _REFUSED = {
     "AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "Forbidden",
@@ -59,9 +61,14 @@ class S3Objects:
         config = Config(
             connect_timeout=self.connect_seconds,
             read_timeout=self.read_seconds,
+            # botocore's own retries are off: it repeats a conditional create, and cannot tell its first success from
+            # another writer's.
             retries={"total_max_attempts": 1, "mode": "standard"},
+            # MinIO, moto and most stand-ins have no DNS name for each bucket; AWS itself wants the bucket in the host
+            # name.
             s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},
         )
+        # Opening may already need the network: credentials of a role come from a metadata service.
         return self._called("opening the client", lambda: Session().client("s3", config=config))
 
     def create(self, key: str, data: bytes) -> bool:
@@ -71,6 +78,7 @@ class S3Objects:
         :return: False if there was one already; it is left alone.
         :raises TemporaryError: if S3 does not respond.
         """
+        # Counted over the retries of _called as well: from the second request on, a 412 may be our own success.
         attempts = itertools.count(1)
         try:
             return retried(
@@ -141,6 +149,7 @@ class S3Objects:
         below = f"{self.prefix}/" if self.prefix else ""
 
         def pages() -> list[str]:
+            # A listing has at most 1,000 keys a page; sorted here, as not every stand-in for S3 sorts as S3 does.
             paginator = self._client.get_paginator("list_objects_v2")
             listing = paginator.paginate(Bucket=self.bucket, Prefix=below + prefix)
             return sorted(item["Key"].removeprefix(below) for page in listing for item in page.get("Contents", ()))
@@ -171,6 +180,7 @@ class S3Objects:
                 return call()
             except ClientError as error:
                 raise _refusal(doing, error) from error
+            # botocore raises a plain ValueError for an endpoint that is no URL.
             except (BotoCoreError, ValueError) as error:
                 raise _client_error(doing, error) from error
 

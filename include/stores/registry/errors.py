@@ -9,6 +9,7 @@ GONE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 TAKEN = "RESOURCE_ALREADY_EXISTS"
 _REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _CALLERS_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", TAKEN})
+# A proxy with a login responds 401 or 403 without MLflow's error codes.
 _FORBIDDEN, _UNKNOWN, _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR, _BUSY = (401, 403), (404, 410), 400, 500, 429
 
 
@@ -24,6 +25,7 @@ def mapped(server: str, what: str) -> Iterator[None]:
         yield
     except PlatformError:
         raise
+    # MLflow's client raises whatever its HTTP, database and file libraries do; _foreign_error keeps bugs as they are.
     except Exception as error:
         translation = _foreign_error(error, f"MLflow at {server} could not {what}")
         if translation is None:
@@ -40,6 +42,7 @@ def _foreign_error(error: Exception, failed: str) -> PlatformError | None:
         return translated(_cause(error), error.error_code, failed)
     if isinstance(error, RequestException):
         return by_status(error.response.status_code if error.response is not None else None, error, failed)
+    # Uploads read files and sockets outside requests: their errors come as they are.
     if isinstance(error, OSError | EOFError):
         return TemporaryError(f"{failed}: {foreign(error)}")
     return None

@@ -32,10 +32,12 @@ class MemoryRegistry:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="registry-"))
+        # Not __del__: it is not called at the interpreter's end, and the folder would stay.
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._runs: dict[str, _Run] = {}
         self._versions: dict[str, list[ModelVersion]] = {}
         self._aliases: dict[tuple[str, str], int] = {}
+        # Counts from now: ends of two runs in one millisecond would have no order.
         self._clock = itertools.count(int(time.time() * 1000))
         self._lock = threading.Lock()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SOURCE_TAG = "platform.source"
+# Column widths of MLflow's database: longer values are refused.
 _DIGEST_LIMIT = 36
 _PARAMETER_LIMIT = 6_000
 
@@ -38,6 +39,7 @@ class MlflowRegistry(RegistryReading):
         uri = self._server.uri
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
+        # MLflow logs a line for each version and each artifact; the step's own events are one JSON line each.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         return MlflowClient(uri, uri)
 
@@ -56,6 +58,7 @@ class MlflowRegistry(RegistryReading):
         """Add parameters to a run."""
         from mlflow.entities import Param
 
+        # One value that is too long would fail the whole batch.
         logged = [Param(name, value[:_PARAMETER_LIMIT]) for name, value in parameters.items()]
         with mapped(self._server.shown, f"log parameters of run {run_id}"):
             self._client.log_batch(run_id, params=logged)
@@ -83,9 +86,11 @@ class MlflowRegistry(RegistryReading):
 
         with mapped(self._server.shown, f"log the model of run {run_id}"):
             run = self._client.get_run(run_id)
+            # Not log_model: it would import the flavour, load the model and write its environment once more (ADR 11).
             model = self._client.create_logged_model(run.info.experiment_id, name=MODEL, source_run_id=run_id)
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
             self._client.log_model_artifacts(model.model_id, str(folder))
+            # Until then MLflow shows it as an upload that was never finished.
             self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def log_files(self, run_id: str, folder: Path, artifact: str) -> None:
@@ -103,6 +108,7 @@ class MlflowRegistry(RegistryReading):
 
         with mapped(self._server.shown, f"register a version of model '{model}'"):
             try:
+                # There is no "create if missing": the second of two creators gets RESOURCE_ALREADY_EXISTS.
                 self._client.create_registered_model(model)
             except MlflowException as error:
                 if error.error_code != TAKEN:
@@ -117,6 +123,7 @@ class MlflowRegistry(RegistryReading):
                 f"models:/{logged[-1].model_id}",
                 run_id,
                 tags={SOURCE_TAG: source, **tags},
+                # The default waits up to five minutes for states that only Databricks has.
                 await_creation_for=0,
                 model_id=logged[-1].model_id,
             )
@@ -160,11 +167,13 @@ class MlflowRegistry(RegistryReading):
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             try:
+                # Two tasks may find it missing in the same moment; the loser reads the winner's.
                 return str(self._client.create_experiment(name))
             except MlflowException as error:
                 if error.error_code != TAKEN:
                     raise
             experiment = self._client.get_experiment_by_name(name)
+        # A deleted experiment keeps its name: it can be neither used nor created again.
         if experiment is None or experiment.lifecycle_stage == "deleted":
             message = f"MLflow's experiment '{name}' was deleted. Restore it, or delete it for good with 'mlflow gc'."
             raise DataRejectedError(message)

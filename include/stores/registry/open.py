@@ -23,9 +23,11 @@ RESPONSE_TIMEOUT_SECONDS = 10
 _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # A model of the registry is never unpickled (ADR 8).
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # MLflow imports GitPython, which warns on standard error where git is not installed, as in the step image.
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _HTTP_RETRIES = {
@@ -52,10 +54,13 @@ def open_registry(uri: str) -> "RegistryStore":
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = f"{settings.TRACKING_URI} is '{uri}'; the address of an MLflow server is expected: http://host:5000."
         raise ConfigurationError(message)
+    # MLflow reads these when it is imported.
     os.environ.update(_QUIET)
     for name, value in _HTTP_RETRIES.items():
+        # setdefault: an installation behind a slow proxy may need other limits.
         os.environ.setdefault(name, value)
     retried(lambda: check_health(parts), seconds=RETRY_SECONDS)
+    # After the variables are set.
     from include.stores.registry.mlflow import MlflowRegistry
     from include.stores.registry.rest import RegistryServer
 

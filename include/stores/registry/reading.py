@@ -15,6 +15,7 @@ from include.stores.registry.rest import ARTIFACTS, RegistryServer
 
 MODEL = "model"
 _PAGE = 200
+# MLflow's database knows SCHEDULED, which no client sets for runs like these.
 _STATUS = {"SCHEDULED": RunStatus.RUNNING}
 _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 
@@ -36,9 +37,12 @@ class RegistryReading:
         number = self._experiment_number(experiment, what)
         if number is None:
             return []
+        # ACTIVE_ONLY leaves out deleted runs, which MLflow keeps until "mlflow gc".
         query = {"experiment_ids": [number], "filter": wanted, "run_view_type": "ACTIVE_ONLY", "max_results": _PAGE}
         pages = _pages(lambda token: self._server.search(what, "runs/search", **query, page_token=token), "runs")
         runs = [_model_run(run) for run in pages]
+        # The order of ends decides which of two finished runs counts (ADR 11); the id breaks a tie the same way
+        # everywhere.
         return sorted(runs, key=lambda run: (run.ended_ms is None, run.ended_ms or 0, run.run_id))
 
     def find_run(self, experiment: str, tags: Mapping[str, str]) -> str | None:
@@ -79,6 +83,7 @@ class RegistryReading:
             lambda token: self._server.get(what, "model-versions/search", **query, page_token=token), "model_versions"
         )
         known = [_version(version) for version in pages]
+        # Filtered here: one quoting rule less, and a model has few versions.
         chosen = [version for version in known if tags.items() <= version.tags.items()]
         return sorted(chosen, key=lambda version: version.version)
 
@@ -106,6 +111,7 @@ class RegistryReading:
     def _artifact_root(self, run_id: str, artifact: str, what: str) -> tuple[str, str]:
         """The URI below which an artifact lies, and its path there: a run's model has a root of its own."""
         run = self._run(run_id, what)
+        # Since MLflow 3 a logged model lies beside its run, not among the run's artifacts.
         first, _, rest = artifact.partition("/")
         models = run.get("outputs", {}).get("model_outputs", [])
         if first != MODEL or not models:
@@ -120,6 +126,7 @@ class RegistryReading:
         :param root: path of the root below the server's own.
         """
         if path.name:
+            # The listing of a path that does not exist is empty, not 404: the parent is listed to know.
             known = dict(self._listed(what, root, path.parent))
             if path.name not in known:
                 return False
@@ -186,6 +193,7 @@ def _tags(holder: Any) -> dict[str, str]:
 
 
 def _quoted(value: str) -> str:
+    # MLflow's filter language has no escape for the quote that it uses.
     if "'" in value:
         message = f"MLflow's search takes no quote: {foreign(value)}. Name it without one."
         raise DataRejectedError(message)

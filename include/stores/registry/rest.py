@@ -23,6 +23,7 @@ API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _BYTES_AT_MOST = 8 << 30
 """Of one artifact, which is held in memory; documents are far smaller."""
+# Each changes how a request is signed or its server is verified.
 _LIBRARY_ONLY = (
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_TRACKING_AWS_SIGV4",
@@ -98,6 +99,7 @@ class RegistryServer:
         timeout_seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 20)
         client = HttpClient(timeout_seconds=timeout_seconds, bytes_at_most=_BYTES_AT_MOST)
         method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
+        # The address without user and password: they go into the header, and no log shows them.
         response = client.request(method, self.shown + path, body, headers, authorization=_credentials(self.uri))
         return response.status, response.content
 
@@ -108,6 +110,7 @@ def _whole(path: str) -> str:
 
 def _retry_seconds() -> float:
     """As long as MLflow's library would wait between its attempts: 0, 2, 4 … times the factor."""
+    # urllib3 waits nothing before its first retry, then 2, 4, 8 … times the factor.
     retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 4)
     factor = float(os.environ.get("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR") or 5)
     return sum(factor * 2.0**number for number in range(1, retries))
@@ -118,6 +121,7 @@ def _credentials(uri: str) -> str | None:
     parts = urlsplit(uri)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not user:
+        # The order in which MLflow's library looks: address, variables, token.
         user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     if user and password:
@@ -127,6 +131,7 @@ def _credentials(uri: str) -> str | None:
 
 
 def _needs_library() -> bool:
+    # ~/.mlflow/credentials counts only where no variable names a user.
     is_named = "MLFLOW_TRACKING_USERNAME" in os.environ or "MLFLOW_TRACKING_TOKEN" in os.environ
     has_file = not is_named and (Path.home() / ".mlflow" / "credentials").exists()
     return has_file or any(os.environ.get(name) for name in _LIBRARY_ONLY)
@@ -138,6 +143,7 @@ def _requested_by_library(server: RegistryServer, path: str, body: bytes | None)
 
     with mapped(server.shown, "respond"):
         more = {} if body is None else {"json": json.loads(body)}
+        # max_retries=0: retries are ours, outside.
         response = http_request(
             get_default_host_creds(server.uri), path, "GET" if body is None else "POST", max_retries=0, **more
         )

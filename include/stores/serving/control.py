@@ -16,7 +16,9 @@ from include.errors import ConfigurationError, DataRejectedError, TemporaryError
 from include.packaging.files import Bundle
 from include.stores.serving.settings import ServingSettings
 
+# asyncio's readers stop at 64 KiB unless given a limit; both ends use this one.
 REPLY_LIMIT_BYTES = 1 << 20
+# sun_path has 108 bytes on Linux, with the NUL at its end; macOS has 104.
 _UNIX_PATH_LIMIT = 107
 
 
@@ -137,6 +139,7 @@ def send(path: Path, command: Command, *, timeout_seconds: float) -> ServingStat
             connection.settimeout(timeout_seconds)
             connection.connect(str(path))
             connection.sendall(Request(command=command).model_dump_json().encode() + b"\n")
+            # recv returns what has arrived; a line may come in pieces.
             with connection.makefile("rb") as stream:
                 line = stream.readline(REPLY_LIMIT_BYTES)
     except OSError as error:

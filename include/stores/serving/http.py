@@ -39,6 +39,7 @@ def request_predictions(url: str, rows: GoldenTable, post: Post) -> ServedPredic
     text = foreign(response.content.decode(errors="replace"))
     if response.status != http.client.OK:
         message = f"The model server at {url} answers {response.status}: {text}"
+        # 4xx: the rows are wrong and stay wrong; 5xx and 503 of a restart pass.
         is_client_fault = http.client.BAD_REQUEST <= response.status < http.client.INTERNAL_SERVER_ERROR
         raise (DataRejectedError if is_client_fault else TemporaryError)(message)
     try:

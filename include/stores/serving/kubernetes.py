@@ -40,12 +40,14 @@ from include.stores.serving.readiness import is_ready, last_warning, trouble_of
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 from include.stores.serving.state import ServedState, read_state
 
+# Room for a new node and for the pull of an image of 1.2 GB (ADR 10).
 START_SECONDS = 600.0
 """How long pods may take to become ready while nothing shows that they cannot."""
 SWITCH_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
 _RESPONSES_IN_A_ROW = 5
 """From new connections, before a switch counts as done: each node learns of it for itself."""
+# The feature gate ImageVolume is on by default from this version.
 _IMAGE_VOLUMES_SINCE = (1, 35)
 
 
@@ -91,12 +93,14 @@ class KubernetesServing:
             environment=self.environment,
         )
         state = read_state(self.cluster, served.names)
+        # First: two candidates would need the room of three versions.
         self._make_room(state, served.record)
         try:
             made = self._make(served)
             self._wait_until_ready(served.names, version)
         except PlatformError:
             if not state.is_kept(version):
+                # Without the Deployment, its pods, Service, budget and policy go as well: it owns them.
                 with contextlib.suppress(PlatformError):  # what went wrong first is what counts
                     self.cluster.delete(DEPLOYMENT, served.name)
             raise
@@ -107,6 +111,7 @@ class KubernetesServing:
         state = read_state(self.cluster, names_of(record))
         if not record.is_same(state.record_of(record.version)):
             raise TemporaryError(f"Version {record.version} ({record.digest}) was not started; start it first.")
+        # Repeated after a kill, this finds the switch made and only the rest is done.
         if state.active != record.version:
             older = state.previous if state.previous != record.version else state.older
             self._switch(state, to=record.version, previous=state.active, older=older)
@@ -128,8 +133,10 @@ class KubernetesServing:
             raise TemporaryError(message)
         target = state.previous
         if target is None:
+            # With the version that was read: a switch that came in between must not lose its Service.
             self.cluster.delete(SERVICE, state.names.traffic, resource_version=state.traffic_version)
         else:
+            # The previous version was started again when it lost the traffic, and may have lost its node since.
             self._wait_until_ready(state.names, target)
             self._switch(state, to=target, previous=state.older, older=None)
         self.cluster.delete(DEPLOYMENT, state.names.of_version(record.version))
@@ -140,6 +147,7 @@ class KubernetesServing:
         state = read_state(self.cluster, names_of(record))
         if state.active != record.version:
             return
+        # Kept until now, as a rollback of this version would have needed the one before the previous.
         for version in state.deployments.keys() - {state.active, state.previous}:
             self.cluster.delete(DEPLOYMENT, state.names.of_version(version))
         if state.older is not None:
@@ -188,10 +196,12 @@ class KubernetesServing:
         if known is not None and served.names.selecting.items() - (known["metadata"].get("labels") or {}).items():
             message = f"Deployment '{served.name}' in namespace '{self.cluster.namespace}' is of something else: "
             raise ConfigurationError(f"{message}rename the model, or give its project a namespace of its own.")
+        # First, as the others name its uid as their owner.
         made = self.cluster.apply(DEPLOYMENT, manifests.deployment(served))
         owner = manifests.owner_of(made)
         self.cluster.apply(POLICY, manifests.policy(served, owner))
         self.cluster.apply(BUDGET, manifests.budget(served, owner))
+        # Last: the pods have their policy before they have an address.
         self.cluster.apply(SERVICE, manifests.version_service(served, owner))
         return made
 
@@ -202,6 +212,7 @@ class KubernetesServing:
             self._wait_for_traffic(state.names, to)
             self._follow(state.names, to)
         except PlatformError:
+            # The switch raised the resource version; putting it back needs the new one.
             now = read_state(self.cluster, state.names)
             if state.active is not None:
                 self._point(now, to=state.active, previous=state.previous, older=state.older)
@@ -224,8 +235,10 @@ class KubernetesServing:
         for version, deployment in state.deployments.items():
             name, placement = names.of_version(version), state.placement(version)
             if version == active:
+                # Applied after the switch: before it, the new version has no load to scale by.
                 self.cluster.apply(AUTOSCALER, manifests.autoscaler(deployment, placement))
             elif version == state.previous:
+                # First: it would set the number of replicas back.
                 self.cluster.delete(AUTOSCALER, name)
                 # New pods without traffic replace the old ones, which tell their clients to go before they end.
                 annotations = {"metadata": {"annotations": {RETIRED_BY: str(active)}}}
@@ -238,6 +251,8 @@ class KubernetesServing:
 
         def look() -> bool | None:
             nonlocal why
+            # Polled, not watched: a watch breaks off with the API server's time limit and needs the same reading beside
+            # it.
             deployment = self.cluster.read(DEPLOYMENT, name)
             if deployment is None:
                 raise TemporaryError(f"{name} was removed while it started. Run the step again.")
@@ -270,6 +285,7 @@ class KubernetesServing:
 
         def is_switched() -> bool:
             nonlocal responses
+            # kube-proxy of each node learns of the new endpoints by itself: one good response proves one node.
             responses = responses + 1 if self._version_at(url) == str(version) else 0
             return responses >= _RESPONSES_IN_A_ROW
 
@@ -282,6 +298,7 @@ class KubernetesServing:
         endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
         ready = [endpoint for endpoint in endpoints if (endpoint.get("conditions") or {}).get("ready")]
         targets = {(endpoint.get("targetRef") or {}).get("name") for endpoint in ready}
+        # An empty slice is no success: between two selectors there may be no endpoint for a moment.
         return bool(targets) and targets <= pods
 
     def _version_at(self, url: str) -> str:
@@ -292,6 +309,7 @@ class KubernetesServing:
                 else self._proxied("GET", url, "health")
             )
             return str(json.loads(response.content)["version"])
+        # A connection that breaks off during the switch counts as the old version.
         except (TemporaryError, ValueError, KeyError):
             return ""
 

@@ -21,7 +21,9 @@ from include.stores.serving.http import ServedPredictions, post_directly, reques
 from include.stores.serving.settings import ANYWHERE, Placement, ServingSettings
 
 _STATUS_SECONDS = 30.0
+# A switch ends the version before the previous, which may drain for as long as its settings allow.
 _SWITCH_SECONDS = 240.0
+# Longer than the supervisor itself waits for a worker (180 s), so that its reason arrives.
 _START_SECONDS = 300.0
 
 
@@ -49,6 +51,7 @@ class LocalServing:
             write_bundle(bundle, Path(folder))
             command = StartCommand(folder=Path(folder), record=record, settings=settings)
             candidate = send(self.control, command, timeout_seconds=_START_SECONDS).candidate
+        # Another deployment may have put its own candidate in the place of this one.
         if candidate is None or not candidate.is_same(record) or candidate.url is None:
             message = f"Version {version} of '{record.model}' ended just after its start; see the model server's log."
             raise TemporaryError(message)

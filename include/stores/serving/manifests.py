@@ -31,13 +31,16 @@ from include.stores.serving.settings import Placement, ServingSettings
 IMAGE_VOLUME, INIT_CONTAINER = "image volume", "init container"
 NOTICE_SECONDS = 5.0
 """A pod at shutdown goes on accepting for so long: every node has forgotten its address by then."""
+# After terminationGracePeriodSeconds the kubelet kills: the worker must have given up before.
 _GRACE_SECONDS = 10
 """Beyond the time to notice and to drain."""
 _MODEL_FOLDER = "/model"
+# A pod that fills an emptyDir without a limit fills its node.
 _MODEL_LIMIT, _SCRATCH_LIMIT = "2Gi", "256Mi"
 _CPU_PERCENT = 70
 _HTTPS = 443
 _DNS = 53
+# Made by the installation, read by the init container alone; the server has no credentials.
 _SECRET = "ml-connection-s3"  # noqa: S105 (a name, not a secret)
 _SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _FETCH_SETTINGS = (
@@ -98,8 +101,11 @@ def deployment(served: ServedVersion) -> Manifest:
         "metadata": {**served.metadata(), "annotations": annotations},
         "spec": {
             "replicas": served.placement.replicas_at_least,
+            # A version is its own Deployment, so the ReplicaSets of older revisions roll nothing back.
             "revisionHistoryLimit": 1,
+            # Immutable after creation: it holds only labels that never change.
             "selector": {"matchLabels": served.names.selecting_version(served.record.version)},
+            # maxUnavailable 0: the restart after a switch must not leave the previous version without a pod.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {"metadata": {"labels": served.labels}, "spec": _pod(served)},
         },
@@ -133,7 +139,9 @@ def policy(served: ServedVersion, owner: Manifest) -> Manifest:
     egress: list[Manifest] = []
     if served.bundle_by == INIT_CONTAINER:
         endpoint = urlsplit(served.environment.get("AWS_ENDPOINT_URL", ""))
+        # NetworkPolicies know ports and addresses, no host names: S3 can only be named by its port.
         port = endpoint.port or {"http": 80}.get(endpoint.scheme, _HTTPS)
+        # DNS falls back to TCP for long responses.
         dns: list[Manifest] = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
         egress = [{"ports": [*dns, {"protocol": "TCP", "port": port}]}]
     return {
@@ -183,6 +191,7 @@ def traffic_service(
         "annotations": {name: str(version) for name, version in kept.items() if version is not None},
     }
     if resource_version is not None:
+        # With it, server-side apply is a compare-and-set: the API server responds 409 where another writer was first.
         metadata["resourceVersion"] = resource_version
     return {"metadata": metadata, "spec": _service(names, active)}
 
@@ -195,6 +204,7 @@ def version_selected(service: Manifest) -> int | None:
 
 def _clients() -> list[Manifest]:
     spaces = [{"namespaceSelector": {"matchLabels": {label: "true"}}} for label in _CLIENT_LABELS]
+    # The deploy step checks a version before it has traffic, from whatever namespace steps run in.
     deploy: Manifest = {"namespaceSelector": {}, "podSelector": {"matchLabels": {_STEP_LABEL: "deploy"}}}
     return [*spaces, deploy]
 
@@ -206,14 +216,18 @@ def _service(names: ServedNames, version: int) -> Manifest:
 
 def _pod(served: ServedVersion) -> Manifest:
     drain_seconds = math.ceil(NOTICE_SECONDS + served.settings.drain_seconds)
+    # Two replicas on one node go with it.
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
+        # DoNotSchedule would leave the second replica pending on a cluster of one node.
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": served.names.selecting_version(served.record.version)},
     }
     pod: Manifest = {
+        # A model server never speaks to the API server.
         "automountServiceAccountToken": False,
+        # A namespace of many Services would give each pod seven variables for each of them.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain_seconds + _GRACE_SECONDS,
         "securityContext": security.pod_security(),
@@ -242,8 +256,11 @@ def _server(served: ServedVersion) -> Manifest:
         **_container(served, "server"),
         "args": [word for name, value in words.items() for word in (f"--{name}", value)],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        # Three minutes: libraries and model are read from a cold node's disk.
         "startupProbe": {**health, "periodSeconds": 1, "failureThreshold": 180},
+        # Twice: a pod in shutdown must be out of the endpoints within its notice of 5 s.
         "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
+        # A minute of silence; a batch that keeps the only thread busy must not look like a hang.
         "livenessProbe": {**health, "periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [_mount("model", _MODEL_FOLDER, read_only=True), _mount("scratch", "/tmp")],  # noqa: S108
     }
@@ -276,9 +293,11 @@ def _container(served: ServedVersion, name: str) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "resources": {
             "requests": {"cpu": _millicores(cpu), "memory": memory},
+            # Memory requested is memory limited: a pod over its request is the first to be evicted.
             "limits": {"cpu": str(math.ceil(cpu)), "memory": memory},
         },
         "securityContext": security.CONTAINER,
+        # The last lines of the log show why a server refused its bundle, where it could not write a message itself.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -286,6 +305,7 @@ def _container(served: ServedVersion, name: str) -> Manifest:
 def _model_volume(served: ServedVersion) -> Manifest:
     if served.bundle_by == IMAGE_VOLUME:
         reference = {"reference": served.placement.artifact, "pullPolicy": "IfNotPresent"}
+        # By digest, so IfNotPresent never serves an outdated copy.
         return {"name": "model", "image": reference}
     return {"name": "model", "emptyDir": {"sizeLimit": _MODEL_LIMIT}}
 

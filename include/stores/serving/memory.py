@@ -50,6 +50,7 @@ class MemoryServing:
         url = f"memory://candidate/{version}"
         record = record_of(bundle, version).model_copy(update={"url": url})
         loaded, golden = _Loaded(record, bundle, bundle.load()), bundle.golden()
+        # Before the check: the supervisor, too, ends the old candidate before it starts the new one.
         self.candidate = None
         if largest_difference(golden.predictions, _predict(loaded, golden.rows)) > PARITY_TOLERANCE:
             message = (

@@ -19,6 +19,7 @@ RETIRED_BY = "ml-platform.org/retired-by"
 """Annotation of a version's pods: the version that has taken over from it. They are started again with it."""
 PORT = 8080
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+# DNS labels: RFC 1035 for Services, which must begin with a letter.
 _NAME_LIMIT = 63
 
 

@@ -8,12 +8,16 @@ from include.errors import ConfigurationError, DataRejectedError, PlatformError,
 from include.stores.kubernetes.protocol import Manifest
 from include.stores.kubernetes.refusals import is_quota
 
+# A ReplicaSet reports what admission refused as text in its condition; there is no code for it.
 _REFUSED_BY_ADMISSION = ("violates PodSecurity", "is forbidden", "is invalid", "admission webhook")
 _NEVER_STARTS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
+# ErrImagePull also stands for a registry that is down; only the text tells them apart.
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "name unknown")
 _OUT_OF_MEMORY = "OOMKilled"
+# One crash may be the node's; the third start in a row is the image's or the model's.
 _RESTARTS_AT_MOST = 2
+# The server exits with the codes of include.errors, so a pod names what is at fault by itself.
 _EXIT_ERRORS = {error.exit_code: error for error in (DataRejectedError, ConfigurationError)}
 
 
@@ -49,6 +53,7 @@ class Trouble:
 def is_ready(deployment: Manifest) -> bool:
     """Whether all pods that a Deployment wants are of its newest kind and ready."""
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    # Until the controller has seen the newest spec, status is that of the old one and looks ready.
     is_seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     return is_seen and counts == [wanted] * len(counts)
@@ -57,6 +62,7 @@ def is_ready(deployment: Manifest) -> bool:
 def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> Trouble | None:
     """The worst of what is wrong; None if nothing is, or pods are only on their way."""
     troubles = [*_of_deployment(deployment), *(trouble for pod in pods for trouble in _of_pod(pod))]
+    # A pod that waits for room must not hide another that can never start.
     final = [trouble for trouble in troubles if trouble.is_final]
     return next(iter([*final, *troubles]), None)
 
@@ -64,6 +70,7 @@ def trouble_of(deployment: Manifest, pods: Sequence[Manifest]) -> Trouble | None
 def last_warning(events: Iterable[Manifest]) -> str:
     """The newest warning among events; an empty string if there is none."""
     warnings = [event for event in events if event.get("type") == "Warning"]
+    # Events of the newer API have eventTime and no lastTimestamp.
     ordered = sorted(warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return f"{ordered[-1].get('reason')}: {foreign(str(ordered[-1].get('message')))}" if ordered else ""
 
@@ -72,6 +79,7 @@ def _of_deployment(deployment: Manifest) -> Iterator[Trouble]:
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             message = str(condition.get("message") or condition.get("reason"))
+            # A quota frees itself when other pods end; its message also contains "is forbidden".
             is_final = not is_quota(message) and any(word in message for word in _REFUSED_BY_ADMISSION)
             yield Trouble(Fault.CONFIGURATION if is_final else Fault.WAIT, foreign(message))
 
@@ -91,6 +99,7 @@ def _of_container(container: Manifest) -> Iterator[Trouble]:
     reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
     if reason in _NEVER_STARTS or (reason in _PULL and any(word in message for word in _NO_SUCH_IMAGE)):
         yield Trouble(Fault.CONFIGURATION, f"{reason}: {foreign(message)}")
+    # Between restarts the container is "waiting" (CrashLoopBackOff), and its end stands in lastState.
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     if ended and ended.get("exitCode") != 0:
         yield _of_end(ended, int(container.get("restartCount", 0)))
@@ -100,6 +109,7 @@ def _of_container(container: Manifest) -> Iterator[Trouble]:
 
 def _of_end(ended: Manifest, restart_count: int) -> Trouble:
     code, message = int(ended.get("exitCode", 0)), foreign(str(ended.get("message") or "it left no message"))
+    # Exit code 137 alone is any SIGKILL, such as that of the kubelet after the grace period.
     if ended.get("reason") == _OUT_OF_MEMORY:
         text = "its memory limit is too small (OOMKilled); raise serving.memory in project.yaml."
         return Trouble(Fault.CONFIGURATION, text)

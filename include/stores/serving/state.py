@@ -68,6 +68,7 @@ def read_state(cluster: Cluster, names: ServedNames) -> ServedState:
     """
     traffic = cluster.read(SERVICE, names.traffic)
     metadata: Manifest = {} if traffic is None else traffic["metadata"]
+    # Names are the model's, so two projects of one namespace may meet in one Service.
     if traffic is not None and names.selecting.items() - (metadata.get("labels") or {}).items():
         message = (
             f"Service '{names.traffic}' in namespace '{cluster.namespace}' is not that of model '{names.model}' of "
@@ -80,6 +81,7 @@ def read_state(cluster: Cluster, names: ServedNames) -> ServedState:
         names=names,
         namespace=cluster.namespace,
         deployments={int(one["metadata"]["labels"][VERSION]): one for one in deployments},
+        # The selector alone decides; the annotations only remember what came before (ADR 15).
         active=None if traffic is None else version_selected(traffic),
         previous=_number(kept.get(PREVIOUS)),
         older=_number(kept.get(OLDER)),

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction
 
+# A backfill commits many partitions of one table at once, and each round of a race has one winner.
 _RACES_AT_MOST = 20
 _RACE_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=1.0)
 _SETTINGS = {
+    # Opening a table reads the commits since the last checkpoint one by one, so there are few of them.
     "delta.checkpointInterval": "20",
+    # A model names the table versions that it was trained on: none may be cleaned away (ADR 3).
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-"""
-A model names the versions that it was trained on: they stay readable. Whoever opens the table reads the commits since
-the last checkpoint one by one, so there are few of them.
-"""
+"""Properties of each table, written by its first commit."""
 
 
 class _RaceLostError(TemporaryError):
@@ -116,15 +116,18 @@ def commit(
 
     def attempt() -> int:
         table = newest()
+        # The file's name is unique, so its presence shows that an attempt whose response was lost got through.
         if table is not None and _holds(table, sealed.path):
-            return int(table.version())  # an attempt whose response was lost had got through
+            return int(table.version())
         if table is not None:
             check_columns(target.name, table_columns(table), sealed.schema)
+        # After the read and before the commit: whoever takes over in between makes this commit lose its race (ADR 14).
         if fence is not None:
             fence()
         return _commit_once(table, folder, target, sealed)
 
     try:
+        # Bounded by races, not by time: each lost race means that another writer got through.
         return retried(attempt, seconds=None, attempts=_RACES_AT_MOST, backoff=_RACE_BACKOFF, on=_RaceLostError)
     except _RaceLostError as error:
         message = f"{target.writing} lost {_RACES_AT_MOST} races against other writers. Run it again."
@@ -174,6 +177,7 @@ def _first_commit(folder: TableFolder, target: PartitionTarget, sealed: SealedFi
         actions = TableFolder(scratch).actions(0)
     for action in actions:
         if "commitInfo" in action:
+            # deltalake wrote the scratch folder there; readers show it as the table's location.
             action["commitInfo"]["operationParameters"]["location"] = folder.uri
     return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
 
@@ -182,12 +186,14 @@ def _replace(table: "DeltaTable", folder: TableFolder, target: PartitionTarget, 
     before = table.version()
     table.create_write_transaction(
         [_added(target, sealed)],
+        # Append would keep the partition's old file beside the new one.
         "overwrite",
         table.schema(),
         partition_by=[PARTITION_COLUMN],
         partition_filters=[(PARTITION_COLUMN, "=", target.partition)],
         commit_properties=_properties(target, sealed),
     )
+    # The version after a commit is not always before + 1: commits of other partitions are rebased over.
     table.update_incremental()
     since = range(before + 1, table.version() + 1)
     folder.sync_log(since)
@@ -221,6 +227,7 @@ def _added(target: PartitionTarget, sealed: SealedFile) -> "AddAction":
         partition_values={PARTITION_COLUMN: target.partition},
         modification_time=int(time.time() * 1000),
         data_change=True,
+        # Row counts of the log are compared with the files at each read; min and max would need the values here.
         stats=json.dumps({"numRecords": sealed.row_count}),
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARTITION_COLUMN = "partition"
+# Part of each digest: a change of the format below makes every partition a new one.
 _FORMAT = b"table content 1\n"
 
 
@@ -53,6 +54,7 @@ def content_digest(rows: "pa.Table") -> str:
     """
     whole = hashlib.sha256(_FORMAT)
     for field, column in zip(rows.schema, rows.columns, strict=True):
+        # Lengths stand before names, so that no two lists of columns give the same bytes.
         word = field.name.encode()
         whole.update(f"{len(word)} ".encode() + word + f" {field.type} ".encode())
         whole.update(_column_digest(column))
@@ -61,6 +63,7 @@ def content_digest(rows: "pa.Table") -> str:
 
 
 def _check_names(name: str, columns: list[str]) -> None:
+    # Engines on Delta Lake (Spark, SQL) fold the case of column names.
     lowered = [column.lower() for column in columns]
     twice = {column for column in columns if lowered.count(column.lower()) > 1}
     if twice:
@@ -79,6 +82,7 @@ def _check_names(name: str, columns: list[str]) -> None:
 def _plain_type(given: "pa.DataType") -> "pa.DataType | None":
     import pyarrow as pa
 
+    # Parquet readers give repeated strings as dictionaries, or not, depending on the writer.
     if pa.types.is_dictionary(given):
         return _plain_type(given.value_type)
     if pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given):
@@ -86,7 +90,9 @@ def _plain_type(given: "pa.DataType") -> "pa.DataType | None":
     if pa.types.is_binary(given) or pa.types.is_large_binary(given) or pa.types.is_binary_view(given):
         return pa.binary()
     if pa.types.is_timestamp(given):
+        # Delta Lake keeps microseconds; a time without a zone is no moment, and would shift with the reader's zone.
         return pa.timestamp("us", tz="UTC") if given.tz is not None else None
+    # Delta Lake has no unsigned integers.
     kept = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(), pa.date32())
     return given if given in kept else None
 
@@ -110,6 +116,7 @@ def _column_digest(column: "pa.ChunkedArray") -> bytes:
     hasher = _hasher(column.type)
     for chunk in column.chunks:
         if column.null_count:
+            # Arrow leaves arbitrary bytes under a null: they are filled, and which values are null is hashed apart.
             validity.append(chunk.is_valid().cast("int8").to_numpy(zero_copy_only=False))
         for buffer, length in hasher(chunk):
             values.update(buffer)
@@ -140,6 +147,7 @@ def _text_pieces(chunk: "pa.Array") -> Pieces:
     if not len(filled):
         return
     _, offset_buffer, data = filled.buffers()
+    # A slice shares its parent's buffers: offsets begin at filled.offset, and the text at offsets[0].
     offsets = np.frombuffer(offset_buffer, dtype="<i4")[filled.offset : filled.offset + len(filled) + 1]
     begin, end = int(offsets[0]), int(offsets[-1])
     yield (memoryview(data)[begin:end] if data is not None else b""), np.diff(offsets)
@@ -149,6 +157,7 @@ def _bool_pieces(chunk: "pa.Array") -> Pieces:
     import pyarrow as pa
 
     filled = chunk.fill_null(False) if chunk.null_count else chunk  # noqa: FBT003 (the value that is filled in)
+    # Arrow packs booleans as bits that begin anywhere in a byte.
     yield filled.cast(pa.int8()).to_numpy(zero_copy_only=False), None
 
 
@@ -158,6 +167,7 @@ def _float_pieces(chunk: "pa.Array") -> Pieces:
     filled = chunk.fill_null(0.0) if chunk.null_count else chunk
     numbers = filled.to_numpy(zero_copy_only=False) + 0.0  # a new array, in which -0.0 has become 0.0
     unknown = np.isnan(numbers)
+    # NaN has many bit patterns: they are made one.
     if unknown.any():
         numbers[unknown] = np.nan
     yield numbers, None

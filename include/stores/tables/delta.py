@@ -67,9 +67,11 @@ class DeltaTables:
         table = self._newest(name)
         if table is not None:
             check_columns(name, table_columns(table), rows.schema)
+        # A name of its own for each write: an attempt that fails leaves a file that no commit names, and harms none.
         path = f"{PARTITION_COLUMN}={partition}/{uuid.uuid4().hex}.parquet"
         folder = self._folder(name)
         with mapped(target.writing, damaged=target.remedy):
+            # Written before the commit: a reader that sees the commit must find the file.
             size = folder.write(path, rows)
         sealed = SealedFile(path, size, rows.num_rows, rows.schema, {**stamp, "digest": digest})
         version = commit(folder, target, sealed, newest=lambda: self._newest(name), fence=fence)
@@ -125,6 +127,7 @@ class DeltaTables:
         import pyarrow as pa
 
         folder, parts = self._folder(target.name), []
+        # Sorted, as the log keeps no order; a table of another writer may hold several files a partition.
         for partition, path, row_count in sorted(live_files(table)):
             if partition != target.partition:
                 continue
@@ -142,6 +145,7 @@ class DeltaTables:
     def _newest(self, name: str) -> "DeltaTable | None":
         from deltalake.exceptions import TableNotFoundError
 
+        # Taken out first: a table that fails to update is opened anew the next time.
         table = self._opened.pop((name, None), None)
         if table is not None and not self._folder(name).has_log(table.version()):
             table = None  # the table was moved away since, and perhaps built anew

@@ -16,6 +16,7 @@ RACES = (
     "version already",
 )
 """Beginnings and parts of deltalake's messages of a commit that another one overtook."""
+# deltalake's messages come from Rust, with terminal colours and a stack of frames.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STACK = re.compile(r"\n\s*0: |\nHelp: ")
 _FULL = ("no space left", "file too large", "disk quota", "os error 28", "os error 27", "os error 122")
@@ -24,6 +25,7 @@ _REFUSED = (
     "401 unauthorized", "no provider in chain", "not authorized", "permission denied", "read-only file system",
     "credential", "missing region",
 )  # fmt: skip
+# deltalake raises one class for everything of the store: only the text tells a silent store from a damaged table.
 _SILENT = (
     "error sending request", "timed out", "timeout", "connection", "503", "500 internal", "slowdown", "slow down",
     "429", "service unavailable", "dns error", "error after", "max_retries", "retry_timeout", "502", "504",
@@ -45,6 +47,7 @@ def translated(error: Exception, doing: str, *, damaged: str) -> PlatformError:
     :param damaged: what to do if neither the store nor its settings are at fault, but what lies there.
     """
     text = str(error).lower()
+    # Before the others: "os error 28" may stand in a message that also names the connection.
     if _is_full(error) or any(word in text for word in _FULL):
         message = f"{doing} failed: the disk is full. The old rows are still there; make room and run it again."
         return TemporaryError(message)
@@ -59,6 +62,7 @@ def translated(error: Exception, doing: str, *, damaged: str) -> PlatformError:
 
 def _holds(text: str, words: tuple[str, ...]) -> bool:
     """Whether one of the words stands in the text; whole, for a file's name may hold any digits."""
+    # A number must stand alone: "503" may be part of a file's name.
     ends = {word: r"(?![0-9a-z])" if word.isdigit() else "" for word in words}
     return any(re.search(rf"(?<![0-9a-z]){re.escape(word)}{end}", text) for word, end in ends.items())
 

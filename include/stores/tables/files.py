@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"\d{20}\.json")
+# pyarrow's own limit: one row group holds a month, so a column is read in one piece.
 _ROW_GROUP_ROWS = 1_048_576
 
 
@@ -41,6 +42,7 @@ class TableFolder:
 
         if self.is_local:
             return fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+        # The same S3 client as for the log: pyarrow's own takes neither its settings nor its retries.
         from deltalake.fs import DeltaStorageHandler
 
         return fs.PyFileSystem(DeltaStorageHandler(self.uri, dict(self.options)))
@@ -83,6 +85,7 @@ class TableFolder:
 
         with (
             self._files.open_input_file(path) as source,
+            # Off by default in pyarrow: a flipped bit would be read as another value.
             pq.ParquetFile(source, page_checksum_verification=True) as file,
         ):
             return file.read(columns=None if columns is None else list(columns))
@@ -101,6 +104,7 @@ class TableFolder:
         if torn:
             return f"{listed(torn)} is damaged. " if len(torn) == 1 else f"{listed(torn)} are damaged. "
         numbers = [int(path.rsplit("/", 1)[1].split(".")[0]) for path in commits]
+        # deltalake's own message for a missing commit names no file.
         gaps = sorted(set(range(max(numbers, default=0))) - set(numbers))
         return f"{listed(_log_file(number) for number in gaps)} is missing. " if gaps else ""
 
@@ -135,6 +139,7 @@ class TableFolder:
             return
         for version in versions:
             synced(Path(self.uri) / _log_file(version))
+        # A new name in a directory is on the disk only when the directory was synced.
         synced(Path(self.uri) / _LOG)
 
 

@@ -10,9 +10,11 @@ from include.stores.tables.delta import DeltaTables
 from include.stores.tables.protocol import TableStore
 
 _S3_OPTIONS = {
+    # Commits are conditional puts (If-None-Match); stated, so that no variable of the environment turns them off.
     "aws_conditional_put": "etag",
     "connect_timeout": "5s",
     "timeout": "30s",
+    # Time is the limit, not the number: object_store otherwise gives up after ten attempts.
     "max_retries": "1000",
     "retry_timeout": f"{RETRY_SECONDS:.0f}s",
     "backoff_config.init_backoff": "200ms",
@@ -35,6 +37,7 @@ def open_tables(uri: str, environment: Mapping[str, str] | None = None) -> Table
     if parts.scheme == "s3" and parts.netloc:
         endpoint = (os.environ if environment is None else environment).get("AWS_ENDPOINT_URL", "")
         options = dict(_S3_OPTIONS) | ({"aws_endpoint_url": endpoint} if endpoint else {})
+        # object_store refuses plain HTTP by default; MinIO inside a cluster often has no TLS.
         if endpoint.startswith("http://"):
             options["allow_http"] = "true"
         return DeltaTables(uri.rstrip("/"), options)

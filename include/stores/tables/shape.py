@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TABLE = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")
+# The partition is a folder's name and a value in a filter: nothing that either would have to escape.
 _PARTITION = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -43,6 +44,7 @@ def check_columns(name: str, has: "pa.Schema", given: "pa.Schema") -> None:
 
     :raises DataRejectedError: naming what is missing, new or of another type.
     """
+    # Delta Lake would take a new column (schema evolution), and leave null in the partitions written before.
     old, new = ({column.name: str(column.type) for column in schema} for schema in (has, given))
     other = [f"{name} ({old[name]}, now {new[name]})" for name in old.keys() & new.keys() if old[name] != new[name]]
     differences = {"missing": old.keys() - new.keys(), "new": new.keys() - old.keys(), "of another type": other}
