@@ -51,7 +51,7 @@ def test_an_s3_that_is_away_for_a_while_is_waited_for_by_default(s3: S3Server) -
 
 @pytest.mark.parametrize("method", ["create", "get", "exists", "list"])
 def test_an_s3_that_answers_503_is_temporary(quick: S3Objects, s3: S3Server, method: str) -> None:
-    # Importing boto3 and opening the client took longer than 3 s on a busy machine: no time was left for a second attempt.
+    # On a busy machine, importing boto3 and opening the client took longer than 3 s: no second attempt was made.
     quick._client  # noqa: B018 (opened by being read)
     s3.break_with(Fault("slow_down"))
     uses = {
