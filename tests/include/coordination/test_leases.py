@@ -154,7 +154,7 @@ def test_calling_off_twice_leaves_one_document_while_it_holds(objects: MemoryObj
     assert objects.list(PREFIX) == [f"{PREFIX}revoked-001-001.json", f"{PREFIX}revoked-001-002.json"]
 
 
-def test_a_damaged_lease_is_told(objects: MemoryObjects) -> None:
+def test_a_damaged_lease_is_reported(objects: MemoryObjects) -> None:
     objects.create(f"{PREFIX}000001.json", b"{")
     with pytest.raises(TemporaryError, match=r"000001\.json is no document of a lease.*Remove it"):
         Leases(objects, command()).take()

@@ -18,7 +18,7 @@ def _plant(objects: ObjectStore, number: int, until: datetime) -> None:
     objects.create(mutex_key(PREFIX, number), json.dumps({"until": until.isoformat(), "token": "t"}).encode())
 
 
-def test_turns_follow_one_another(objects: ObjectStore) -> None:
+def test_holders_follow_one_another(objects: ObjectStore) -> None:
     for _ in range(3):
         with mutex(objects, PREFIX):
             pass
@@ -27,7 +27,7 @@ def test_turns_follow_one_another(objects: ObjectStore) -> None:
     )
 
 
-def test_whoever_has_the_turn_has_it_alone() -> None:
+def test_whoever_holds_the_mutex_holds_it_alone() -> None:
     objects, inside, most = MemoryObjects(), 0, 0
     lock = threading.Lock()
 
@@ -47,7 +47,7 @@ def test_whoever_has_the_turn_has_it_alone() -> None:
     assert len(objects.list(PREFIX)) == 36
 
 
-def test_a_turn_that_does_not_end_is_waited_for_within_bounds() -> None:
+def test_a_hold_that_does_not_end_is_waited_for_within_bounds() -> None:
     objects = MemoryObjects()
     _plant(objects, 1, datetime.now(UTC) + timedelta(seconds=60))
     told = "Others hold the mutex turns/shop/lateness for longer than 0 s"
@@ -56,14 +56,14 @@ def test_a_turn_that_does_not_end_is_waited_for_within_bounds() -> None:
 
 
 @pytest.mark.parametrize("left", [b"{", json.dumps({"until": "2013-01-01T00:00:00Z", "token": "t"}).encode()])
-def test_a_turn_whose_holder_was_killed_ends_by_itself(left: bytes) -> None:
+def test_a_mutex_whose_holder_was_killed_ends_by_itself(left: bytes) -> None:
     objects = MemoryObjects()
     objects.create(mutex_key(PREFIX, 1), left)
     with mutex(objects, PREFIX):
         assert objects.list(PREFIX)[-1] == mutex_key(PREFIX, 2)
 
 
-def test_what_a_turn_raises_passes_and_ends_it() -> None:
+def test_what_a_block_raises_passes_and_releases_the_mutex() -> None:
     objects = MemoryObjects()
     with pytest.raises(ZeroDivisionError), mutex(objects, PREFIX):
         raise ZeroDivisionError

@@ -47,7 +47,7 @@ def test_command_line_that_is_none_is_the_configurations_fault(words: list[str])
     assert caught.value.code == ConfigurationError.exit_code
 
 
-def test_operation_that_fails_says_why_and_ends_with_its_code(
+def test_operation_that_fails_states_why_and_ends_with_its_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stores = Stores({"ML_OBJECTS_URI": tmp_path.as_uri()})

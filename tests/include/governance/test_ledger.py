@@ -36,7 +36,7 @@ def test_entries_are_numbered_and_chained(ledger: Ledger) -> None:
     assert [entry.chain for entry in entries] == [None, first.digest]
 
 
-def test_champion_is_told_from_the_ledger_alone(ledger: Ledger) -> None:
+def test_champion_is_read_from_the_ledger_alone(ledger: Ledger) -> None:
     assert ledger.champion() is None
     assert ledger.last_promotion() is None
     ledger.append(note(1), AT)
@@ -84,7 +84,7 @@ def test_twenty_writers_at_once_make_one_chain(objects: MemoryObjects) -> None:
     assert sorted(entry.note.after.version for entry in entries) == list(range(1, 9))
 
 
-def test_writer_that_never_gets_its_turn_gives_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writer_that_never_gets_the_mutex_gives_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryObjects, "create", lambda _self, _key, _data: False)
     with pytest.raises(TemporaryError, match="written to by others 20 times"):
         ledger.append(note(1), AT)

@@ -11,7 +11,7 @@ from include.stores.serving.settings import Placement
 
 
 @pytest.mark.parametrize("artifact", [None, "registry/a@sha256:1"])
-def test_version_gets_what_the_spec_says(artifact: str | None) -> None:
+def test_version_gets_what_the_spec_states(artifact: str | None) -> None:
     spec = ServingSpec(
         request_bytes_at_most=2_000,
         batch_rows_at_most=8,

@@ -38,20 +38,20 @@ def server(*errors: Exception) -> Server:
     return found
 
 
-def test_server_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_respond_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.governance.rollout._BACKOFF", Backoff(0.0, 0.0))
     found = server(TemporaryError("503"), TemporaryError("503"))
     assert retried_predictions(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
 
 
-def test_server_that_refuses_is_not_asked_again() -> None:
+def test_server_that_refuses_is_not_retried() -> None:
     found = server(DataRejectedError("no"), DataRejectedError("never asked"))
     with pytest.raises(DataRejectedError, match=r"^no$"):
         retried_predictions(found, PUBLIC_URL, ROWS)
     assert len(found.errors) == 1
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.governance.rollout.RESPONSE_SECONDS", -1.0)
     with pytest.raises(TemporaryError, match="503"):
         retried_predictions(server(TemporaryError("503")), PUBLIC_URL, ROWS)

@@ -17,13 +17,13 @@ from include.stores.registry.protocol import ModelVersion
 TAGS = version_tags("flights", "sha256:0", "2013-09", "bundles/flights/x/evidence.json")
 
 
-def test_version_says_what_it_is_made_of() -> None:
+def test_version_states_what_it_is_made_of() -> None:
     found = sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=TAGS))
     assert (found.model, found.version, found.run_id, found.project) == ("delay", 3, "r", "flights")
     assert (found.digest, found.partition) == ("sha256:0", "2013-09")
 
 
-def test_version_is_found_again_by_its_bundle() -> None:
+def test_version_is_identified_by_its_bundle() -> None:
     assert identifying_tags("flights", "sha256:0").items() <= TAGS.items()
 
 

@@ -40,7 +40,7 @@ def test_bundle_that_was_written_is_read_back(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted([MANIFEST, *BUNDLE_FILES])
 
 
-def test_digest_names_the_files_and_what_is_said_of_them() -> None:
+def test_digest_names_the_files_and_their_description() -> None:
     good = bundle()
     description = good.manifest.model_dump(exclude={"files"})
     assert seal_bundle(description, good.contents).digest == good.digest

@@ -44,7 +44,7 @@ def _description() -> ModelDescription:
     )
 
 
-def test_the_folder_says_what_the_model_takes_and_gives(tmp_path: Path) -> None:
+def test_the_folder_states_what_the_model_takes_and_gives(tmp_path: Path) -> None:
     model = Pipeline([("scale", StandardScaler()), ("learn", LogisticRegression())]).fit(FEATURES, TARGET)
 
     write_model_folder(tmp_path / "model", model, _description())

@@ -48,7 +48,7 @@ def test_without_a_statsd_metrics_are_dropped() -> None:
         ("serving", settings.SERVING_URI),
     ],
 )
-def test_a_variable_that_is_not_set_is_told_by_its_name(store: str, name: str) -> None:
+def test_a_variable_that_is_not_set_is_reported_by_its_name(store: str, name: str) -> None:
     for environment in ({}, {name: ""}):
         with pytest.raises(ConfigurationError, match=f"Environment variable {name} is not set"):
             getattr(Stores(environment), store)

@@ -47,7 +47,7 @@ def test_a_minute_without_a_server_is_waited_out(clock: Clock) -> None:
     assert max(clock.pauses) <= 1.5 * DEFAULT_BACKOFF.longest_seconds
 
 
-def test_the_deadline_holds_and_the_message_says_how_often_it_was_tried(clock: Clock) -> None:
+def test_the_deadline_holds_and_the_message_states_how_often_it_was_tried(clock: Clock) -> None:
     with pytest.raises(TemporaryError, match=r"No answer\. It was tried \d+ times in (6\d|7[0-5]) s\."):
         retried(away_until(clock, 1e9), seconds=RETRY_SECONDS)
     assert clock.now <= RETRY_SECONDS
@@ -59,7 +59,7 @@ def test_without_time_there_is_one_attempt(clock: Clock) -> None:
     assert clock.pauses == []
 
 
-def test_what_is_not_temporary_is_not_asked_again(clock: Clock) -> None:
+def test_what_is_not_temporary_is_not_retried(clock: Clock) -> None:
     def refuse() -> None:
         raise ConfigurationError("Not yours.")
 

@@ -65,7 +65,7 @@ def run(model: Model, make: Callable[[Model], Batcher], *requests: tuple[float, 
     return asyncio.run(main())
 
 
-def test_requests_that_wait_are_predicted_together_and_answered_apart() -> None:
+def test_requests_that_wait_are_predicted_together_and_returned_apart() -> None:
     model = Model()
     assert run(model, batcher, (1,), (2, 3), (4,)) == [[2], [4, 6], [8]]
     assert model.sizes == [1, 3]
@@ -79,7 +79,7 @@ def test_a_batch_never_holds_more_rows_than_allowed() -> None:
     assert model.sizes == [1, 2, 2, 5, 1]
 
 
-def test_one_bad_request_does_not_take_the_others_answers() -> None:
+def test_one_bad_request_does_not_take_the_others_predictions() -> None:
     model = Model()
     answers = run(model, batcher, (1,), (2,), (-1,), (3,))
     assert [answers[0], answers[1], answers[3]] == [[2], [4], [6]]

@@ -71,7 +71,7 @@ def test_value_that_would_change_is_refused_with_row_and_field(kind: str, values
     assert (caught.value.field, caught.value.row, caught.value.status) == ("x", row, 400)
 
 
-def test_column_that_cannot_be_null_says_so() -> None:
+def test_column_that_cannot_be_null_is_named() -> None:
     with pytest.raises(RequestError, match="cannot be null"):
         typed("long", 1, None)
 
@@ -93,7 +93,7 @@ def test_column_of_another_version_is_ignored() -> None:
     assert list(signature(distance="double").typed(table)) == ["distance"]
 
 
-def test_unknown_column_is_refused_where_that_is_asked_for() -> None:
+def test_unknown_column_is_refused_where_that_is_set() -> None:
     strict = Signature(signature(distance="double").inputs, ignore_unknown=False)
     with pytest.raises(RequestError, match=r"Unknown column 'more'\. The model's columns: distance"):
         strict.typed(RawTable({"distance": [1.0], "more": [1.0]}, 1))

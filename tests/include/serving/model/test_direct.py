@@ -34,7 +34,7 @@ def unknown_is_minus_one() -> OrdinalEncoder:
 
 
 @pytest.mark.parametrize("categorical", [False, True])
-def test_direct_answers_are_the_pipelines_in_every_bit(categorical: bool) -> None:  # noqa: FBT001
+def test_direct_predictions_are_the_pipelines_in_every_bit(categorical: bool) -> None:  # noqa: FBT001
     model = pipeline(categorical=categorical)
     predict = direct_predict(model, "predict_proba", columns())
     assert predict is not None

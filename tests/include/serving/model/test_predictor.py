@@ -13,7 +13,7 @@ from include.serving.request_error import RequestError
 from tests.support.serving_bundles import bundle, pipeline, rows, table
 
 
-def test_predictor_answers_as_the_model_does() -> None:
+def test_predictor_predicts_as_the_model_does() -> None:
     predictor = load_predictor(bundle())
     assert predictor.direct is not None
     frame = rows(30, seed=3)
@@ -78,7 +78,7 @@ def test_model_without_the_method_is_refused() -> None:
         load_predictor(sealed)
 
 
-def test_answer_is_written_as_mlflow_writes_it() -> None:
+def test_response_is_written_as_mlflow_writes_it() -> None:
     assert json.loads(response_body(np.array([[0.25, 0.75]]))) == {"predictions": [[0.25, 0.75]]}
     assert json.loads(response_body(np.array([1, 0]))) == {"predictions": [1, 0]}
     assert json.loads(response_body(np.array(["a", "b"], dtype=object))) == {"predictions": ["a", "b"]}

@@ -193,7 +193,7 @@ def test_active_worker_that_dies_is_tried_again_until_it_starts(tmp_path: Path) 
     with_fleet(tmp_path, use)
 
 
-def test_port_says_that_the_active_worker_does_not_start_and_the_log_says_why(
+def test_port_states_that_the_active_worker_does_not_start_and_the_log_states_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def use(opened: Opened) -> None:

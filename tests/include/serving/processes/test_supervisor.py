@@ -105,7 +105,7 @@ def test_no_request_fails_while_versions_switch_and_roll_back(server: RunningSer
     assert set(clients.found) == {"200 from 1", "200 from 2", "200 from 3"}
 
 
-def test_port_says_that_nothing_is_deployed(server: RunningServer) -> None:
+def test_port_states_that_nothing_is_deployed(server: RunningServer) -> None:
     assert request(port_of(server.url)) == (503, None)
 
 
@@ -192,7 +192,7 @@ def test_candidate_that_died_cannot_be_activated(server: RunningServer) -> None:
         serving.activate(record_of(bundle(), 1))
 
 
-def test_what_the_server_does_not_understand_is_answered(server: RunningServer) -> None:
+def test_what_the_server_does_not_understand_gets_a_reply(server: RunningServer) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(server.control))
         connection.sendall(b'{"command": {"verb": "fly"}}\n')

@@ -36,7 +36,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("request_bytes", REQUESTS)
-def test_every_client_is_told_that_no_model_serves(request_bytes: bytes) -> None:
+def test_every_client_learns_that_no_model_serves(request_bytes: bytes) -> None:
     async def use(server: UnavailableServer, port: int) -> None:
         await server.open("Nothing here.")
         head, body = await ask(port, request_bytes)
@@ -60,7 +60,7 @@ def test_sentence_can_be_changed_and_the_server_opened_again() -> None:
     with_server(use)
 
 
-def test_client_that_says_nothing_sensible_is_let_go() -> None:
+def test_client_that_sends_nothing_sensible_is_let_go() -> None:
     async def use(server: UnavailableServer, port: int) -> None:
         await server.open("Nothing here.")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -78,7 +78,7 @@ def predict(port: int) -> tuple[int, Any]:
     return found
 
 
-def test_worker_answers_and_ends_well_on_sigterm(folder: Path) -> None:
+def test_worker_responds_and_ends_well_on_sigterm(folder: Path) -> None:
     with running(folder) as (process, port):
         expected = pipeline().predict_proba(rows(2, seed=4)).tolist()
         assert predict(port) == (200, {"predictions": expected})

@@ -26,7 +26,7 @@ def test_worker_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PATH" in found
 
 
-def test_worker_that_refuses_its_bundle_says_why(tmp_path: Path) -> None:
+def test_worker_that_refuses_its_bundle_states_why(tmp_path: Path) -> None:
     async def main() -> None:
         refused = pytest.raises(DataRejectedError, match=r"manifest\.json of the bundle cannot be read")
         with socket.create_server(("127.0.0.1", 0)) as public, refused:

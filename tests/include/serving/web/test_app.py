@@ -106,7 +106,7 @@ def forms() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "instances", "inputs"])
-def test_every_form_is_answered_as_mlflow_answers_it(ours: Service, mlflow_app: ASGIApp, form: str) -> None:
+def test_every_form_is_handled_as_mlflow_handles_it(ours: Service, mlflow_app: ASGIApp, form: str) -> None:
     document = {form: forms()[form]}
     theirs, found = post(mlflow_app, document), post(build_app(ours), document)
     assert theirs.status_code == found.status_code == 200
@@ -114,12 +114,12 @@ def test_every_form_is_answered_as_mlflow_answers_it(ours: Service, mlflow_app: 
     assert found.json() == theirs.json()
 
 
-def test_nulls_are_answered_as_mlflow_answers_them(ours: Service, mlflow_app: ASGIApp) -> None:
+def test_nulls_are_handled_as_mlflow_handles_them(ours: Service, mlflow_app: ASGIApp) -> None:
     document = {"dataframe_split": table(rows(40, seed=8)).model_dump()}
     assert post(build_app(ours), document).json() == post(mlflow_app, document).json()
 
 
-def test_column_that_may_be_left_out_is_answered_although_mlflow_fails(ours: Service, mlflow_app: ASGIApp) -> None:
+def test_column_that_may_be_left_out_is_predicted_although_mlflow_fails(ours: Service, mlflow_app: ASGIApp) -> None:
     frame = full_rows().drop(columns="temp")
     document = {"dataframe_records": frame.to_dict("records")}
     assert post(mlflow_app, document).status_code == 400
@@ -129,7 +129,7 @@ def test_column_that_may_be_left_out_is_answered_although_mlflow_fails(ours: Ser
 
 
 @pytest.mark.parametrize("index", [False, True])
-def test_csv_is_answered_as_mlflow_answers_it(ours: Service, mlflow_app: ASGIApp, index: bool) -> None:  # noqa: FBT001
+def test_csv_is_handled_as_mlflow_handles_it(ours: Service, mlflow_app: ASGIApp, index: bool) -> None:  # noqa: FBT001
     request = {"content": rows(40, seed=8).to_csv(index=index), "headers": {"Content-Type": "text/csv"}}
     theirs = call(mlflow_app, "POST", "/invocations", **request)
     found = call(build_app(ours), "POST", "/invocations", **request)
@@ -175,7 +175,7 @@ def test_request_without_content_type_is_unsupported(ours: Service) -> None:
     assert call(build_app(ours), "POST", "/invocations", content=b"{}").status_code == 415
 
 
-def test_every_answer_names_the_model(ours: Service) -> None:
+def test_every_response_names_the_model(ours: Service) -> None:
     app = build_app(ours)
     answers = [call(app, "GET", "/ping"), call(app, "GET", "/nowhere"), post(app, {}), call(app, "GET", "/invocations")]
     assert [answer.status_code for answer in answers] == [200, 404, 400, 405]
@@ -185,7 +185,7 @@ def test_every_answer_names_the_model(ours: Service) -> None:
         assert answer.headers["x-model-digest"] == ours.digest
 
 
-def test_wrong_path_and_method_are_answered_as_mlflow_answers_them(ours: Service, mlflow_app: ASGIApp) -> None:
+def test_wrong_path_and_method_are_handled_as_mlflow_handles_them(ours: Service, mlflow_app: ASGIApp) -> None:
     for method, path in (("GET", "/nowhere"), ("GET", "/invocations")):
         theirs, found = call(mlflow_app, method, path), call(build_app(ours), method, path)
         assert (found.status_code, found.json()) == (theirs.status_code, theirs.json())
@@ -251,14 +251,14 @@ def test_overloaded_server_asks_to_try_again(ours: Service, monkeypatch: pytest.
     assert found.headers["retry-after"] == "1"
 
 
-def test_model_that_predicts_answers_one_value_a_row() -> None:
+def test_model_that_predicts_returns_one_value_a_row() -> None:
     made = service(predict="predict")
     found = post(build_app(made), {"inputs": forms()["inputs"]})
     assert found.json() == {"predictions": pipeline().predict(full_rows()).tolist()}
     made.batcher.close()
 
 
-def test_metrics_count_answers_by_path_of_a_closed_list(ours: Service) -> None:
+def test_metrics_count_responses_by_path_of_a_closed_list(ours: Service) -> None:
     app = build_app(ours)
     call(app, "GET", "/secret/1")
     post(app, {"inputs": forms()["inputs"]})

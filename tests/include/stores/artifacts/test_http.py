@@ -20,7 +20,7 @@ def http_of(registry: Registry, credentials: Credentials | None = None) -> Artif
     return ArtifactRegistryClient(registry.host, is_plain=True, credentials=credentials, backoff=Backoff(0.001))
 
 
-def test_registry_that_is_out_of_breath_is_asked_again(registry: Registry) -> None:
+def test_registry_that_is_out_of_breath_is_retried(registry: Registry) -> None:
     registry.failures = 3
     assert http_of(registry).request("GET", "/v2/a/blobs/sha256:1").content == b"content"
     assert registry.count("GET") == 4

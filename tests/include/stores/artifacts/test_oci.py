@@ -45,13 +45,15 @@ def test_artifact_with_a_blob_gone_does_not_exist_and_is_made_whole(
     assert artifacts.exists(reference)
 
 
-def test_manifest_that_is_not_what_its_digest_says_does_not_exist(registry: Registry, artifacts: ArtifactStore) -> None:
+def test_manifest_that_is_not_what_its_digest_names_does_not_exist(
+    registry: Registry, artifacts: ArtifactStore
+) -> None:
     reference = artifacts.push(bundle())
     registry.manifests[image_of(bundle()).manifest.digest] = b"{}"
     assert not artifacts.exists(reference)
 
 
-def test_registry_that_takes_a_manifest_and_loses_it_is_found_out(registry: Registry, artifacts: ArtifactStore) -> None:
+def test_registry_that_takes_a_manifest_and_loses_it_is_noticed(registry: Registry, artifacts: ArtifactStore) -> None:
     registry.loses_manifests = True
     with pytest.raises(TemporaryError, match=r"took .* and does not have it"):
         artifacts.push(bundle())

@@ -115,7 +115,7 @@ def test_version_is_read_whatever_the_provider_adds(client: Any, cluster: Cluste
     assert cluster.version() == (1, 35)
 
 
-def test_answer_of_a_service_comes_through_the_api_server(client: Any, cluster: Cluster) -> None:
+def test_response_of_a_service_comes_through_the_api_server(client: Any, cluster: Cluster) -> None:
     client.last_response = Mock(status=200, data='{"predictions": []}')
     client.last_response.getheaders.return_value = {"X-Model-Version": "3"}
     answer = cluster.proxied("POST", "delay:8080", "invocations", b'{"a": 1}')
@@ -125,7 +125,7 @@ def test_answer_of_a_service_comes_through_the_api_server(client: Any, cluster: 
     assert asked(client)[4] == {"a": 1}
 
 
-def test_refusal_of_the_service_is_an_answer_and_that_of_the_api_server_is_not(client: Any, cluster: Cluster) -> None:
+def test_refusal_of_the_service_is_a_response_and_that_of_the_api_server_is_not(client: Any, cluster: Cluster) -> None:
     own = ApiException(status=400, reason="Bad Request")
     own.body = '{"message": "unknown column"}'
     client.call_api.side_effect = own
@@ -139,7 +139,7 @@ def test_refusal_of_the_service_is_an_answer_and_that_of_the_api_server_is_not(c
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "apiVersion: v1\nkind: Config\ncurrent-context: gone\n"])
-def test_machine_without_a_cluster_is_told_so(tmp_path: Path, content: str | None) -> None:
+def test_machine_without_a_cluster_is_refused(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "config"
     if content is not None:
         path.write_text(content)

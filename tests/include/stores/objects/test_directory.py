@@ -89,7 +89,7 @@ def test_a_disk_that_fails_is_temporary(tmp_path: Path, monkeypatch: pytest.Monk
     assert DirectoryObjects(tmp_path).list("") == []
 
 
-def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_hard_links_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(_source: Path, _target: Path) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 

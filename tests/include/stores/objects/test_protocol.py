@@ -33,7 +33,7 @@ def test_an_empty_object_and_a_large_one_come_back(objects: ObjectStore) -> None
     assert objects.get("large") == large
 
 
-def test_a_missing_object_is_told_by_its_key(objects: ObjectStore) -> None:
+def test_a_missing_object_is_reported_by_its_key(objects: ObjectStore) -> None:
     assert not objects.exists("runs/x.json")
     with pytest.raises(MissingObjectError, match=r"runs/x\.json.*Restore it, or run the step again"):
         objects.get("runs/x.json")

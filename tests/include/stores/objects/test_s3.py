@@ -50,7 +50,7 @@ def test_an_s3_that_is_away_for_a_while_is_waited_for_by_default(s3: S3Server) -
 
 
 @pytest.mark.parametrize("method", ["create", "get", "exists", "list"])
-def test_an_s3_that_answers_503_is_temporary(quick: S3Objects, s3: S3Server, method: str) -> None:
+def test_an_s3_that_responds_503_is_temporary(quick: S3Objects, s3: S3Server, method: str) -> None:
     # On a busy machine, importing boto3 and opening the client took longer than 3 s: no second attempt was made.
     quick._client  # noqa: B018 (opened by being read)
     s3.break_with(Fault("slow_down"))
@@ -79,7 +79,7 @@ def test_an_s3_that_is_not_there_is_temporary(quick: S3Objects, monkeypatch: pyt
         quick.create("a", b"1")
 
 
-def test_a_create_whose_answer_was_lost_is_known_as_ours(quick: S3Objects, s3: S3Server) -> None:
+def test_a_create_whose_response_was_lost_is_known_as_ours(quick: S3Objects, s3: S3Server) -> None:
     s3.break_with(Fault("lost", method="PUT", times=1))
     assert quick.create("a", b"ours")
     assert [request.split()[0] for request in s3.requests()] == ["PUT", "PUT", "GET"]

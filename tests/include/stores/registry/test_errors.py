@@ -45,7 +45,7 @@ def test_mlflow_s_codes(code: str, error: type[PlatformError]) -> None:
         (None, TemporaryError),
     ],
 )
-def test_answers_of_http(status: int | None, error: type[PlatformError]) -> None:
+def test_responses_of_http(status: int | None, error: type[PlatformError]) -> None:
     response = None
     if status is not None:
         response = requests.Response()

@@ -56,7 +56,7 @@ def test_a_server_that_fails_in_the_middle_is_temporary(monkeypatch: pytest.Monk
             registry.start_run("flights", "run", {})
 
 
-def test_a_server_that_takes_each_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_takes_each_request_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"TIMEOUT": 1, "MAX_RETRIES": 1, "BACKOFF_FACTOR": 1}
     for name, value in settings.items():
         monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", str(value))

@@ -196,7 +196,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.Mo
     assert asked == ["http://127.0.0.1:5000"] * 2
 
 
-def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TIMEOUT", "MAX_RETRIES", "BACKOFF_FACTOR"):
         monkeypatch.delenv(f"MLFLOW_HTTP_REQUEST_{name}", raising=False)
     monkeypatch.setattr(registry_module, "check_health", lambda _parts: None)
@@ -223,7 +223,7 @@ def test_nobody_listening_is_temporary(impatient: None) -> None:
         open_registry(f"http://127.0.0.1:{port}")
 
 
-def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
+def test_a_server_that_takes_the_call_and_is_silent_is_temporary() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
@@ -231,7 +231,7 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_temporary() -> None:
             check_health(urlsplit(uri), timeout_seconds=0.2)
 
 
-def test_a_server_that_wants_to_know_who_asks_answers_all_the_same() -> None:
+def test_a_server_that_wants_to_know_who_asks_responds_all_the_same() -> None:
     with responding(401) as uri:
         check_health(urlsplit(uri))
 

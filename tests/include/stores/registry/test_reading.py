@@ -48,7 +48,7 @@ def model_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_that_is_only_asked_imports_mlflow(
+def test_nothing_that_is_only_read_imports_mlflow(
     mlflow_server: MlflowServer, name: str, model_folder: Path, tmp_path: Path
 ) -> None:
     registry = open_registry(mlflow_server.uri)

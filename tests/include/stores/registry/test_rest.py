@@ -63,7 +63,7 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def test_what_is_asked_is_a_query_or_a_body() -> None:
+def test_a_request_is_a_query_or_a_body() -> None:
     with told((200, b'{"a": 1}')) as (uri, asked):
         server = RegistryServer(uri, uri)
 
@@ -142,7 +142,7 @@ def test_refusals_are_errors_of_the_tree(status: int, body: bytes, error: type[P
         assert len(asked) == 1
 
 
-def test_a_server_that_is_away_is_asked_again_as_often_as_mlflow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_away_is_retried_as_often_as_mlflow_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     with told((503, b""), (502, b""), (200, b'{"a": 1}')) as (uri, asked):
         assert RegistryServer(uri, uri).get("look", RUN) == {"a": 1}
@@ -156,7 +156,7 @@ def test_nobody_there_is_temporary() -> None:
         RegistryServer(uri, uri).get("look", RUN)
 
 
-def test_a_server_that_takes_the_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_takes_the_request_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.5")

@@ -52,17 +52,17 @@ def test_refusal_is_an_error_of_its_kind(tmp_path: Path, kind: str, error: type[
 
 
 @pytest.mark.parametrize("line", [b"", b"what?\n", b'{"more": 1}\n'])
-def test_answer_that_is_none_is_temporary(tmp_path: Path, line: bytes) -> None:
+def test_response_that_is_none_is_temporary(tmp_path: Path, line: bytes) -> None:
     with pytest.raises(TemporaryError, match="answered"):
         asked(tmp_path / "s", line)
 
 
-def test_server_that_is_not_there_is_temporary_and_says_where(tmp_path: Path) -> None:
+def test_server_that_is_not_there_is_temporary_and_states_where(tmp_path: Path) -> None:
     with pytest.raises(TemporaryError, match=f"does not answer at {tmp_path}/s"):
         send(tmp_path / "s", StatusCommand(), timeout_seconds=1)
 
 
-def test_server_that_says_nothing_is_temporary(tmp_path: Path) -> None:
+def test_server_that_is_silent_is_temporary(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
@@ -75,7 +75,7 @@ def test_path_that_no_socket_can_have_is_refused() -> None:
         send(Path(f"/{'x' * 120}{os.sep}s"), StatusCommand(), timeout_seconds=1)
 
 
-def test_same_version_is_told_by_everything_but_its_address() -> None:
+def test_same_version_is_recognised_by_everything_but_its_address() -> None:
     record = ModelRecord(project="p", model="m", version=1, digest="d")
     assert record.is_same(record.model_copy(update={"url": "http://127.0.0.1:2"}))
     assert not record.is_same(record.model_copy(update={"version": 2}))

@@ -34,7 +34,7 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
         thread.join()
 
 
-def test_answer_names_the_model_that_gave_it() -> None:
+def test_response_names_the_model_that_gave_it() -> None:
     with http_server(200, b'{"predictions": [0.5]}') as url:
         answer = request_predictions(url, ROWS, post_directly)
     assert (answer.predictions, answer.version, answer.digest) == ([0.5], "7", "sha256:7")
@@ -49,7 +49,7 @@ def test_answer_names_the_model_that_gave_it() -> None:
         (200, b"[]", TemporaryError, "answers no predictions"),
     ],
 )
-def test_answers_that_are_none(status: int, body: bytes, error: type[Exception], message: str) -> None:
+def test_responses_that_are_none(status: int, body: bytes, error: type[Exception], message: str) -> None:
     with http_server(status, body) as url, pytest.raises(error, match=message):
         request_predictions(url, ROWS, post_directly)
 

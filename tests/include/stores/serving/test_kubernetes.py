@@ -138,7 +138,7 @@ def test_version_that_does_not_come_up_is_removed_and_the_traffic_stays(
     assert cluster.names(DEPLOYMENT) == {"departure-delay-v1"}
 
 
-def test_version_that_never_becomes_ready_is_told_with_the_last_warning(cluster: ModelCluster) -> None:
+def test_version_that_never_becomes_ready_is_reported_with_the_last_warning(cluster: ModelCluster) -> None:
     cluster.troubles[bundle(1).digest] = {"state": {"waiting": {"reason": "ContainerCreating"}}}
     about = {"involvedObject": {"name": "departure-delay-v1-0"}, "type": "Warning", "reason": "FailedMount"}
     cluster.events.append({**about, "message": "no such volume"})

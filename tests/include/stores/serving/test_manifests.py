@@ -65,7 +65,7 @@ def test_server_gets_what_its_command_line_knows() -> None:
     assert "env" not in container
 
 
-def test_pod_that_is_told_to_stop_has_time_to_be_forgotten_and_to_drain() -> None:
+def test_pod_that_is_shut_down_has_time_to_be_forgotten_and_to_drain() -> None:
     assert pod(served())["terminationGracePeriodSeconds"] > manifests.NOTICE_SECONDS + 8
 
 
@@ -93,7 +93,7 @@ def test_same_version_gives_the_same_objects() -> None:
     assert manifests.deployment(served()) == manifests.deployment(served())
 
 
-def test_version_says_what_it_is() -> None:
+def test_version_states_what_it_is() -> None:
     metadata = manifests.deployment(served())["metadata"]
     assert metadata["name"] == "departure-delay-v3"
     assert metadata["labels"] == {

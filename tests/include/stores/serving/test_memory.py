@@ -16,7 +16,7 @@ def test_versions_that_were_started_are_kept_in_order() -> None:
     assert serving.started == [1, 2]
 
 
-def test_address_of_a_version_that_is_gone_is_not_answered() -> None:
+def test_address_of_a_version_that_is_gone_does_not_respond() -> None:
     serving = MemoryServing()
     record = serving.start(bundle(), 1, ServingSettings())
     serving.discard(record_of(bundle(), 1))

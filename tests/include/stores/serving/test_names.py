@@ -19,7 +19,7 @@ def test_model_whose_name_no_service_can_have_is_refused(model: str) -> None:
         ServedNames("flights", model).of_version(100)
 
 
-def test_deployment_says_which_version_it_is() -> None:
+def test_deployment_states_which_version_it_is() -> None:
     labels = NAMES.selecting_version(3)
     metadata = {"name": "departure-delay-v3", "labels": labels, "annotations": {DIGEST: "d", BUNDLE_BY: "image volume"}}
     record = record_in({"metadata": metadata}, "models")

@@ -50,14 +50,14 @@ def test_all_pods_must_be_new_and_ready(*, status: dict[str, Any], ready: bool) 
         (ended(137, "", "OOMKilled"), Fault.CONFIGURATION, r"raise serving.memory"),
     ],
 )
-def test_what_a_container_says_tells_what_is_at_fault(container: dict[str, Any], fault: Fault, text: str) -> None:
+def test_the_end_of_a_container_shows_what_is_at_fault(container: dict[str, Any], fault: Fault, text: str) -> None:
     trouble = trouble_of(deployment(), [pod(container)])
     assert trouble is not None
     assert trouble.fault is fault
     assert text in trouble.text
 
 
-def test_container_that_crashed_and_waits_to_be_started_again_says_why_it_ended() -> None:
+def test_container_that_crashed_and_waits_to_be_started_again_states_why_it_ended() -> None:
     crashed = ended(65, "golden rows differ")
     back_off = waiting("CrashLoopBackOff", "back-off 10s") | {"lastState": crashed["state"], "restartCount": 1}
     trouble = trouble_of(deployment(), [pod(back_off)])
@@ -106,7 +106,7 @@ def test_trouble_is_an_error_of_the_tree(fault: Fault, error: type[Exception]) -
     assert trouble.is_final is (fault is not Fault.WAIT)
 
 
-def test_newest_warning_is_told() -> None:
+def test_newest_warning_is_reported() -> None:
     events = [
         {"type": "Warning", "reason": "FailedMount", "message": "new", "lastTimestamp": "2026-01-02T00:00:00Z"},
         {"type": "Normal", "reason": "Pulled", "message": "newer", "lastTimestamp": "2026-01-03T00:00:00Z"},

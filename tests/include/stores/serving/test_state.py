@@ -32,7 +32,7 @@ def test_nothing_is_there_at_first() -> None:
     assert (status.active, status.previous, status.candidate) == (None, None, None)
 
 
-def test_service_says_what_is_active_and_what_was_before() -> None:
+def test_service_states_what_is_active_and_what_was_before() -> None:
     found = cluster(1, 2, 3, 4, active=3, **{PREVIOUS: "2", OLDER: "1"})
     state = read_state(found, NAMES)
     status = state.status()

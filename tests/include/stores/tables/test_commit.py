@@ -62,7 +62,7 @@ def test_the_loser_of_a_race_finds_the_columns_that_the_winner_made(folder: Tabl
         commit(folder, PLACE, second, newest=lambda: next(seen, _newest(folder)))
 
 
-def test_a_commit_that_got_through_without_an_answer_is_not_repeated(folder: TableFolder) -> None:
+def test_a_commit_that_got_through_without_a_response_is_not_repeated(folder: TableFolder) -> None:
     sealed = _sealed(folder, "first")
     commit(folder, PLACE, sealed, newest=lambda: None)
     assert commit(folder, PLACE, sealed, newest=lambda: _newest(folder)) == 0
@@ -143,7 +143,7 @@ def test_of_two_that_make_a_table_at_the_same_moment_one_does_and_the_other_repl
     assert [kind for action in folder.actions(1) for kind in action if kind == "metaData"] == []
 
 
-def test_the_first_commit_says_where_the_table_lies_and_what_stamped_it(folder: TableFolder) -> None:
+def test_the_first_commit_states_where_the_table_lies_and_what_stamped_it(folder: TableFolder) -> None:
     commit(folder, PLACE, _sealed(folder, "first"), newest=lambda: None)
     info = folder.actions(0)[0]["commitInfo"]
     assert info["operationParameters"]["location"] == folder.uri

@@ -126,7 +126,7 @@ def test_a_table_that_was_moved_away_is_built_anew(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["deleted", "half", "empty", "flipped"])
-def test_a_damaged_file_is_told_and_does_not_block_its_own_rebuild(root: Path, damage: str) -> None:
+def test_a_damaged_file_is_reported_and_does_not_block_its_own_rebuild(root: Path, damage: str) -> None:
     path = _file(root, "2013-02")
     content = path.read_bytes()
     third = len(content) // 3
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_told_and_does_not_block_its_own_rebuild(root: Path, d
     assert tables.state(NAME, "2013-02") == written
 
 
-def test_a_file_of_another_number_of_rows_is_told(root: Path) -> None:
+def test_a_file_of_another_number_of_rows_is_reported(root: Path) -> None:
     shutil.copy(_file(root, "2013-01"), target := _file(root, "2013-02"))
     log = _log(root, 1)
     log.write_text(log.read_text().replace('\\"numRecords\\": 2000', '\\"numRecords\\": 2001'))
@@ -161,7 +161,7 @@ def test_a_file_of_another_number_of_rows_is_told(root: Path) -> None:
         (0, b"{}\n", "Opening table 'flights/raw/weather' in .*No table metadata"),
     ],
 )
-def test_a_damaged_log_is_told_with_the_way_out(root: Path, version: int, content: bytes | None, told: str) -> None:
+def test_a_damaged_log_is_reported_with_the_remedy(root: Path, version: int, content: bytes | None, told: str) -> None:
     log = _log(root, version)
     log.unlink()
     if content is not None:
@@ -316,7 +316,7 @@ def test_an_s3_that_is_away_for_a_while_is_waited_for(s3: S3Server, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["slow_down", "hang"])
-def test_an_s3_that_does_not_answer_is_temporary(quick: DeltaTables, s3: S3Server, kind: str) -> None:
+def test_an_s3_that_does_not_respond_is_temporary(quick: DeltaTables, s3: S3Server, kind: str) -> None:
     s3.break_with(Fault(kind))
     with pytest.raises(TemporaryError, match=r"Opening table 'flights/raw/weather' in s3://.*run it again"):
         quick.read(NAME, "2013-01")
@@ -339,14 +339,14 @@ def test_a_data_file_that_s3_does_not_hand_out_is_temporary(quick: DeltaTables, 
         quick.read(NAME, "2013-01")
 
 
-def test_a_commit_whose_answer_was_lost_is_committed_once(quick: DeltaTables, s3: S3Server) -> None:
+def test_a_commit_whose_response_was_lost_is_committed_once(quick: DeltaTables, s3: S3Server) -> None:
     s3.break_with(Fault("lost", method="PUT", path="_delta_log", times=1))
     state = quick.write(NAME, "2013-01", OTHER, stamp={})
     assert state.version == 1
     assert quick.read(NAME, "2013-01").equals(OTHER)
 
 
-def test_a_file_that_is_gone_from_s3_is_told(quick: DeltaTables, s3: S3Server) -> None:
+def test_a_file_that_is_gone_from_s3_is_reported(quick: DeltaTables, s3: S3Server) -> None:
     import boto3
 
     client = boto3.session.Session().client("s3")

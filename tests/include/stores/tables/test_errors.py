@@ -25,7 +25,7 @@ DOING = "Writing partition '2013-03' of table 'flights/raw/weather'"
         ("Kernel error: Json error: Truncated record whilst reading value", DataRejectedError),
     ],
 )
-def test_what_deltalake_says_becomes_an_error_of_the_tree(text: str, expected: type[PlatformError]) -> None:
+def test_what_deltalake_raises_becomes_an_error_of_the_tree(text: str, expected: type[PlatformError]) -> None:
     error = translated(DeltaError(text), DOING, damaged="Restore it.")
     assert type(error) is expected
     assert str(error).startswith(DOING)

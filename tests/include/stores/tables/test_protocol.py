@@ -39,7 +39,7 @@ def test_every_type_comes_back(tables: TableStore) -> None:
     assert tables.state(NAME, "2013-01") == written
 
 
-def test_the_state_is_computed_from_the_rows_and_equals_what_write_said(tables: TableStore) -> None:
+def test_the_state_is_computed_from_the_rows_and_equals_what_write_returned(tables: TableStore) -> None:
     written = tables.write(NAME, "2013-01", ROWS, stamp=STAMP)
     assert tables.state(NAME, "2013-01") == written
     assert (written.name, written.partition, written.version, written.row_count) == (NAME, "2013-01", 0, 3)
@@ -70,7 +70,7 @@ def test_an_older_version_stays_readable(tables: TableStore) -> None:
     assert tables.state(NAME, "2013-01", version=first.version) == first
 
 
-def test_columns_are_read_in_the_order_asked_for(tables: TableStore) -> None:
+def test_columns_are_read_in_the_requested_order(tables: TableStore) -> None:
     tables.write(NAME, "2013-01", ROWS, stamp=STAMP)
     assert tables.read(NAME, "2013-01", columns=["hour", "origin"]).equals(ROWS.select(["hour", "origin"]))
 
@@ -103,7 +103,7 @@ def test_a_table_that_does_not_exist_has_nothing(tables: TableStore) -> None:
         tables.read(NAME, "2013-01")
 
 
-def test_a_partition_that_was_never_written_is_told(tables: TableStore) -> None:
+def test_a_partition_that_was_never_written_is_reported(tables: TableStore) -> None:
     tables.write(NAME, "2013-01", ROWS, stamp=STAMP)
     tables.write(NAME, "2013-02", ROWS, stamp=STAMP)
     assert tables.state(NAME, "2013-03") is None
@@ -115,7 +115,7 @@ def test_a_partition_that_was_never_written_is_told(tables: TableStore) -> None:
 
 
 @pytest.mark.parametrize("version", [-1, 7])
-def test_a_version_that_does_not_exist_is_told(tables: TableStore, version: int) -> None:
+def test_a_version_that_does_not_exist_is_reported(tables: TableStore, version: int) -> None:
     tables.write(NAME, "2013-01", ROWS, stamp=STAMP)
     with pytest.raises(DataRejectedError, match=f"no version {version}; its newest is 0"):
         tables.read(NAME, "2013-01", version=version)

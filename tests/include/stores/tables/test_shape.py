@@ -15,7 +15,7 @@ def test_columns_in_another_order_fit() -> None:
     check_columns("t", one, other)
 
 
-def test_everything_that_does_not_fit_is_told_at_once_with_what_to_do() -> None:
+def test_everything_that_does_not_fit_is_reported_at_once_with_what_to_do() -> None:
     has = pa.schema({"a": pa.int64(), "b": pa.string()})
     given = pa.schema({"a": pa.float64(), "c": pa.string()})
     told = r"missing: b; new: c; of another type: a \(int64, now double\).*raise the feature set's version"
@@ -28,7 +28,7 @@ def test_a_missing_column_has_a_near_name() -> None:
         selected("t", pa.table({"hour": [1]}), ["temperatur"], ["hour", "temperature"])
 
 
-def test_what_was_never_written_says_which_step_to_run() -> None:
+def test_what_was_never_written_states_which_step_to_run() -> None:
     assert str(never_written("t", "2013-03", 4)).endswith(
         "in version 4. Run the step that writes it for 2013-03 first."
     )
