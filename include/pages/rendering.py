@@ -12,8 +12,9 @@ def rendered(template: str, **values: object) -> str:
     """
     Fill a template.
 
-    What ends with ``.html.jinja`` is escaped, but for values of type :class:`markupsafe.Markup`; anything else is taken
-    as it is, with ``|`` escaped by the filter ``cell`` where it stands in a Markdown table.
+    Values are escaped, but for those of type :class:`markupsafe.Markup`. What ends with ``.md.jinja`` is Markdown and
+    takes them as they are, with ``|`` escaped by the filter ``cell`` where they stand in a table; HTML that includes such
+    a file escapes it whole (``{% filter forceescape %}``).
 
     :param template: path below ``include``, such as ``steps/evaluate/card.html.jinja``.
     :param values: by the names that the template uses.
@@ -30,7 +31,8 @@ def _environment() -> Environment:
         # From the root of include, so that templates of any folder extend one layout.
         loader=FileSystemLoader(_ROOT),
         # A column's name or a value of the data must never become HTML.
-        autoescape=select_autoescape(enabled_extensions=("html.jinja",), default_for_string=True),
+        # Jinja decides for each file by its own name, also for one that another includes: all but Markdown is escaped.
+        autoescape=select_autoescape(disabled_extensions=("md.jinja",), default=True),
         # Jinja's default renders a misspelt name as nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
