@@ -1,8 +1,8 @@
 """
 Digest of the code that does a step's work: what the step can reach of the platform, the project and the libraries.
 
-Files are found by reading imports, so Airflow's process and the step's own name the same code without importing it.
-What is used in another way stands in tables: the stores and the project's function that a step uses in
+Files are determined by reading imports, so Airflow's process and the step's own give the same digest without importing
+the code. What is used in another manner is in tables: the stores and the project's function that a step uses in
 :mod:`include.contract.step_names`, libraries that others load in :mod:`include.contract.code.locked_libraries`.
 """
 
@@ -28,9 +28,9 @@ def code_digest(step: StepName, project: str) -> str:
     What was read of a file is kept until the file's time or size changes.
     """
     reached = Closure(_ROOT, step, project)
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(reached.files):
-        found.update(f"{path}\0{reached.files[path]}\0".encode())
+        digest.update(f"{path}\0{reached.files[path]}\0".encode())
     for pin in read_lock(_ROOT / "include" / "requirements.txt").pins(reached.libraries):
-        found.update(f"{pin}\0".encode())
-    return f"sha256:{found.hexdigest()}"
+        digest.update(f"{pin}\0".encode())
+    return f"sha256:{digest.hexdigest()}"

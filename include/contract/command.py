@@ -1,5 +1,5 @@
 """
-A step's command: what Airflow asks for, as arguments of one CLI and nothing else.
+A step's command: what Airflow requests of a step, as arguments of one CLI.
 
 The same arguments start a child process (``python -m include.steps …``), a forked process or a pod (whose image has
 ``python -m include.steps`` as its entry point). Secrets never travel here: arguments are visible in process lists, pod
@@ -26,9 +26,9 @@ class StepCommand:
     run: str
     """The run that the call belongs to: Airflow's run id, or any word when called by hand."""
     attempt: int = 1
-    """Number of the try, from 1."""
+    """Number of the attempt, from 1."""
     code: str = ""
-    """Digest of the code that must do the work; a step of other code refuses. Empty: whatever code is there."""
+    """Digest of the code that must do the work; a step with other code refuses. Empty: any code may."""
     options: tuple[tuple[str, str], ...] = ()
     """Further options of this step, as (name, value) pairs in order: ``("source", "flights")``."""
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -51,7 +51,7 @@ class StepCommand:
 
 
 def task_name(step: str, source: str | None) -> str:
-    """What Airflow calls a task: ``ingest``, or ``ingest_flights`` for a source with a task of its own."""
+    """A task's id in Airflow: ``ingest``, or ``ingest_flights`` for a source with a task of its own."""
     return f"{step}_{source}" if source else step
 
 

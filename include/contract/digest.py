@@ -1,4 +1,4 @@
-"""How content is named everywhere: ``sha256:`` and 64 hexadecimal digits."""
+"""The one notation of digests: ``sha256:`` and 64 hexadecimal digits, as OCI writes them."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What all documents share that are written down as JSON and read back by another process."""
+"""Bases of all documents that one process writes as JSON and another reads."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -7,13 +7,13 @@ Scalar = bool | int | float | str
 
 
 class Document(BaseModel):
-    """Base of every document: immutable, and a field that it does not know is refused."""
+    """Base of every document: immutable; an unknown field is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LeanDocument(Document):
-    """A document that costs nothing before it is used, and does not know the descriptions of its fields at run time."""
+    """A document whose validator is built at its first use, and whose fields have no descriptions at run time."""
 
-    # Every process that imports a receipt would spend 45 ms of CPU on the docstrings and schemas of what steps find.
+    # Else every process that imports a receipt spends 45 ms of CPU on the docstrings and schemas of the results.
     model_config = ConfigDict(use_attribute_docstrings=False, defer_build=True)

@@ -1,4 +1,4 @@
-"""Where things lie: keys in the object store and names of tables. Nothing else in the project builds such a key."""
+"""Keys in the object store and names of tables. No other module builds such a key."""
 
 import re
 from enum import StrEnum
@@ -17,7 +17,7 @@ class Layer(StrEnum):
 
 
 def safe(word: str) -> str:
-    """A word that may stand in a key or a file name: a run id holds colons and plus signs."""
+    """A word as part of a key or a file name: other characters become ``_``. A run id, for example, has colons."""
     return _UNSAFE.sub("_", word)
 
 
@@ -42,15 +42,15 @@ def receipt_key(project: str, step: str, subject: str, identity: str, generation
 
 def outcome_key(project: str, run: str, step: str, subject: str, *, attempt: int, ending: int) -> str:
     """
-    How one try of one step in one run ended.
+    The outcome of one attempt of one step in one run.
 
-    :param ending: from 0; a try that was started twice ends twice, and the last ending counts.
+    :param ending: from 0; an attempt that was started twice ends twice, and the last ending counts.
     """
     return f"{attempt_prefix(project, run, step, subject, attempt)}{ending:03d}.json"
 
 
 def attempt_prefix(project: str, run: str, step: str, subject: str, attempt: int) -> str:
-    """Below it lie the endings of one try."""
+    """Below it lie the outcomes of one attempt."""
     return f"runs/{project}/{safe(run)}/{step}/{subject}/{attempt:03d}/"
 
 
@@ -72,6 +72,7 @@ def lease_key(prefix: str, number: int) -> str:
     :param prefix: of :func:`leases_prefix`.
     :param number: from 1.
     """
+    # Numbers have leading zeros everywhere, for stores list keys as text, and the last one must be the highest.
     return f"{prefix}{number:06d}.json"
 
 
@@ -86,7 +87,7 @@ def renewal_key(prefix: str, number: int, renewal: int) -> str:
 
 def revocation_key(prefix: str, attempt: int, number: int) -> str:
     """
-    The end of whatever leases a try has or takes.
+    The revocation of all leases that an attempt has or takes.
 
     :param number: from 1; the last one counts.
     """
@@ -94,18 +95,18 @@ def revocation_key(prefix: str, attempt: int, number: int) -> str:
 
 
 def memory_prefix(project: str, run: str, step: str, subject: str) -> str:
-    """Below it lies what memory tries of one step in one run had when they ran out of it."""
+    """Below it lie the memory limits of those attempts of one step in one run that ran out of memory."""
     return f"memory/{project}/{safe(run)}/{step}/{subject}/"
 
 
 def memory_key(project: str, run: str, step: str, subject: str, attempt: int) -> str:
-    """The memory of one try that ran out of it."""
+    """The memory limit of one attempt that ran out of it."""
     return f"{memory_prefix(project, run, step, subject)}{attempt:03d}.json"
 
 
 def mutex_prefix(project: str, model: str) -> str:
     """Below it lie the documents of the mutex of a model's versions and aliases."""
-    # Stores hold documents by this name since before it was called a mutex.
+    # "turns" is the mutex's former name: a key is never renamed, for two versions may run at once.
     return f"turns/{project}/{model}/"
 
 
@@ -120,7 +121,7 @@ def mutex_key(prefix: str, number: int) -> str:
 
 
 def mutex_released_key(prefix: str, number: int) -> str:
-    """Says that a hold is over."""
+    """The release of one hold."""
     return f"{prefix}{number:06d}-over.json"
 
 

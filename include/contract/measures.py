@@ -58,7 +58,7 @@ class GateResult(LeanDocument):
     """The condition in words."""
     metric: str
     found: str
-    """What was found, in words."""
+    """The measured value, in words."""
     passed: bool
 
     @property
@@ -83,6 +83,7 @@ class CalibrationBin(LeanDocument):
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
+    # By alias: 'from' is a keyword of Python.
     low: float = Field(alias="from")
     """Lowest probability in the bin."""
     high: float = Field(alias="to")
@@ -170,7 +171,7 @@ class JoinSummary(LeanDocument):
 
 
 class LeakMoment(LeanDocument):
-    """One moment of the experiment for leaks."""
+    """One moment of the leak test."""
 
     moment: str
     """ISO 8601, UTC."""

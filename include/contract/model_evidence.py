@@ -1,4 +1,4 @@
-"""The document beside a sealed bundle that says what its version was made from and how it was evaluated."""
+"""The document beside a sealed bundle with its version's provenance and evaluation."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ class TrainedOn(Document):
     """What a model was trained from."""
 
     partition: str
-    """Last partition of the training window: the model may have seen all of it."""
+    """Last partition of the training window: the model may have been fitted on any of its rows."""
     tables: tuple[TableState, ...]
     """The features table's partitions, oldest first."""
     features: tuple[str, ...]

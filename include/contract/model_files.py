@@ -1,4 +1,4 @@
-"""What is said of a model's files, wherever they are named: in a receipt and in a bundle's manifest."""
+"""Digests and signature of a model's files, as both receipts and manifests of bundles hold them."""
 
 from typing import Annotated, Literal
 
@@ -31,6 +31,6 @@ class SignatureColumns(LeanDocument):
     """A model's signature in MLflow's words."""
 
     inputs: tuple[InputColumn, ...]
-    """The features that the model asks for, in its order."""
+    """The features that the model requires, in its order."""
     outputs: tuple[dict[str, JsonValue], ...]
-    """What it answers, as MLflow writes it."""
+    """The columns of its predictions, as MLflow writes them."""

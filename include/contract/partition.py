@@ -84,7 +84,7 @@ class Partition:
     def bounds(self, timezone: str) -> tuple[datetime, datetime]:
         """First moment of the partition, and first moment after it, both aware."""
         zone = ZoneInfo(timezone)
-        begin, end = self.start, self.as_of
+        begin, end = self.start, self.as_of  # calendar days, not 24 hours each: clocks change within some partitions
         return (
             datetime(begin.year, begin.month, begin.day, tzinfo=zone),
             datetime(end.year, end.month, end.day, tzinfo=zone),

@@ -1,9 +1,9 @@
 """
-The receipt of a step, and the outcome of one try: what comes back from a step, as versioned JSON.
+The receipt of a step, and the outcome of one attempt: what comes back from a step, as versioned JSON.
 
 A receipt is written once, by conditional create, when all outputs are sealed. Its name is the identity of the work:
-same step, same subject, same parameters, same inputs, same code. An outcome says how one try ended and names the
-receipt; Airflow's verdict on a task is the outcome, not the exit code of a process and not the phase of a pod.
+same step, same subject, same parameters, same inputs, same code. An outcome states how one attempt ended and names the
+receipt. The outcome decides how Airflow's task ends, not the exit code of a process and not the phase of a pod.
 """
 
 import hashlib
@@ -83,13 +83,13 @@ class Receipt(Document):
     """The run that did the work; later runs with the same identity reuse it."""
     attempt: int
     parameters: Json
-    """What of the spec and the options the result depends on."""
+    """The part of the spec and of the options that the result depends on."""
     inputs: tuple[State, ...]
     outputs: tuple[State, ...]
     row_counts: dict[str, int]
     """Named counts: rows read, kept, quarantined, lost in a join."""
     results: Results
-    """What the step found: metrics, decisions, names of reports; never a row's values."""
+    """The step's typed results: metrics, decisions, names of reports; never a row's values."""
     code_digest: str
     started_at: datetime
     finished_at: datetime
@@ -173,7 +173,7 @@ def _damaged(where: str, error: ValueError) -> DataRejectedError:
 
 
 class OutcomeStatus(StrEnum):
-    """How a try ended."""
+    """How an attempt ended."""
 
     DONE = "done"
     ALREADY_DONE = "already_done"
@@ -182,7 +182,7 @@ class OutcomeStatus(StrEnum):
 
 
 class Outcome(Document):
-    """How one try of a step ended; written last."""
+    """How one attempt of a step ended; written last."""
 
     format: Literal[1] = 1
     status: OutcomeStatus
@@ -202,12 +202,12 @@ class Outcome(Document):
 
     @property
     def task(self) -> str:
-        """What Airflow calls the task."""
+        """The task's id in Airflow."""
         return task_name(self.step, self.subject.partition("/")[2])
 
     @property
     def is_done(self) -> bool:
-        """Whether all that the call was asked for is done, now or before."""
+        """Whether all that the call requested is done, now or before."""
         return self.status in {OutcomeStatus.DONE, OutcomeStatus.ALREADY_DONE}
 
     @property
@@ -222,23 +222,24 @@ def identity_of(
     """
     Name the work: equal parts give equal names, whatever run, host or time.
 
-    Only what an input *is* counts (its name and digest), not in which version of a table it happened to lie.
+    Of an input only name and digest count, not the version of the table in which it was read.
     """
     parts = {
         "step": step,
         "project": project,
         "subject": subject,
         "parameters": dict(parameters),
-        "inputs": sorted([state.kind, state.name, _place(state), state.digest] for state in inputs),
+        "inputs": sorted([state.kind, state.name, _partition(state), state.digest] for state in inputs),
         "code": code,
     }
     return hashlib.sha256(canonical_json(parts)).hexdigest()
 
 
-def _place(state: State) -> str:
+def _partition(state: State) -> str:
     return state.partition if isinstance(state, TableState) else ""
 
 
 def canonical_json(value: object) -> bytes:
     """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    # NaN and infinities are no JSON: Python would write them, and other readers refuse the document.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

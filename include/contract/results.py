@@ -1,8 +1,8 @@
 """
-What each step found, as its receipt holds it: one model a step, told apart by the field ``step``.
+The typed results in a step's receipt: one model for each step, distinguished by the field ``step``.
 
-Steps write these models and readers get them from ``Receipt.results_of``; nobody reads the JSON again. Numbers are
-rounded when they are written. A row's values never stand here.
+Steps write these models and readers get them from ``Receipt.results_of``, never from the JSON. Numbers are rounded when
+they are written. Values of single rows are never among them.
 """
 
 from typing import Annotated, Literal
@@ -94,7 +94,7 @@ class TrainingWindow(LeanDocument):
     validation: tuple[str, ...]
     """On which the search compares."""
     test: tuple[str, ...]
-    """Neither fit nor search sees them."""
+    """The holdout: neither fit nor search use it."""
 
     @property
     def fit(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class TargetUsed(LeanDocument):
 
     name: str
     positive_class: Scalar | None
-    """The class whose probability is asked for; None for a model that predicts numbers."""
+    """The class whose probability is predicted; None for a model that predicts numbers."""
     shares: TargetShares
 
 
@@ -165,6 +165,7 @@ class Provenance(LeanDocument):
     partition: str
     features: str
     """Of the features step."""
+    # By alias: pydantic's models have a method 'validate'.
     validations: tuple[str, ...] = Field(alias="validate")
     """Of the validate step, for each table that the features came from."""
 
@@ -198,7 +199,7 @@ class ChampionCompared(LeanDocument):
     version: int | None
     run_id: str
     compared: bool
-    """Whether it could be asked about the same rows."""
+    """Whether it could predict the same rows."""
     why: str
     """Why not; empty where it could."""
     saw: tuple[str, ...]
@@ -215,7 +216,7 @@ class EvaluateResults(LeanDocument):
     passed: bool
     """Whether all gates passed."""
     promote: bool
-    """The same, for whoever asks what is to be done."""
+    """The same, as the decision: whether the model may be promoted."""
     reasons: tuple[str, ...]
     """A sentence for each gate that did not pass."""
     gates: tuple[GateResult, ...]
@@ -260,7 +261,7 @@ class PackageResults(LeanDocument):
     digest: str
     """``sha256:…`` of the bundle."""
     evidence: str
-    """Key of the document that says what the version was made from."""
+    """Key of the document with the version's provenance."""
     proof: GoldenProof
     gates: tuple[GateResult, ...]
     artifact: str | None = None

@@ -25,7 +25,7 @@ DEADLINE_SECONDS = "ML_DEADLINE_SECONDS"
 DIE_WITH_PARENT = "ML_DIE_WITH_PARENT"
 """``1`` where a step must end when the process that started it does (Linux)."""
 THREADS = "ML_THREADS"
-"""How many threads OpenMP and BLAS may use in one step; the number of its CPUs where it is not set."""
+"""How many threads OpenMP, BLAS and the like may start in one step; the number of its CPUs if it is not set."""
 
 ANY_CODE = "ML_ANY_CODE"
 """``1``: a step runs with whatever code its image holds, and need not be the code of the bundle."""

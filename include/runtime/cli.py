@@ -18,8 +18,8 @@ from include.runtime.ending import Ending
 from include.runtime.events import EventLog
 from include.runtime.parent_watch import end_with_parent
 from include.runtime.runner import run_step
-from include.runtime.shutdown import Stopper, watching
-from include.runtime.termination_message import leave_last_words
+from include.runtime.shutdown import GracefulShutdown, watching
+from include.runtime.termination_message import write_termination_message
 from include.runtime.threads import WAITING
 from include.spec.load import load_project
 from include.stores.installation import Stores
@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
     """Ends with the exit code of a configuration error: argparse's own 2 would be retried as a bug."""
 
     def error(self, message: str) -> NoReturn:
-        leave_last_words(message)
+        write_termination_message(message)
         self.print_usage(sys.stderr)
         self.exit(ConfigurationError.exit_code, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
             "--partition", required=True, help="the data interval, like 2013-03 (month) or 2013-03-09 (day)"
         )
         word.add_argument("--run", required=True, help="any word; calls of one training share it")
-        word.add_argument("--attempt", type=int, default=1, help="number of the try (default: 1)")
+        word.add_argument("--attempt", type=int, default=1, help="number of the attempt (default: 1)")
         word.add_argument("--code", default="", help="digest of the code that must do the work (default: any)")
         for option in entry.options:
             word.add_argument(f"--{option.name}", required=option.required, choices=option.choices, help=option.meaning)
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def command_of(arguments: Sequence[str]) -> StepCommand:
-    """The command that a command line asks for."""
+    """The command in a command line; ends the process with exit code 78 if it is not valid."""
     given = parser().parse_args(arguments)
     step = StepName(given.step)
     values = [(option.name, getattr(given, option.name)) for option in STEPS[step].options]
@@ -81,10 +81,10 @@ def main(arguments: Sequence[str]) -> int:
     command = command_of(arguments)
     fields = {"step": command.step.value, "project": command.project, "subject": command.subject}
     events = EventLog(fields=fields | {"run": command.run, "attempt": command.attempt})
-    stopper = Stopper(lambda error: _fail(events, error, str(error), error.exit_code))
+    shutdown = GracefulShutdown(lambda error: _fail(events, error, str(error), error.exit_code))
     try:
-        with watching(stopper, os.environ):
-            ending = _run(command, events, stopper)
+        with watching(shutdown, os.environ):
+            ending = _run(command, events, shutdown)
     except PlatformError as error:
         return _fail(events, error, str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 (the top of the CLI: whatever is left is a bug)
@@ -96,20 +96,20 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_DONE
 
 
-def _run(command: StepCommand, events: EventLog, stopper: Stopper) -> Ending:
+def _run(command: StepCommand, events: EventLog, shutdown: GracefulShutdown) -> Ending:
     spec = load_project(command.project)
     code = _agreed_code(command)
     context = StepContext(command=command, spec=spec, stores=Stores(), events=events, code=code)
-    _ = context.partition  # a partition that is none is refused before anything else
+    _ = context.partition  # a malformed partition is refused before any store is opened
     events.emit("started")
-    return run_step(context, stopper)
+    return run_step(context, shutdown)
 
 
 def _agreed_code(command: StepCommand) -> str:
     """
     Digest of this process's code.
 
-    :raises ConfigurationError: if the command asks for other code.
+    :raises ConfigurationError: if the command requires other code.
     """
     code = code_digest(command.step, command.project)
     if command.code not in {"", code}:
@@ -127,5 +127,5 @@ def _fail(events: EventLog, error: BaseException, message: str, code: int) -> in
         events.emit("skipped", reason=message)
     else:
         events.error("failed", error=type(error).__name__, message=message, exit_code=code)
-    leave_last_words(message or type(error).__name__)
+    write_termination_message(message or type(error).__name__)
     return code

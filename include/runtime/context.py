@@ -1,4 +1,4 @@
-"""What a step is given, and what it gives back to the runtime."""
+"""What a step gets from the runtime (the context), and what it returns to it (plan and work)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class Work:
     outputs: tuple[State, ...]
     row_counts: Mapping[str, int] = field(default_factory=dict)
     results: Results
-    """What it found; of the same step."""
+    """Its typed results; of the same step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,6 @@ class Plan:
     inputs: tuple[State, ...]
     parameters: Json
     work: Callable[[str], Work]
-    """Called with the name of this doing of the work, under which reports are sealed and commits stamped."""
+    """Called with ``<identity>.<generation>``, the name under which reports are sealed and commits stamped."""
     still_there: Callable[[tuple[State, ...]], bool] | None = None
-    """Further proof that an earlier receipt holds (a served model answers); tables and objects are always checked."""
+    """A further check that an earlier receipt holds (the served model responds); tables and objects always are."""

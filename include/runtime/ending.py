@@ -1,4 +1,4 @@
-"""How a call of a step ends: in memory first, then written down as the outcome of its try."""
+"""How a call of a step ends: in memory first, then written down as the outcome of its attempt."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from include.stores.metrics.outcome import report_outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """How a call, or one part of it, came out."""
+    """The result of a call, or of one part of it."""
 
     status: OutcomeStatus
     receipt: str | None = None
@@ -25,12 +25,12 @@ class Completion:
 
     @classmethod
     def of(cls, error: PlatformError) -> "Completion":
-        """That of a call which an error ended."""
+        """The result of a call that an error ended."""
         is_skip = isinstance(error, NothingToDoError)
         return cls(status=OutcomeStatus.SKIPPED if is_skip else OutcomeStatus.FAILED, error=error)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line for a person."""
         if self.error is not None:
             return str(self.error)
@@ -49,7 +49,7 @@ class Ending:
 
 def write_down(context: StepContext, completion: Completion, began: float) -> Ending:
     """
-    Write the outcome of a call under the first free number of its try, and count it.
+    Write the outcome of a call under the first free number of its attempt, and count it in the metrics.
 
     :param began: when the call began, on the monotonic clock.
     :raises TemporaryError: if it cannot be written; the message says how the call ended.
@@ -57,11 +57,12 @@ def write_down(context: StepContext, completion: Completion, began: float) -> En
     outcome = _outcome(context, completion, began)
     data = canonical_json(outcome.model_dump(mode="json"))
     ending = 0
+    # An attempt may end more than once: a run that was deleted and made again counts its attempts from 1.
     try:
         while not context.stores.objects.create(_key(outcome, ending), data):
             ending += 1
     except TemporaryError as error:
-        raise TemporaryError(f"{completion.told} How it ended could not be written down: {error}") from error
+        raise TemporaryError(f"{completion.summary} How it ended could not be written down: {error}") from error
     report_outcome(context.stores.metrics, outcome)
     return Ending(outcome, completion.error)
 

@@ -19,7 +19,7 @@ class EventLog:
     """Carried by every event: project, step, subject, run, attempt."""
     level: str = "info"
     part: Mapping[str, Value] = field(default_factory=dict)
-    """What tells the parts of one call apart, where it has parts; said in every line, also to a person."""
+    """What distinguishes the parts of one call; in every line, also of those for a person."""
 
     def of_part(self, subject: str, part: Mapping[str, Value]) -> "EventLog":
         """The log of one part of a call: :attr:`part` in every event."""
@@ -27,7 +27,7 @@ class EventLog:
 
     def emit(self, event: str, **fields: Value) -> None:
         """
-        Say that something happened.
+        Log that something happened.
 
         :param event: a few words in the past tense, without values: ``rows read``.
         :param fields: values; never a row's values and never a secret.
@@ -35,19 +35,19 @@ class EventLog:
         self._write("info", event, fields)
 
     def warn(self, event: str, **fields: Value) -> None:
-        """Say that something is not as it should be, though the work goes on."""
+        """Log that something is not as it should be, though the work goes on."""
         self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Value) -> None:
-        """Say why the step ends."""
+        """Log why the step ends."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: Mapping[str, Value]) -> None:
         now = datetime.now(UTC)
         if self.stream.isatty():
-            told = "  ".join(f"{name}={_short(value)}" for name, value in {**self.part, **fields}.items())
+            values = "  ".join(f"{name}={_short(value)}" for name, value in {**self.part, **fields}.items())
             mark = {"info": " ", "warning": "!", "error": "x"}[level]
-            line = f"{now.astimezone():%H:%M:%S} {mark} {self.fields.get('step', '')}: {event}  {told}".rstrip()
+            line = f"{now.astimezone():%H:%M:%S} {mark} {self.fields.get('step', '')}: {event}  {values}".rstrip()
         else:
             line = json.dumps(
                 {"at": now.isoformat(timespec="milliseconds"), "level": level, "event": event}

@@ -1,9 +1,9 @@
 """
 Stores that look at the step's lease before they publish anything; reading is as it was.
 
-Every method of every store stands in a table here, and a test compares the tables with the protocols: a new way to
-publish cannot be forgotten. Objects that are sealed under a name of their own, and runs that are not finished, are
-seen by nobody before a receipt or a version names them, so a look of a few seconds ago is good enough for them.
+Every method of every store is in a table here, and a test compares the tables with the protocols: a new method that
+publishes cannot be forgotten. Objects that are sealed under a name of their own, and runs that are not finished, have
+no readers before a receipt or a version names them, so a check of a few seconds ago is good enough for them.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from include.stores.tables.protocol import TableStore
 
 SEEN_WITHIN_SECONDS = 5.0
-"""How old a look at the lease may be before what nobody sees yet is written."""
+"""How old a check of the lease may be when something is written that has no readers yet."""
 
 Guard = Callable[..., None]
 """Called with a method's own arguments before it; raises to keep it from being called."""
@@ -42,7 +42,7 @@ class FencedStores(Stores):
 
     @cached_property
     def tables(self) -> "TableStore":
-        """Tables; the lease is looked at before each try of a commit, after the table was read."""
+        """Tables; the lease is checked before each attempt of a commit, after the table was read."""
         tables = self._opened("tables")
 
         def write(*given: Any, **named: Any) -> Any:
@@ -53,14 +53,14 @@ class FencedStores(Stores):
     @cached_property
     def objects(self) -> "ObjectStore":
         """Write-once documents."""
-        guards = {"create": self._before, "seal": self._before_unseen}
+        guards = {"create": self._before, "seal": self._before_unpublished}
         return cast("ObjectStore", _Fenced(self._opened("objects"), reading=OBJECTS_READING, guards=guards))
 
     @cached_property
     def registry(self) -> "RegistryStore":
         """The model registry."""
         guards: dict[str, Guard] = {
-            **dict.fromkeys(REGISTRY_UNSEEN, self._before_unseen),
+            **dict.fromkeys(REGISTRY_UNPUBLISHED, self._before_unpublished),
             **dict.fromkeys(REGISTRY_PUBLISHING, self._before),
             "end_run": self._before_end_run,
         }
@@ -68,7 +68,7 @@ class FencedStores(Stores):
 
     @cached_property
     def serving(self) -> "ServingStore":
-        """The model server; whoever was called off may still take back what it began."""
+        """The model server; an attempt whose lease was revoked may still take back what it began."""
         guards: dict[str, Guard] = {
             **dict.fromkeys(SERVING_PUBLISHING, self._before),
             **dict.fromkeys(SERVING_UNDOING, self._before_undoing),
@@ -81,7 +81,7 @@ class FencedStores(Stores):
         artifacts = self._opened("artifacts")
         if artifacts is None:
             return None
-        guards = {"push": self._before_unseen}
+        guards = {"push": self._before_unpublished}
         return cast("ArtifactStore", _Fenced(artifacts, reading=ARTIFACTS_READING, guards=guards))
 
     @cached_property
@@ -100,14 +100,14 @@ class FencedStores(Stores):
     def _before(self, *_given: Any, **_named: Any) -> None:
         self.lease.check()
 
-    def _before_unseen(self, *_given: Any, **_named: Any) -> None:
+    def _before_unpublished(self, *_given: Any, **_named: Any) -> None:
         self.lease.check(seen_within_seconds=SEEN_WITHIN_SECONDS)
 
     def _before_undoing(self, *_given: Any, **_named: Any) -> None:
         self.lease.check_undoing()
 
     def _before_end_run(self, _run_id: str, status: RunStatus) -> None:
-        # A finished run is found by other steps; one that failed is only tidied up.
+        # Other steps read a finished run; closing one that failed is only tidying up.
         if status is RunStatus.FINISHED:
             self.lease.check()
 
@@ -115,7 +115,7 @@ class FencedStores(Stores):
 TABLES_READING = frozenset({"read", "state", "partitions", "version"})
 OBJECTS_READING = frozenset({"get", "exists", "list", "url"})
 REGISTRY_READING = frozenset({"runs", "find_run", "run_url", "download", "metrics", "versions", "version", "alias"})
-REGISTRY_UNSEEN = frozenset({"start_run", "log_parameters", "log_datasets", "log_model"})
+REGISTRY_UNPUBLISHED = frozenset({"start_run", "log_parameters", "log_datasets", "log_model"})
 REGISTRY_PUBLISHING = frozenset({"log_metrics", "log_files", "register", "set_tags", "move_alias"})
 ARTIFACTS_READING = frozenset({"exists"})
 SERVING_READING = frozenset({"status", "predict"})

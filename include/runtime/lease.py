@@ -16,21 +16,21 @@ from include.errors import LeaseLostError, PlatformError, TemporaryError
 from include.stores.objects.protocol import ObjectStore
 
 LOOK_SECONDS = 10.0
-"""How soon a step that works sees that it was called off or overtaken."""
+"""How soon a running step notices that its lease was revoked, or that another attempt took over."""
 RENEW_SECONDS = 30.0
 """How often the lease is renewed: a step of one hour leaves 120 documents of 150 bytes."""
 
 
 def _nobody(_error: TemporaryError) -> None:
-    """Nobody is told."""
+    """Does nothing: the next check of the lease raises."""
 
 
 class Lease:
     """
     The right of one call of one step to publish.
 
-    :param on_loss: told from the lease's own thread, once, when the lease is lost while the step works.
-    :param clock: seconds that only grow.
+    :param on_loss: called once from the lease's own thread when the lease is lost while the step works.
+    :param clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -67,11 +67,12 @@ class Lease:
         """
         Take the lease unless this call has it already, and renew it until it is released; from any thread.
 
-        :raises LeaseLostError: if a newer try works, or this one was called off.
-        :raises TemporaryError: if the store does not answer.
+        :raises LeaseLostError: if a newer attempt works, or this one's lease was revoked.
+        :raises TemporaryError: if the store does not respond.
         """
         with self._taking:
             if not self._number:
+                # Before the request: this process must never take its lease for longer-lived than others do.
                 self._renewed_at = self._clock()
                 self._number = self._leases.take()
             self.check()
@@ -100,12 +101,12 @@ class Lease:
         except LeaseLostError as error:
             self.lose(error)
             raise
-        self._refuse_without()  # the look may have taken long, or the step was told to end meanwhile
+        self._refuse_without()  # the request may have taken long, and a shutdown may have begun meanwhile
         self._seen_at = now
 
     def check_undoing(self) -> None:
         """
-        Refuse to take back what was done, if another try took over and may build on it.
+        Refuse to take back what was done, if another attempt took over and may build on it.
 
         :raises LeaseLostError: if so.
         :raises TemporaryError: if the store does not answer.

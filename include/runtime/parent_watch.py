@@ -1,8 +1,8 @@
 """
-An ordinary step, and all that it started, ends with the process that started it, however that comes about (Linux).
+Ends an ordinary step, and all processes that it started, when the process that started it ends (Linux).
 
-The kernel asks the step itself to end, but a step may be deaf, and its children are not asked. So a second process,
-forked before anything is imported, looks at both and kills the step's process group once the parent is gone.
+The kernel's parent-death signal reaches the step alone, not its children, and a step may ignore it. So a process,
+forked before anything is imported, watches both and kills the step's process group once the parent is gone.
 """
 
 import os
@@ -18,7 +18,7 @@ from include.processes import end_group, group_exists, set_parent_death_signal
 GRACE_SECONDS = 3.0
 """How long the group may take to end after SIGTERM."""
 TIDY_SECONDS = 10.0
-"""How long what a finished step left running is looked after: its parent ends it sooner."""
+"""How long processes that a finished step left behind are watched: the parent normally ends them sooner."""
 LOOK_SECONDS = 0.1
 
 

@@ -1,8 +1,8 @@
 """
-The parts of one call, done side by side where there are CPUs for it.
+The parts of one call, done in parallel where there are CPUs for it (ADR 20).
 
-Each part has a receipt of its own, and what one of them does is of no concern to the others: where some fail, the
-receipts of the others hold, and the next try does only what is left.
+Each part has a receipt of its own and does not depend on the others: if some fail, the receipts of the others hold, and
+the next attempt does only what is left.
 """
 
 import time
@@ -32,20 +32,21 @@ def run_parts(context: StepContext, parts: Parts, complete: Complete) -> Complet
     contexts = [_context_of(context, options) for options in parts.options]
     run = partial(_completion, complete)
     workers = min(thread_count(context), len(contexts))
+    # With one worker no pool: Ctrl-C then ends the part at once, and a pool waits for parts that have begun (ADR 20).
     if workers <= 1:
-        found = [run(one) for one in contexts]
+        completions = [run(one) for one in contexts]
     else:
         with ThreadPoolExecutor(workers, thread_name_prefix="part") as pool:
-            found = list(pool.map(run, contexts))
-    return combined({one.command.subject: completion for one, completion in zip(contexts, found, strict=True)})
+            completions = list(pool.map(run, contexts))
+    return combined({one.command.subject: each for one, each in zip(contexts, completions, strict=True)})
 
 
 def combined(parts: Mapping[str, Completion]) -> Completion:
     """
-    How a call came out whose parts came out so.
+    The result of a call from those of its parts.
 
-    It fails if a part failed, and for good if one did for good: a further try would not mend that. It was skipped only
-    if all parts were.
+    It failed if a part failed, and permanently if one failed permanently: a retry would not help that part. It was
+    skipped only if all parts were.
 
     :param parts: by subject; at least one.
     """
@@ -72,15 +73,15 @@ def _context_of(context: StepContext, options: tuple[tuple[str, str], ...]) -> S
 def _completion(complete: Complete, context: StepContext) -> Completion:
     began = time.monotonic()
     try:
-        found = complete(context)
+        completion = complete(context)
     except PlatformError as error:
-        found = Completion.of(error)
+        completion = Completion.of(error)
     seconds = round(time.monotonic() - began, 3)
-    if found.error is None:
-        context.events.emit(f"part {found.status.value.replace('_', ' ')}", seconds=seconds)
+    if completion.error is None:
+        context.events.emit(f"part {completion.status.value.replace('_', ' ')}", seconds=seconds)
     else:
-        context.events.warn(f"part {found.status.value}", reason=str(found.error), seconds=seconds)
-    return found
+        context.events.warn(f"part {completion.status.value}", reason=str(completion.error), seconds=seconds)
+    return completion
 
 
 def _error(failed: Mapping[str, PlatformError], count: int) -> PlatformError:
@@ -94,7 +95,7 @@ def _error(failed: Mapping[str, PlatformError], count: int) -> PlatformError:
 
 
 def _reasons(errors: Mapping[str, PlatformError]) -> str:
-    """All in one line: more of it is not kept where a pod ends."""
+    """All in one line: a pod's termination message is cut at the first line end."""
     return " ".join(f"{_name(subject)}: {' '.join(str(error).split())}" for subject, error in errors.items())
 
 

@@ -1,4 +1,4 @@
-"""Receipts of other steps: found by what they sealed or by the run they belong to, never by being the latest."""
+"""Receipts of other steps: looked up by what they sealed or by their run, never by being the latest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class ReceiptReader:
     objects: ObjectStore
     project: str
     events: EventLog | None = None
-    """Hears of receipts that are left out."""
+    """Where receipts that are left out are logged."""
 
     def receipt(self, key: str) -> Receipt:
         """
         Read one receipt.
 
         :raises UnreadableFormatError: if another version of the platform wrote it, in a format that this one lacks.
-        :raises DataRejectedError: if it is not there or is damaged.
+        :raises DataRejectedError: if it does not exist or is damaged.
         """
         return Receipt.from_json(self.objects.get(key), key)
 
@@ -33,7 +33,7 @@ class ReceiptReader:
         """
         All receipts of one step for one subject, whatever their inputs and code.
 
-        One of a format that this version does not read is left out with a warning: another may say what is asked for.
+        One of a format that this version does not read is left out with a warning: another may serve the caller.
         """
         for key in self.objects.list(receipts_prefix(self.project, step.value, subject)):
             if key.count("/") == receipts_prefix(self.project, step.value, subject).count("/"):
@@ -57,13 +57,14 @@ class ReceiptReader:
         return None
 
     def outcome(self, step: StepName, run: str, subject: str, attempt: int) -> Outcome | None:
-        """How one try ended; None if it did not end."""
+        """How one attempt ended; None if it has not ended."""
         keys = self.objects.list(attempt_prefix(self.project, run, step.value, subject, attempt))
         return Outcome.model_validate_json(self.objects.get(keys[-1])) if keys else None
 
     def of_run(self, step: StepName, run: str, subject: str) -> Receipt | None:
-        """The receipt that a step of this run ended with; None if none of its tries was done."""
+        """The receipt that a step of this run ended with; None if none of its attempts was done."""
         prefix = f"{outcomes_prefix(self.project, run, step.value)}{subject}/"
+        # The last attempt first: keys hold its number with leading zeros, and lists are sorted.
         for key in reversed(self.objects.list(prefix)):
             if key.count("/") != prefix.count("/") + 1:
                 continue  # of a subject below this one

@@ -3,8 +3,8 @@ Runs one call of one step: once.
 
 Plan, look for the receipt of the same work, verify that its outputs are unchanged, otherwise take the lease, do the
 work, seal, write the receipt by conditional create, then the outcome. A step that is killed anywhere leaves either no
-receipt, and is done again, or a receipt, and is found done. One whose lease is lost publishes nothing more, and still
-says how it ended.
+receipt, and is done again, or a receipt, and is known to be done. One whose lease is lost publishes nothing more, and
+still writes its outcome.
 """
 
 import socket
@@ -30,46 +30,46 @@ from include.runtime.ending import Completion, Ending, write_down
 from include.runtime.fencing import FencedStores
 from include.runtime.lease import Lease
 from include.runtime.parts import run_parts
-from include.runtime.shutdown import Unstopped
+from include.runtime.shutdown import NoShutdown
 from include.runtime.step_module import step_module
 
 
-def run_step(context: StepContext, stopper: Unstopped | None = None) -> Ending:
+def run_step(context: StepContext, shutdown: NoShutdown | None = None) -> Ending:
     """
     Do one call of one step and write down how it ended.
 
     Errors of the tree become an outcome; anything else is a bug and passes through.
 
-    :param stopper: ends the process when the lease is lost at work; without one, the next publication fails.
+    :param shutdown: ends the process when the lease is lost at work; without one, the next publication fails.
     :raises TemporaryError: if how it ended cannot be written; the message says that, too.
     """
     began = time.monotonic()
-    stopper = stopper or Unstopped()
+    shutdown = shutdown or NoShutdown()
     try:
-        lease = Lease(context.stores.objects, context.command, on_loss=stopper.stop)
-        stopper.engage(lease, lambda error: write_down(context, Completion.of(error), began))
+        lease = Lease(context.stores.objects, context.command, on_loss=shutdown.stop)
+        shutdown.engage(lease, lambda error: write_down(context, Completion.of(error), began))
         allowed = STORES[context.command.step]
         fenced = FencedStores(
             environment=context.stores.environment, inner=context.stores, lease=lease, allowed=allowed
         )
         try:
-            completion = _complete(replace(context, stores=fenced), lease, stopper)
+            completion = _complete(replace(context, stores=fenced), lease, shutdown)
         finally:
             lease.release()
     except PlatformError as error:
         completion = Completion.of(error)
-    stopper.conclude()
+    shutdown.conclude()
     return write_down(context, completion, began)
 
 
-def _complete(context: StepContext, lease: Lease, stopper: Unstopped) -> Completion:
-    """Find what is planned done, or do it; the parts of a call one by one."""
+def _complete(context: StepContext, lease: Lease, shutdown: NoShutdown) -> Completion:
+    """Do what is planned unless a receipt proves that it is done; a call of several parts part by part."""
     started_at = datetime.now(UTC)
     command = context.command
     plan = step_module(command.step).plan(context)
     if isinstance(plan, Parts):
         # A part does not conclude the call: one that writes its receipt must not keep the others from being ended.
-        return run_parts(context, plan, lambda part: _complete(part, lease, Unstopped()))
+        return run_parts(context, plan, lambda part: _complete(part, lease, NoShutdown()))
     identity = identity_of(
         step=command.step.value,
         project=command.project,
@@ -83,10 +83,12 @@ def _complete(context: StepContext, lease: Lease, stopper: Unstopped) -> Complet
         if _holds(context, plan, key):
             return Completion(status=OutcomeStatus.ALREADY_DONE, receipt=key)
         generation += 1
+    # Not before: a call that finds its work done takes no lease, and costs no document (ADR 14).
     lease.take()
     work = plan.work(f"{identity}.{generation}")
     receipt = _receipt(context, plan, work, identity=identity, started_at=started_at)
-    stopper.conclude()
+    # From here on a shutdown waits for up to 10 s, so that the outcome agrees with what became of the receipt.
+    shutdown.conclude()
     key = _published(context, plan, receipt, generation)
     return Completion(status=OutcomeStatus.DONE, receipt=key)
 
@@ -130,7 +132,7 @@ def _receipt(context: StepContext, plan: Plan, work: Work, *, identity: str, sta
 
 
 def _holds(context: StepContext, plan: Plan, key: str) -> bool:
-    """Whether the outputs of a receipt of the same work are still what it says."""
+    """Whether the outputs of a receipt of the same work still have the digests in it."""
     try:
         receipt = context.receipts.receipt(key)
     except UnreadableFormatError as error:

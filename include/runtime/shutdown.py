@@ -1,10 +1,10 @@
 """
-How a step ends before its time: told by SIGTERM, over its deadline, or without its lease.
+Graceful shutdown of a step: after SIGTERM, past its deadline, or when its lease is lost (ADR 14).
 
-A thread does it, because the main thread may be deep in a library that never looks up: it takes away the right to
-publish, says why, writes down how the try ended and leaves. In a container the step is process 1, for which the kernel
-ignores every signal without a handler. A forked step and one that is started by hand keep the default: SIGTERM ends
-them at once, and whoever sent it knows why.
+A thread does it, because the main thread may be in a library that does not return for minutes. The thread takes the
+lease away, logs the reason, writes the outcome of the attempt and ends the process. In a container the step is process
+1, for which the kernel ignores every signal without a handler. A forked step and one that is started by hand keep the
+default: SIGTERM ends them at once, for whoever sent it knows why.
 """
 
 import contextlib
@@ -26,28 +26,28 @@ from include.runtime.lease import Lease
 CONCLUSION_SECONDS = 10.0
 """How long a step that is writing its receipt or its outcome may finish that."""
 RECORD_SECONDS = 5.0
-"""How long writing down how the try ended may take; together with the above less than the 30 s that a pod is given."""
+"""How long writing the outcome may take; together with the above less than a pod's usual grace period of 30 s."""
 _INIT = 1
 
 
-class Unstopped:
-    """Nothing ends the step but itself."""
+class NoShutdown:
+    """For a step that nothing shuts down; also the interface of :class:`GracefulShutdown`."""
 
     def engage(self, lease: Lease, record: Callable[[TemporaryError], object]) -> None:
-        """Say what is taken away and how the end is written down."""
+        """Set the lease to take away, and the function that writes the outcome."""
 
     def conclude(self) -> None:
-        """The step itself decides from here on how it ends."""
+        """From here on the main thread decides how the step ends."""
 
     def stop(self, error: TemporaryError) -> None:
         """End the step."""
 
 
-class Stopper(Unstopped):
+class GracefulShutdown(NoShutdown):
     """
     Ends the process of one step, once.
 
-    :param tell: says why, to the log and as last words.
+    :param tell: writes the reason to the log and as termination message.
     :param leave: ends the process with an exit code.
     """
 
@@ -63,16 +63,16 @@ class Stopper(Unstopped):
 
     def engage(self, lease: Lease, record: Callable[[TemporaryError], object]) -> None:
         """
-        Say what is taken away and how the end is written down.
+        Set the lease to take away, and the function that writes the outcome.
 
-        :param record: writes the outcome of the try; may take long where the object store is away.
+        :param record: writes the outcome of the attempt; may take long if the object store is away.
         """
         self._lease, self._record, self._is_engaged = lease, record, True
 
     def conclude(self) -> None:
-        """The main thread decides from here on how the step ends; waits for ever if it is being ended."""
+        """From here on the main thread decides how the step ends; waits for ever if a shutdown has begun."""
         if not self._is_concluding:
-            self._ending.acquire()
+            self._ending.acquire()  # never released: whichever thread has it writes the outcome
             self._is_concluding = True
 
     def stop(self, error: TemporaryError) -> None:
@@ -97,9 +97,9 @@ class Stopper(Unstopped):
 
 
 @contextmanager
-def watching(stopper: Stopper, environment: Mapping[str, str]) -> Iterator[None]:
+def watching(shutdown: GracefulShutdown, environment: Mapping[str, str]) -> Iterator[None]:
     """
-    Stop the step at its deadline and, where its last words are asked for or it is process 1, at SIGTERM.
+    Shut the step down at its deadline and, if it writes a termination message or is process 1, at SIGTERM.
 
     :raises ConfigurationError: if the deadline is no number of seconds.
     """
@@ -110,7 +110,7 @@ def watching(stopper: Stopper, environment: Mapping[str, str]) -> Iterator[None]
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    threading.Thread(target=_watch, args=(stopper, reading, deadline), name="watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(shutdown, reading, deadline), name="watch", daemon=True).start()
     try:
         with _caught(writing) if is_catching else contextlib.nullcontext():
             yield
@@ -149,7 +149,7 @@ def _caught(writing: int) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _watch(stopper: Stopper, reading: int, deadline: float | None) -> None:
+def _watch(shutdown: GracefulShutdown, reading: int, deadline: float | None) -> None:
     began = time.monotonic()
     try:
         while True:
@@ -158,7 +158,7 @@ def _watch(stopper: Stopper, reading: int, deadline: float | None) -> None:
             if not ready:
                 message = f"The step worked for longer than {deadline:.0f} s ({settings.DEADLINE_SECONDS}) and ended "
                 message += "itself. Look in its log at what it was doing, or raise 'timeout' of the step in the spec."
-                stopper.stop(TemporaryError(message))
+                shutdown.stop(TemporaryError(message))
                 return
             numbers = os.read(reading, 64)
             if not numbers:
@@ -166,14 +166,14 @@ def _watch(stopper: Stopper, reading: int, deadline: float | None) -> None:
             if signal.SIGTERM in numbers:
                 seconds = time.monotonic() - began
                 message = f"The step was told to end (SIGTERM) after {seconds:.0f} s, before it left a receipt."
-                stopper.stop(TemporaryError(message))
+                shutdown.stop(TemporaryError(message))
                 return
     finally:
         os.close(reading)
 
 
 def _within(seconds: float, write: Callable[[], object]) -> None:
-    """Let a call that may hang have this long; how it fails is told by what it did not write."""
+    """Wait so long for a call that may hang; its errors are dropped, for a missing outcome shows them."""
 
     def run() -> None:
         with contextlib.suppress(Exception):

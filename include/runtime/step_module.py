@@ -1,7 +1,7 @@
 """
-A step's module, found by its word.
+A step's module, by the step's name.
 
-Apart from the catalogue of words: what the CLI says of another step is no part of a step's code.
+Not in the catalogue: the CLI's description of another step must not be part of a step's code digest.
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ class StepModule(Protocol):
     """What a step module has."""
 
     def plan(self, context: StepContext) -> Plan | Parts:
-        """Look at what the work depends on; return it with the work, or say of which parts the call is made."""
+        """Determine what the work depends on; return it with the work, or the parts that the call is made of."""
 
 
 def step_module(step: StepName) -> StepModule:

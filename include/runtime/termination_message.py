@@ -10,8 +10,8 @@ BYTES_AT_MOST = 4_096
 """Kubernetes keeps no more of a container's termination message."""
 
 
-def leave_last_words(message: str) -> None:
-    """Write the first line where the installation asks for it; a step that cannot write it ends all the same."""
+def write_termination_message(message: str) -> None:
+    """Write the first line to the file in ``ML_ERROR_PATH``, if it is set; failing to write it is no error."""
     path = os.environ.get(settings.ERROR_PATH)
     if not path:
         return

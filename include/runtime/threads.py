@@ -1,4 +1,4 @@
-"""How many threads a step's numbers may use: too many of them on a busy machine cost more than they bring."""
+"""How many threads a step's libraries may use: on a busy machine too many are slower than one."""
 
 import math
 import os
@@ -18,7 +18,7 @@ CPUs a fit with two spinning threads took 54-68 s; asleep 7.5 s, like a fit with
 
 def thread_count(context: StepContext) -> int:
     """
-    The installation's setting, or the CPUs that the spec asks for; never more than this process may use.
+    The installation's setting, or the CPUs that the spec requests; never more than this process may use.
 
     :raises ConfigurationError: if the setting is no whole number from 1.
     """

@@ -1,4 +1,4 @@
-"""The files that a step can reach: its own, what runs it, a project's function, and what these import, near or far."""
+"""The files that a step can reach: its own, those that run it, a project's function, and all that these import."""
 
 import os
 import re
@@ -62,21 +62,21 @@ class Closure:
         return [_absolute(name, path) for name in names]
 
     def _files_of(self, name: str) -> Iterator[str]:
-        """Files of a dotted name, with those of packages on the way; its end may be no module but a name in one."""
-        place = ""
+        """Files of a dotted name, with those of its packages; its last part may be a name in a module."""
+        path = ""
         for part in name.split("."):
-            place = f"{place}/{part}" if place else part
-            if self._is_file(f"{place}/__init__.py"):
-                yield f"{place}/__init__.py"
-            elif self._is_file(f"{place}.py"):
-                yield f"{place}.py"
+            path = f"{path}/{part}" if path else part
+            if self._is_file(f"{path}/__init__.py"):
+                yield f"{path}/__init__.py"
+            elif self._is_file(f"{path}.py"):
+                yield f"{path}.py"
                 return
 
     def _add_folder(self, folder: str) -> None:
-        """All Python files of a folder and of the folders in it, with the packages on the way."""
+        """All Python files of a folder and of the folders in it, with the packages above."""
         self._add_names([folder.replace("/", ".")])
-        for found in Path(self._root, folder).rglob("*.py"):
-            path = found.relative_to(self._root).as_posix()
+        for file in Path(self._root, folder).rglob("*.py"):
+            path = file.relative_to(self._root).as_posix()
             if "/." not in path and path not in self.files:
                 self._add_names(self._add_file(path))
 
@@ -112,7 +112,7 @@ class Closure:
 def _scanned(
     path: str, _modified_ns: int, _size_bytes: int, stores: frozenset[str] | None
 ) -> tuple[str, frozenset[str]]:
-    """Digest and imports of a file; kept until it changes."""
+    """Digest and imports of a file; cached until it changes."""
     source = Path(path).read_bytes()
     if stores is None:
         return digest_of(source), imported_names(source)
@@ -138,7 +138,7 @@ def function_module(path: Path, section: str) -> str | None:
     """
     The module in ``function: module:name`` of a section of ``project.yaml``, read without a YAML library.
 
-    :return: None where it does not stand in a line of its own, directly below the section's; all modules count then.
+    :return: None if ``function`` is not in a line of its own directly below the section's; then all modules count.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -150,5 +150,5 @@ def function_module(path: Path, section: str) -> str | None:
     lines = [line for line in blocks[0].splitlines() if line.strip() and not line.lstrip().startswith("#")]
     indentation = len(lines[0]) - len(lines[0].lstrip(" ")) if lines else 0
     pattern = re.compile(rf"""[ ]{{{indentation}}}function:[ ]+(["']?)([a-z_]\w*):[a-z_]\w*\1[ ]*(?:[ ]\#.*)?""")
-    found = [match[2] for line in lines if (match := pattern.fullmatch(line))]
-    return found[0] if len(found) == 1 else None
+    modules = [match[2] for line in lines if (match := pattern.fullmatch(line))]
+    return modules[0] if len(modules) == 1 else None

@@ -59,14 +59,14 @@ def _names(source: bytes) -> Iterator[str]:
 
 def _of_statement(statement: bytes) -> Iterator[str]:
     text = _COMMENT.sub(b"", statement)
-    found = _FROM.fullmatch(text)
-    if found is None:
+    match = _FROM.fullmatch(text)
+    if match is None:
         if text.startswith(b"import"):
             yield from (
                 name.split()[0] for name in text[len("import") :].decode(errors="replace").split(",") if name.strip()
             )
         return
-    dots, module, names = (part.decode(errors="replace") for part in found.groups())
+    dots, module, names = (part.decode(errors="replace") for part in match.groups())
     yield dots + module
     for name in names.strip("() \t\r\n").split(","):
         if name.strip():

@@ -37,11 +37,11 @@ class Lock:
         wanted = {name for module in foreign for name in DISTRIBUTIONS.get(module, (_normal(module),))}
         if not wanted <= self.requirements.keys():
             return [self.text]
-        found: set[str] = set()
+        needed: set[str] = set()
         while wanted:
-            found |= wanted
-            wanted = {need for name in wanted for need in self.needs.get(name, ())} - found
-        return [pin for name in sorted(found) for pin in self.requirements[name]]
+            needed |= wanted
+            wanted = {need for name in wanted for need in self.needs.get(name, ())} - needed
+        return [pin for name in sorted(needed) for pin in self.requirements[name]]
 
 
 def read_lock(path: Path) -> Lock:
@@ -59,13 +59,14 @@ def _read(path: Path, _modified_ns: int, _size_bytes: int) -> Lock:
     requirements: dict[str, tuple[str, ...]] = {}
     needs: dict[str, tuple[str, ...]] = {}
     has_origins = True
-    for found in _REQUIREMENT.finditer(f"\n{text}"):
-        name = _normal(found[1])
-        pin, origin, parents = found[0].partition("\n    # via")
+    for match in _REQUIREMENT.finditer(f"\n{text}"):
+        name = _normal(match[1])
+        pin, origin, parents = match[0].partition("\n    # via")
         has_origins = has_origins and bool(origin)
         requirements[name] = (*requirements.get(name, ()), pin.strip())
         for parent in _NEEDED_BY.findall(f"    # via{parents}"):
             needs[_normal(parent)] = (*needs.get(_normal(parent), ()), name)
+    # Written without annotations, a lock does not show what needs a library: then all of it counts.
     return Lock(text, requirements if has_origins else {}, needs)
 
 

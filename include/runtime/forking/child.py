@@ -33,7 +33,7 @@ def become_step(
 
     :param output: file descriptors of standard output and standard error.
     :param inherited: file descriptors of the server, which are not the child's.
-    :param threads: the native thread pools that the server found, to be capped to ``ML_THREADS``.
+    :param threads: the native thread pools of the server's libraries, to be capped to ``ML_THREADS``.
     """
     code = EXIT_BUG
     try:

@@ -39,10 +39,10 @@ from include.runtime.forking.socket import listen, user_of
 from include.runtime.forking.warmup import ROOT, ImportedCode, native_thread_pools, thread_count, warm_up
 
 POLL_SECONDS = 0.02
-"""How often to look whether a group that was told to end is gone."""
+"""How often to look whether a group that got SIGTERM has ended."""
 RECEIVE_BYTES = 65_536
 TIDY_SECONDS = 1.0
-"""How long what a finished step left running may take to end when told to."""
+"""How long processes that a finished step left behind may take to end after SIGTERM."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Client:
     grace_seconds: float = 0.0
     exit_code: int | None = None
     kill_at: float | None = None
-    """When the group is killed (monotonic seconds), once it was told to end."""
+    """When the group is killed, in monotonic seconds; None before it got SIGTERM."""
 
 
 class ForkServer:
@@ -69,20 +69,20 @@ class ForkServer:
         self._selector = selectors.EpollSelector()
         self._own_descriptors: set[int] = set()
         self._clients: set[Client] = set()
-        self._stopping = False
+        self._is_shutting_down = False
         self._is_stale = False
         self._threads = native_thread_pools()
 
     def serve(self) -> bool:
         """
-        Serve until told to stop, or until the code is stale and no child is left.
+        Serve until SIGTERM, or until the code is stale and no child is left.
 
         :return: whether to begin anew with the changed code.
         """
         wakeup = self._catch_signals()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(wakeup, selectors.EVENT_READ)
-        while not (self._is_done() and (self._stopping or self._is_stale)):
+        while not (self._is_done() and (self._is_shutting_down or self._is_stale)):
             for key, _ in self._selector.select(self._timeout()):
                 if key.fileobj is self._listener:
                     self._accept()
@@ -95,7 +95,7 @@ class ForkServer:
         for client in list(self._clients):
             self._refuse(client, "the server is about to end, or to begin anew with changed code")
         self._selector.close()
-        return self._is_stale and not self._stopping
+        return self._is_stale and not self._is_shutting_down
 
     def _is_done(self) -> bool:
         return not any(client.pid for client in self._clients)
@@ -115,7 +115,7 @@ class ForkServer:
         return receiving
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        self._is_shutting_down = True
         for client in self._clients:
             self._tell_to_end(client)
 
@@ -138,7 +138,7 @@ class ForkServer:
             self._caller_left(client)
             return
         if client.pid:
-            return  # nothing more was asked for
+            return  # the protocol has one request a connection
         client.received += data
         if b"\n" in client.received:
             self._start(client, bytes(client.received))
@@ -179,7 +179,9 @@ class ForkServer:
             more = f" and {len(changed) - 1} more files" if len(changed) > 1 else ""
             return f"{changed[0]}{more} changed since the server imported it; it begins anew"
         return (
-            "the server is about to end, or to begin anew with changed code" if self._stopping or self._is_stale else ""
+            "the server is about to end, or to begin anew with changed code"
+            if self._is_shutting_down or self._is_stale
+            else ""
         )
 
     def _fork(self, client: Client, request: ForkRequest) -> int:
@@ -213,7 +215,7 @@ class ForkServer:
                     self._tell_to_end(client, within_seconds=TIDY_SECONDS)
 
     def _tell_to_end(self, client: Client, within_seconds: float | None = None) -> None:
-        """Ask what is left of a step's group to end, and set the time at which it is killed."""
+        """Send SIGTERM to what is left of a step's group, and set the time at which it is killed."""
         if not client.pid:
             return
         _signal_group(client.pid, signal.SIGTERM, is_reaped=client.exit_code is not None)

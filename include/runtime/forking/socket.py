@@ -30,7 +30,7 @@ def listen(path: Path) -> socket.socket:
     early = path.with_suffix(".new")
     early.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+    before = os.umask(0o177)  # chmod after bind would leave a moment in which others may connect
     try:
         listener.bind(str(early))
     finally:

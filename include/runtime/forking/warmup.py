@@ -101,6 +101,7 @@ def warm_up() -> list[str]:
             load_project(project)  # cached as long as the file is the same
         for step in STEPS:
             code_digest(step, project)  # what was read of each file is kept, too
+    # The collector would write into the header of every object, and so copy pages that children share with the server.
     gc.collect()
     gc.freeze()
     return failures

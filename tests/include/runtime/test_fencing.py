@@ -81,7 +81,7 @@ def _methods(protocol: type) -> set[str]:
         (ObjectStore, fencing.OBJECTS_READING | {"create", "seal"}),
         (
             RegistryStore,
-            fencing.REGISTRY_READING | fencing.REGISTRY_UNSEEN | fencing.REGISTRY_PUBLISHING | {"end_run"},
+            fencing.REGISTRY_READING | fencing.REGISTRY_UNPUBLISHED | fencing.REGISTRY_PUBLISHING | {"end_run"},
         ),
         (ArtifactStore, fencing.ARTIFACTS_READING | {"push"}),
         (ServingStore, fencing.SERVING_READING | fencing.SERVING_PUBLISHING | fencing.SERVING_UNDOING),

@@ -21,7 +21,7 @@ from include.runtime import ending as endings
 from include.runtime import runner as runtime
 from include.runtime.lease import Lease
 from include.runtime.runner import run_step
-from include.runtime.shutdown import Unstopped
+from include.runtime.shutdown import NoShutdown
 from include.stores.metrics.memory import MemoryMetrics
 from include.stores.metrics.open import open_metrics
 from include.stores.objects.memory import MemoryObjects
@@ -351,7 +351,7 @@ def test_an_outcome_that_cannot_be_written_is_temporary_and_says_how_it_ended(
         bench.run()
 
 
-class _Remembering(Unstopped):
+class _Remembering(NoShutdown):
     def __init__(self) -> None:
         self.concluded = 0
         self.record: Callable[[TemporaryError], object] = lambda _error: None
@@ -364,13 +364,13 @@ class _Remembering(Unstopped):
 
 
 def test_whoever_ends_a_step_can_write_down_how_and_not_after_its_receipt(bench: Bench) -> None:
-    stopper = _Remembering()
+    shutdown = _Remembering()
     before: list[int] = []
-    bench.step.before_sealing = lambda: before.append(stopper.concluded)
-    ending = run_step(bench.context(), stopper)
+    bench.step.before_sealing = lambda: before.append(shutdown.concluded)
+    ending = run_step(bench.context(), shutdown)
     assert before == [0]
-    assert stopper.concluded > 0
-    stopper.record(TemporaryError("Told to end."))
+    assert shutdown.concluded > 0
+    shutdown.record(TemporaryError("Told to end."))
     found = bench.context().receipts.outcome(StepName.VALIDATE, "r1", "2013-03", 1)
     assert found is not None
     assert (found.exit_code, found.message) == (75, "Told to end.")

@@ -17,9 +17,9 @@ from include.contract.command import StepCommand
 from include.contract.step_names import StepName
 from include.coordination.leases import revoke
 from include.errors import ConfigurationError, TemporaryError
-from include.runtime import shutdown as stopping
+from include.runtime import shutdown as shutdown_module
 from include.runtime.lease import Lease
-from include.runtime.shutdown import Stopper, Unstopped, deadline_seconds, watching
+from include.runtime.shutdown import GracefulShutdown, NoShutdown, deadline_seconds, watching
 from include.stores.objects.memory import MemoryObjects
 from include.stores.objects.open import open_objects
 from tests.support.processes import is_running
@@ -169,63 +169,63 @@ def test_without_anybody_who_reads_last_words_sigterm_ends_a_step_at_once(bench:
 
 
 class Inside:
-    """A stopper in this process that does not end it."""
+    """A shutdown in this process that does not end it."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.logged: list[str] = []
         self.recorded: list[str] = []
         self.left: list[int] = []
-        self.stopper = Stopper(lambda error: self.told.append(str(error)), self.left.append)
+        self.shutdown = GracefulShutdown(lambda error: self.logged.append(str(error)), self.left.append)
         self.lease = Lease(MemoryObjects(), COMMAND)
 
     def engage(self) -> None:
-        self.stopper.engage(self.lease, lambda error: self.recorded.append(str(error)))
+        self.shutdown.engage(self.lease, lambda error: self.recorded.append(str(error)))
 
 
 def test_of_several_reasons_the_first_counts() -> None:
     inside = Inside()
     inside.engage()
     with inside.lease:
-        inside.stopper.stop(TemporaryError("First."))
-        inside.stopper.stop(TemporaryError("Second."))
+        inside.shutdown.stop(TemporaryError("First."))
+        inside.shutdown.stop(TemporaryError("Second."))
         with pytest.raises(TemporaryError, match="First"):
             inside.lease.check()
-    assert (inside.told, inside.recorded, inside.left) == (["First."], ["First."], [75])
+    assert (inside.logged, inside.recorded, inside.left) == (["First."], ["First."], [75])
 
 
 def test_a_step_that_has_not_begun_leaves_only_its_last_words() -> None:
     inside = Inside()
-    inside.stopper.stop(TemporaryError("First."))
-    assert (inside.told, inside.recorded, inside.left) == (["First."], [], [75])
+    inside.shutdown.stop(TemporaryError("First."))
+    assert (inside.logged, inside.recorded, inside.left) == (["First."], [], [75])
 
 
 def test_a_step_that_is_writing_its_receipt_may_finish_but_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "CONCLUSION_SECONDS", 0.2)
+    monkeypatch.setattr(shutdown_module, "CONCLUSION_SECONDS", 0.2)
     inside = Inside()
     inside.engage()
-    inside.stopper.conclude()
-    inside.stopper.conclude()
+    inside.shutdown.conclude()
+    inside.shutdown.conclude()
     began = time.monotonic()
-    inside.stopper.stop(TemporaryError("First."))
+    inside.shutdown.stop(TemporaryError("First."))
     assert time.monotonic() - began >= 0.2
-    assert (inside.told, inside.recorded, inside.left) == (["First."], [], [75])
+    assert (inside.logged, inside.recorded, inside.left) == (["First."], [], [75])
 
 
 def test_a_step_that_is_being_ended_does_not_conclude_any_more() -> None:
     inside = Inside()
-    inside.stopper.stop(TemporaryError("First."))
-    concluding = threading.Thread(target=inside.stopper.conclude, daemon=True)
+    inside.shutdown.stop(TemporaryError("First."))
+    concluding = threading.Thread(target=inside.shutdown.conclude, daemon=True)
     concluding.start()
     concluding.join(0.2)
     assert concluding.is_alive()
 
 
 def test_an_outcome_that_cannot_be_written_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "RECORD_SECONDS", 0.1)
+    monkeypatch.setattr(shutdown_module, "RECORD_SECONDS", 0.1)
     inside = Inside()
     hanging = threading.Event()
-    inside.stopper.engage(inside.lease, lambda _error: hanging.wait(60))
-    inside.stopper.stop(TemporaryError("First."))
+    inside.shutdown.engage(inside.lease, lambda _error: hanging.wait(60))
+    inside.shutdown.stop(TemporaryError("First."))
     hanging.set()
     assert inside.left == [75]
 
@@ -236,14 +236,14 @@ def test_an_outcome_that_fails_to_be_written_hides_no_reason() -> None:
     def failing(_error: TemporaryError) -> None:
         raise TemporaryError("No answer.")
 
-    inside.stopper.engage(inside.lease, failing)
-    inside.stopper.stop(TemporaryError("First."))
-    assert (inside.told, inside.left) == (["First."], [75])
+    inside.shutdown.engage(inside.lease, failing)
+    inside.shutdown.stop(TemporaryError("First."))
+    assert (inside.logged, inside.left) == (["First."], [75])
 
 
 def test_without_a_deadline_and_a_reader_nothing_watches() -> None:
     before, handler = threading.active_count(), signal.getsignal(signal.SIGTERM)
-    with watching(Inside().stopper, {}):
+    with watching(Inside().shutdown, {}):
         assert threading.active_count() == before
         assert signal.getsignal(signal.SIGTERM) is handler
 
@@ -251,7 +251,7 @@ def test_without_a_deadline_and_a_reader_nothing_watches() -> None:
 def test_what_was_caught_before_is_caught_again_afterwards() -> None:
     handler = signal.getsignal(signal.SIGTERM)
     inside = Inside()
-    with watching(inside.stopper, {settings.ERROR_PATH: "/somewhere"}):
+    with watching(inside.shutdown, {settings.ERROR_PATH: "/somewhere"}):
         assert signal.getsignal(signal.SIGTERM) is not handler
         os.kill(os.getpid(), signal.SIGTERM)
         assert eventually(lambda: inside.left == [75])
@@ -272,7 +272,7 @@ def test_a_deadline_may_have_a_fraction() -> None:
 
 
 def test_a_step_without_a_stopper_ends_only_itself() -> None:
-    nobody = Unstopped()
+    nobody = NoShutdown()
     nobody.engage(Lease(MemoryObjects(), COMMAND), lambda _error: None)
     nobody.conclude()
     nobody.stop(TemporaryError("Ignored."))
