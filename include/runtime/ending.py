@@ -52,7 +52,7 @@ def write_down(context: StepContext, completion: Completion, began: float) -> En
     Write the outcome of a call under the first free number of its attempt, and count it in the metrics.
 
     :param began: when the call began, on the monotonic clock.
-    :raises TemporaryError: if it cannot be written; the message says how the call ended.
+    :raises TemporaryError: if it cannot be written; the message states how the call ended.
     """
     outcome = _outcome(context, completion, began)
     data = canonical_json(outcome.model_dump(mode="json"))

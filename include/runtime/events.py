@@ -1,4 +1,4 @@
-"""What a step says while it works: lines for a person at a terminal, one JSON object a line for a machine."""
+"""The log of a step: lines for a person at a terminal, one JSON object a line for a machine."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ Value = str | int | float | bool | None | list[str]
 
 @dataclass(frozen=True)
 class EventLog:
-    """Where events go, and what every one of them carries."""
+    """Writes events to a stream, each with the fields of the call."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     fields: Mapping[str, Value] = field(default_factory=dict)

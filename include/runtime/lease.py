@@ -90,7 +90,7 @@ class Lease:
 
         :param seen_within_seconds: a look as young as this is good enough; 0 looks anew.
         :raises LeaseLostError: if the lease is not held any more.
-        :raises TemporaryError: if the store does not answer.
+        :raises TemporaryError: if the store does not respond.
         """
         self._refuse_without()
         now = self._clock()
@@ -109,7 +109,7 @@ class Lease:
         Refuse to take back what was done, if another attempt took over and may build on it.
 
         :raises LeaseLostError: if so.
-        :raises TemporaryError: if the store does not answer.
+        :raises TemporaryError: if the store does not respond.
         """
         self._leases.look(self._number, is_undoing=True)
 

@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.1
 
 
 def end_with_parent() -> None:
-    """Have this process and its group ended with its parent, where the environment says so."""
+    """Have this process and its group ended with its parent, if ``ML_DIE_WITH_PARENT`` is ``1``."""
     if os.environ.get(settings.DIE_WITH_PARENT) != "1" or sys.platform != "linux":
         return
     parent, leader = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())

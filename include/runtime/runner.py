@@ -41,7 +41,7 @@ def run_step(context: StepContext, shutdown: NoShutdown | None = None) -> Ending
     Errors of the tree become an outcome; anything else is a bug and passes through.
 
     :param shutdown: ends the process when the lease is lost at work; without one, the next publication fails.
-    :raises TemporaryError: if how it ended cannot be written; the message says that, too.
+    :raises TemporaryError: if the outcome cannot be written; the message states how the call ended, too.
     """
     began = time.monotonic()
     shutdown = shutdown or NoShutdown()
@@ -156,7 +156,7 @@ def _unchanged(context: StepContext, state: State) -> bool:
             return False
         return now is not None and now.digest == state.digest
     if isinstance(state, ModelState):
-        return True  # the step's own still_there asks the registry
+        return True  # the step's own still_there queries the registry
     objects = context.stores.objects
     if not objects.exists(state.name):
         return False

@@ -47,15 +47,15 @@ class GracefulShutdown(NoShutdown):
     """
     Ends the process of one step, once.
 
-    :param tell: writes the reason to the log and as termination message.
+    :param report: writes the reason to the log and as termination message.
     :param leave: ends the process with an exit code.
     """
 
-    def __init__(self, tell: Callable[[TemporaryError], object], leave: Callable[[int], object] = os._exit) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[TemporaryError], object], leave: Callable[[int], object] = os._exit) -> None:
+        self._report = report
         self._leave = leave
         self._lease: Lease | None = None
-        self._record: Callable[[TemporaryError], object] = tell
+        self._record: Callable[[TemporaryError], object] = report
         self._first = threading.Lock()
         self._ending = threading.Lock()
         self._is_concluding = False
@@ -86,7 +86,7 @@ class GracefulShutdown(NoShutdown):
         if self._lease is not None:
             self._lease.lose(error)
         is_ours = self._ending.acquire(timeout=CONCLUSION_SECONDS)
-        self._tell(error)
+        self._report(error)
         if is_ours and self._is_engaged:
             _within(RECORD_SECONDS, lambda: self._record(error))
         _kill_children()

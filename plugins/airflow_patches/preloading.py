@@ -52,7 +52,7 @@ def preload(root: Path) -> None:
     get_listener_manager()  # Airflow keeps it; a task would search all installed packages for plugins again
     for name in MODULES:
         import_module(name)
-    # Not at the top of the file: whatever is imported before the stamps could change unseen.
+    # Not at the top of the file: whatever is imported before the stamps could change unnoticed.
     from include.contract.code_digest import code_digest
     from include.contract.step_names import StepName
     from plugins.operators.step import KUBERNETES, execution_mode

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from include.stores.objects.protocol import ObjectStore
 
 REVOKE_SECONDS = 3.0
-"""How long to retry when a lease is revoked: Airflow kills a task 5 s after it told it to end."""
+"""How long to retry when a lease is revoked: Airflow kills a task 5 s after SIGTERM."""
 
 
 class ObjectStoreHook(BaseHook):

@@ -51,7 +51,7 @@ def conclude(
         the outcome alone decides.
     :param last_error: the step's last error message, raised if it wrote no outcome.
     :param ended_by: the error to raise if the step wrote no outcome and the caller knows more than the exit code; if it
-        is permanent, it also replaces an outcome that asks for a retry.
+        is permanent, it also replaces an outcome after which Airflow would retry.
     :return: the reference to the receipt, or to the receipts of the parts.
     :raises AirflowSkipException: if the step had nothing to do.
     :raises AirflowFailException: if a retry would fail in the same way.

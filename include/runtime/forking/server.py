@@ -3,9 +3,9 @@ The fork server: ``python -m include.runtime.forking.server --socket PATH``.
 
 A warm parent that has imported the data libraries and all steps, and forks one process a step, each the leader of its
 own session and process group. It has one thread, touches no data, listens on a Unix socket that only its own user may
-use, and holds a step's life to that of the connection that asked for it: when the caller goes, the whole group goes.
-When the server goes, the kernel takes the children along. It never runs stale code: once a file that it imported has
-changed, it starts no further child, and begins anew when the last one has ended.
+use. A step lives no longer than the connection that requested it: when the caller closes it or dies, the server ends
+the step's group. When the server dies, the kernel kills the children. It never runs stale code: once a file that it
+imported has changed, it starts no further child, and begins anew when the last one has ended.
 """
 
 import argparse

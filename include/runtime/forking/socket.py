@@ -1,4 +1,4 @@
-"""The fork server's Unix socket: its user's alone."""
+"""The fork server's Unix socket, which only its own user can open."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ def listen(path: Path) -> socket.socket:
     """
     Listen on a Unix socket that only this user may use.
 
-    :raises ConfigurationError: if another server answers there, or the folder is open to others.
+    :raises ConfigurationError: if another server listens there, or the folder is open to other users.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = path.parent.stat().st_mode

@@ -84,7 +84,7 @@ def warm_up() -> list[str]:
     """
     Import the data libraries and all steps, without a second thread, then keep the memory shared with children.
 
-    :return: modules that could not be imported, each with its error; a step that needs one says so itself.
+    :return: modules that could not be imported, each with its error; a step that needs one fails with it, too.
     """
     # A BLAS that starts its threads when it is loaded would not have them in a child.
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
@@ -97,7 +97,7 @@ def warm_up() -> list[str]:
         except Exception as error:  # noqa: BLE001 (a broken step must not take the others' server down)
             failures.append(f"{name}: {type(error).__name__}: {foreign(error)}")
     for project in project_names():
-        with contextlib.suppress(ConfigurationError):  # a step of that project says so
+        with contextlib.suppress(ConfigurationError):  # a step of that project reports it
             load_project(project)  # cached as long as the file is the same
         for step in STEPS:
             code_digest(step, project)  # what was read of each file is kept, too
