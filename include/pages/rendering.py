@@ -13,8 +13,8 @@ def rendered(template: str, **values: object) -> str:
     Fill a template.
 
     Values are escaped, but for those of type :class:`markupsafe.Markup`. What ends with ``.md.jinja`` is Markdown and
-    takes them as they are, with ``|`` escaped by the filter ``cell`` where they stand in a table; HTML that includes such
-    a file escapes it whole (``{% filter forceescape %}``).
+    takes them as they are, with ``|`` escaped by the filter ``cell`` where they stand in a table; HTML that includes
+    such a file escapes it whole (``{% filter forceescape %}``).
 
     :param template: path below ``include``, such as ``steps/evaluate/card.html.jinja``.
     :param values: by the names that the template uses.
