@@ -77,8 +77,8 @@ def test_an_error_gives_its_exit_code_and_its_line_where_it_is_asked_for(
     monkeypatch.setenv(settings.ERROR_PATH, str(place / "error"))
     assert cli.main(CALL) == code
     assert _events(capsys.readouterr().err)[-1]["event"] == event
-    told = (place / "error").read_text()
-    assert told == (
+    written = (place / "error").read_text()
+    assert written == (
         "ZeroDivisionError in the platform's code: see the lines above" if code == 70 else str(error).splitlines()[0]
     )
 
@@ -92,7 +92,7 @@ def test_a_bug_is_shown_with_its_stack(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"--project": "fligths"}, "There is no project 'fligths'"),
         ({"--partition": "2013-3"}, "Partition '2013-3' is not a month"),
@@ -100,13 +100,13 @@ def test_a_bug_is_shown_with_its_stack(
     ],
 )
 def test_a_call_that_makes_no_sense_is_a_matter_of_configuration(
-    place: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], told: str
+    place: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], expected: str
 ) -> None:
     call = list(CALL)
     for name, value in changes.items():
         call[call.index(name) + 1] = value
     assert cli.main(call) == 78
-    assert told in str(_events(capsys.readouterr().err)[-1]["message"])
+    assert expected in str(_events(capsys.readouterr().err)[-1]["message"])
 
 
 def test_a_setting_that_is_missing_is_told(

@@ -40,16 +40,16 @@ def test_a_call_counts_once_however_many_parts_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("completion", "told"),
+    ("completion", "summary"),
     [
         (Completion(status=OutcomeStatus.DONE, receipts=PARTS), "The work is done, and 2 receipts hold."),
         (Completion.of(TemporaryError("No answer.")), "No answer."),
     ],
 )
-def test_an_outcome_that_cannot_be_written_says_how_the_call_came_out(completion: Completion, told: str) -> None:
+def test_an_outcome_that_cannot_be_written_says_how_the_call_came_out(completion: Completion, summary: str) -> None:
     class Silent(MemoryObjects):
         def create(self, key: str, data: bytes) -> bool:  # noqa: ARG002 (the protocol's)
             raise TemporaryError("S3 did not answer.")
 
-    with pytest.raises(PlatformError, match=rf"^{told} How it ended could not be written down: S3 did not answer\."):
+    with pytest.raises(PlatformError, match=rf"^{summary} How it ended could not be written down: S3 did not answer\."):
         write_down(Bench(objects=Silent()).context(), completion, 0.0)

@@ -29,7 +29,7 @@ class Clock:
 
 
 class Objects(MemoryObjects):
-    """Counts looks, and is away when told so."""
+    """Counts looks, and is away if so set."""
 
     looks = 0
     is_away = False
@@ -218,21 +218,21 @@ def test_a_long_step_renews_its_lease(objects: Objects, hurried: None, monkeypat
 
 
 def test_a_step_at_work_is_told_that_it_was_called_off(objects: Objects, hurried: None) -> None:
-    told: list[TemporaryError] = []
-    with Lease(objects, command(), on_loss=told.append):
+    losses: list[TemporaryError] = []
+    with Lease(objects, command(), on_loss=losses.append):
         revoke(objects, command())
-        assert eventually(lambda: bool(told))
-    assert "was called off" in str(told[0])
-    assert len(told) == 1
+        assert eventually(lambda: bool(losses))
+    assert "was called off" in str(losses[0])
+    assert len(losses) == 1
 
 
 def test_a_store_that_stays_away_ends_the_step_when_the_lease_has_run_out(objects: Objects, hurried: None) -> None:
-    clock, told = Clock(), list[TemporaryError]()
-    with Lease(objects, command(), on_loss=told.append, clock=clock):
+    clock, losses = Clock(), list[TemporaryError]()
+    with Lease(objects, command(), on_loss=losses.append, clock=clock):
         objects.is_away = True
         before = objects.looks
         assert eventually(lambda: objects.looks > before + 2)
-        assert told == []
+        assert losses == []
         clock.now += LEASE_SECONDS + 1
-        assert eventually(lambda: bool(told))
-    assert "could not be renewed" in str(told[0])
+        assert eventually(lambda: bool(losses))
+    assert "could not be renewed" in str(losses[0])

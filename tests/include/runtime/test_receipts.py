@@ -138,16 +138,16 @@ def _of_another_format(objects: MemoryObjects, key: str) -> None:
 
 
 def test_a_receipt_of_another_format_is_left_out_where_one_of_several_is_looked_for() -> None:
-    objects, said = MemoryObjects(), io.StringIO()
+    objects, stream = MemoryObjects(), io.StringIO()
     _of_another_format(objects, _add(objects, "aa", _table("sha256:1")))
     _add(objects, "bb", _table("sha256:1"))
-    evidence = ReceiptReader(objects, "shop", EventLog(said))
+    evidence = ReceiptReader(objects, "shop", EventLog(stream))
     found = evidence.sealed(StepName.FEATURES, _table("sha256:1"))
     assert found is not None
     assert found.identity == "bb"
-    told = json.loads(said.getvalue())
-    assert (told["level"], told["event"]) == ("warning", "a receipt of another format was left out")
-    assert "is of format 99" in told["reason"]
+    event = json.loads(stream.getvalue())
+    assert (event["level"], event["event"]) == ("warning", "a receipt of another format was left out")
+    assert "is of format 99" in event["reason"]
 
 
 def test_a_receipt_of_another_format_vouches_for_nothing() -> None:

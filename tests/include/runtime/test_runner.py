@@ -254,8 +254,8 @@ def test_a_receipt_of_a_format_that_is_not_read_counts_as_not_done(bench: Bench,
     again = bench.run(run="r2")
     assert again.outcome.status is OutcomeStatus.DONE
     assert again.outcome.receipt == first.replace(".0.json", ".1.json")
-    (told,) = [line for line in bench.log.getvalue().splitlines() if "the receipt cannot be read" in line]
-    assert f"is of format {number}" in json.loads(told)["reason"]
+    (warning,) = [line for line in bench.log.getvalue().splitlines() if "the receipt cannot be read" in line]
+    assert f"is of format {number}" in json.loads(warning)["reason"]
     assert bench.run(run="r3").outcome.status is OutcomeStatus.ALREADY_DONE
 
 
@@ -289,15 +289,15 @@ def _call_off(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"), [(_take_over, r"Attempt 2 on .+ took over"), (_call_off, r"Attempt 1 .+ was called off")]
+    ("harm", "expected"), [(_take_over, r"Attempt 2 on .+ took over"), (_call_off, r"Attempt 1 .+ was called off")]
 )
 def test_a_try_that_lost_its_lease_while_it_worked_leaves_no_receipt_but_says_how_it_ended(
-    bench: Bench, harm: Callable[[Bench], None], told: str
+    bench: Bench, harm: Callable[[Bench], None], expected: str
 ) -> None:
     bench.step.before_sealing = lambda: harm(bench)
     ending = bench.run()
     assert (ending.outcome.status, ending.outcome.exit_code) == (OutcomeStatus.FAILED, 75)
-    assert re.search(told, ending.outcome.message)
+    assert re.search(expected, ending.outcome.message)
     assert bench.keys("receipts/") == []
     assert len(bench.keys("runs/")) == 1
 
@@ -336,18 +336,18 @@ class _Silent(MemoryObjects):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (DataRejectedError("Bad rows."), r"Bad rows\. How it ended could not be written down: S3 did not answer"),
         (None, r"The work is done, and receipt receipts/\S+ holds\. How it ended could not be written down"),
     ],
 )
 def test_an_outcome_that_cannot_be_written_is_temporary_and_says_how_it_ended(
-    bench: Bench, error: PlatformError | None, told: str
+    bench: Bench, error: PlatformError | None, expected: str
 ) -> None:
     bench.objects = _Silent()
     bench.step.error = error
-    with pytest.raises(TemporaryError, match=told):
+    with pytest.raises(TemporaryError, match=expected):
         bench.run()
 
 
