@@ -186,5 +186,5 @@ def _take_five(uri: str) -> list[int]:
 def test_of_many_that_take_it_at_once_each_has_a_number_of_its_own(tmp_path: Path) -> None:
     uri = tmp_path.as_uri()
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        found = pool.map(_take_five, [uri] * 3)
-    assert sorted(number for numbers in found for number in numbers) == list(range(1, 16))
+        result = pool.map(_take_five, [uri] * 3)
+    assert sorted(number for numbers in result for number in numbers) == list(range(1, 16))

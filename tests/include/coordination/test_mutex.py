@@ -50,8 +50,8 @@ def test_whoever_holds_the_mutex_holds_it_alone() -> None:
 def test_a_hold_that_does_not_end_is_waited_for_within_bounds() -> None:
     objects = MemoryObjects()
     _plant(objects, 1, datetime.now(UTC) + timedelta(seconds=60))
-    told = "Others hold the mutex turns/shop/lateness for longer than 0 s"
-    with pytest.raises(TemporaryError, match=told), mutex(objects, PREFIX, wait_seconds=0.2):
+    reported = "Others hold the mutex turns/shop/lateness for longer than 0 s"
+    with pytest.raises(TemporaryError, match=reported), mutex(objects, PREFIX, wait_seconds=0.2):
         pytest.fail("it is not our turn")
 
 

@@ -53,9 +53,9 @@ def test_operation_that_fails_states_why_and_ends_with_its_code(
     stores = Stores({"ML_OBJECTS_URI": tmp_path.as_uri()})
     code = main(["rollback", "--project", "flights", "--why", "wrong"], stores)
     assert code == ConfigurationError.exit_code
-    told = json.loads(capsys.readouterr().err.splitlines()[-1])
-    assert "nothing to go back to" in told["message"]
-    assert told["operation"] == "rollback"
+    reported = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert "nothing to go back to" in reported["message"]
+    assert reported["operation"] == "rollback"
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Installation:
     new: int
 
     def champion(self) -> int | None:
-        found = champion(self.stores.registry, self.model)
-        return None if found is None else found.version
+        result = champion(self.stores.registry, self.model)
+        return None if result is None else result.version
 
-    def answer(self) -> ServedPredictions:
+    def response(self) -> ServedPredictions:
         """What the traffic gets."""
         url = self.stores.serving.status(FLIGHTS, self.model).public_url
         return self.stores.serving.predict(url, bundle(1).golden().rows)
@@ -104,12 +104,12 @@ class Installation:
 @pytest.fixture
 def installation(mlflow_server: MlflowServer, tmp_path: Path) -> Iterator[Installation]:
     control = tmp_path / "c.sock"
-    told = {
+    reported = {
         settings.OBJECTS_URI: (tmp_path / "objects").as_uri(),
         settings.TRACKING_URI: mlflow_server.uri,
         settings.SERVING_URI: f"unix://{control}",
     }
-    stores, model = Stores(told), load_project(FLIGHTS).model.name
+    stores, model = Stores(reported), load_project(FLIGHTS).model.name
     with running_supervisor(tmp_path / "state", control):
         try:
             old, new = (promoted(stores, model, bundle(seed), tmp_path / f"{seed}") for seed in (1, 2))
@@ -148,12 +148,12 @@ def forget(server: MlflowServer, model: str) -> None:
 @pytest.mark.mlflow
 def test_command_gives_traffic_and_alias_back_and_writes_down_who_and_why(installation: Installation) -> None:
     old, new = installation.old, installation.new
-    assert (installation.champion(), installation.answer().version) == (new, str(new))
+    assert (installation.champion(), installation.response().version) == (new, str(new))
     done = installation.rolled_back()
     assert done.returncode == EXIT_DONE, done.stderr
-    answer = installation.answer()
-    assert (answer.version, answer.digest) == (str(old), bundle(1).digest)
-    assert answer.predictions == bundle(1).golden().predictions
+    response = installation.response()
+    assert (response.version, response.digest) == (str(old), bundle(1).digest)
+    assert response.predictions == bundle(1).golden().predictions
     assert installation.champion() == old
     assert installation.ledger()[-1] == (LedgerEvent.PROMOTED, "ann", "wrong since noon", old)
     again = installation.rolled_back()
@@ -173,7 +173,7 @@ def test_command_that_is_killed_is_called_again_and_ends_well(installation: Inst
     assert (installation.champion(), len(installation.ledger())) == (new, 2)
     done = installation.rolled_back()
     assert done.returncode == EXIT_DONE, done.stderr
-    assert (installation.champion(), installation.answer().version) == (old, str(old))
+    assert (installation.champion(), installation.response().version) == (old, str(old))
     assert [version for _, _, _, version in installation.ledger()] == [old, new, old]
     status = installation.stores.serving.status(FLIGHTS, installation.model)
     assert status.candidate is None

@@ -27,10 +27,10 @@ def trained(toy: Path) -> Iterator[ReleaseWorld]:
 @pytest.fixture
 def world(trained: ReleaseWorld) -> ReleaseWorld:
     """Version 2 is champion, version 1 was."""
-    found = trained.copy()
-    found.done(StepName.DEPLOY, "2024-04", run="old")
-    found.done(StepName.DEPLOY, "2024-05", run="new")
-    return found
+    result = trained.copy()
+    result.done(StepName.DEPLOY, "2024-04", run="old")
+    result.done(StepName.DEPLOY, "2024-05", run="new")
+    return result
 
 
 def rolled_back(world: ReleaseWorld, **wish: Any) -> Promoted:

@@ -33,22 +33,22 @@ class Server(MemoryServing):
 
 
 def server(*errors: Exception) -> Server:
-    found = Server()
-    found.errors = list(errors)
-    return found
+    result = Server()
+    result.errors = list(errors)
+    return result
 
 
 def test_server_that_does_not_respond_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.governance.rollout._BACKOFF", Backoff(0.0, 0.0))
-    found = server(TemporaryError("503"), TemporaryError("503"))
-    assert retried_predictions(found, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
+    result = server(TemporaryError("503"), TemporaryError("503"))
+    assert retried_predictions(result, PUBLIC_URL, ROWS).digest == f"{PUBLIC_URL} 1"
 
 
 def test_server_that_refuses_is_not_retried() -> None:
-    found = server(DataRejectedError("no"), DataRejectedError("never asked"))
+    result = server(DataRejectedError("no"), DataRejectedError("never asked"))
     with pytest.raises(DataRejectedError, match=r"^no$"):
-        retried_predictions(found, PUBLIC_URL, ROWS)
-    assert len(found.errors) == 1
+        retried_predictions(result, PUBLIC_URL, ROWS)
+    assert len(result.errors) == 1
 
 
 def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +59,8 @@ def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_version_is_named_as_the_server_names_it() -> None:
     version = SealedVersion(model="m", version=3, run_id="r", project="p", digest="d", partition="2013-09")
-    found = record_of_version(version)
-    assert (found.project, found.model, found.version, found.digest) == ("p", "m", 3, "d")
+    result = record_of_version(version)
+    assert (result.project, result.model, result.version, result.digest) == ("p", "m", 3, "d")
 
 
 class MlflowLike(MemoryRegistry):

@@ -18,9 +18,9 @@ TAGS = version_tags("flights", "sha256:0", "2013-09", "bundles/flights/x/evidenc
 
 
 def test_version_states_what_it_is_made_of() -> None:
-    found = sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=TAGS))
-    assert (found.model, found.version, found.run_id, found.project) == ("delay", 3, "r", "flights")
-    assert (found.digest, found.partition) == ("sha256:0", "2013-09")
+    result = sealed_version(ModelVersion(name="delay", version=3, run_id="r", tags=TAGS))
+    assert (result.model, result.version, result.run_id, result.project) == ("delay", 3, "r", "flights")
+    assert (result.digest, result.partition) == ("sha256:0", "2013-09")
 
 
 def test_version_is_identified_by_its_bundle() -> None:
@@ -56,6 +56,6 @@ def test_champion_is_the_version_that_the_alias_names(tmp_path: Path) -> None:
     registry = registered(tmp_path)
     assert champion(registry, "delay") is None
     registry.move_alias("delay", CHAMPION, expected=None, to=1)
-    found = champion(registry, "delay")
-    assert found is not None
-    assert found.version == 1
+    result = champion(registry, "delay")
+    assert result is not None
+    assert result.version == 1

@@ -34,9 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_bundle_that_was_written_is_read_back(folder: Path) -> None:
-    found = read_bundle(folder, bundle().digest)
-    assert found == bundle()
-    assert found.digest == "sha256:" + hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    result = read_bundle(folder, bundle().digest)
+    assert result == bundle()
+    assert result.digest == "sha256:" + hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
     assert sorted(path.name for path in folder.iterdir()) == sorted([MANIFEST, *BUNDLE_FILES])
 
 
@@ -171,12 +171,12 @@ def test_golden_rows_that_are_none_are_refused() -> None:
 
 
 def test_bundle_holds_its_golden_rows() -> None:
-    found: Bundle = bundle()
-    assert len(found.golden().rows.data) == len(found.golden().predictions) == 12
+    result: Bundle = bundle()
+    assert len(result.golden().rows.data) == len(result.golden().predictions) == 12
 
 
 @pytest.mark.parametrize(
-    ("expected", "found", "difference"),
+    ("expected", "result", "difference"),
     [
         ([1.0, 2.0], [1.0, 2.0], 0.0),
         ([[0.25, 0.75]], [[0.5, 0.75]], 0.25),
@@ -188,5 +188,5 @@ def test_bundle_holds_its_golden_rows() -> None:
         ([1, 0], [1, 1], 1.0),
     ],
 )
-def test_difference_of_predictions(expected: list[object], found: list[object], difference: float) -> None:
-    assert largest_difference(expected, found) == difference
+def test_difference_of_predictions(expected: list[object], result: list[object], difference: float) -> None:
+    assert largest_difference(expected, result) == difference

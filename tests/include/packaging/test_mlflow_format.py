@@ -49,14 +49,14 @@ def test_the_folder_states_what_the_model_takes_and_gives(tmp_path: Path) -> Non
 
     write_model_folder(tmp_path / "model", model, _description())
 
-    said = yaml.safe_load((tmp_path / "model" / "MLmodel").read_text())
-    assert json.loads(said["signature"]["inputs"]) == [
+    message = yaml.safe_load((tmp_path / "model" / "MLmodel").read_text())
+    assert json.loads(message["signature"]["inputs"]) == [
         {"type": "double", "name": "size", "required": True},
         {"type": "long", "name": "riders", "required": True},
     ]
-    assert said["flavors"]["python_function"]["predict_fn"] == "predict_proba"
-    assert said["flavors"]["sklearn"]["serialization_format"] == "skops"
-    assert said["metadata"] == {"project": "toy"}
+    assert message["flavors"]["python_function"]["predict_fn"] == "predict_proba"
+    assert message["flavors"]["sklearn"]["serialization_format"] == "skops"
+    assert message["metadata"] == {"project": "toy"}
     requirements = (tmp_path / "model" / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in requirements] == list(REQUIREMENTS)
     loaded = load_model((tmp_path / "model" / "model.skops").read_bytes(), "the model")
@@ -87,8 +87,8 @@ def test_mlflow_would_have_written_the_same_and_reads_it_as_its_own(
         skops_trusted_types=list(TRUSTED_TYPES),
     )
 
-    said, told = (yaml.safe_load((tmp_path / name / "MLmodel").read_text()) for name in ("ours", "theirs"))
-    assert {name for name in said.keys() | told.keys() if said.get(name) != told.get(name)} <= PER_FILE
+    message, reported = (yaml.safe_load((tmp_path / name / "MLmodel").read_text()) for name in ("ours", "theirs"))
+    assert {name for name in message.keys() | reported.keys() if message.get(name) != reported.get(name)} <= PER_FILE
     for name in ("requirements.txt", "python_env.yaml"):
         first, second = (_words(tmp_path / folder / name) for folder in ("ours", "theirs"))
         assert first == second

@@ -15,10 +15,10 @@ def test_page_is_what_prometheus_reads() -> None:
     metrics.request("other", 404, 0.1)
     metrics.batch(5, 2, 0.004)
     metrics.in_flight += 1
-    found = samples(metrics.text())
+    result = samples(metrics.text())
 
     def value(name: str, **labels: str) -> float:
-        return found[name, frozenset(labels.items())]
+        return result[name, frozenset(labels.items())]
 
     assert value("ml_serving_model_info", model='quo"te', version="3", digest="sha256:0") == 1
     assert value("ml_serving_requests_total", path="/invocations", status="200") == 2

@@ -53,15 +53,15 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def server(context: ssl.SSLContext | None = None) -> Iterator[tuple[str, type[Handler]]]:
     handler = type("Heard", (Handler,), {"heard": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as result:
         if context is not None:
-            found.socket = context.wrap_socket(found.socket, server_side=True)
-        thread = threading.Thread(target=found.serve_forever)
+            result.socket = context.wrap_socket(result.socket, server_side=True)
+        thread = threading.Thread(target=result.serve_forever)
         thread.start()
         try:
-            yield f"{'https' if context else 'http'}://127.0.0.1:{found.server_port}", handler
+            yield f"{'https' if context else 'http'}://127.0.0.1:{result.server_port}", handler
         finally:
-            found.shutdown()
+            result.shutdown()
             thread.join()
 
 

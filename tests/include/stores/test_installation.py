@@ -30,9 +30,9 @@ def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:
 def test_artifacts_are_pushed_only_where_a_registry_is_named() -> None:
     assert Stores({}).artifacts is None
     assert Stores({settings.ARTIFACT_REGISTRY: ""}).artifacts is None
-    found = Stores({settings.ARTIFACT_REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
-    assert isinstance(found, OciArtifacts)
-    assert found.registry.is_plain
+    result = Stores({settings.ARTIFACT_REGISTRY: "http://10.0.0.1:5000/ml"}).artifacts
+    assert isinstance(result, OciArtifacts)
+    assert result.registry.is_plain
 
 
 def test_without_a_statsd_metrics_are_dropped() -> None:

@@ -93,10 +93,10 @@ def test_only_the_error_that_is_named_is_tried_again(clock: Clock) -> None:
 
 
 def test_a_wait_ends_with_what_is_seen(clock: Clock) -> None:
-    found = wait_for(
+    result = wait_for(
         lambda: "there" if clock.now >= 3 else None, seconds=10, pause_seconds=1, failure=lambda: TemporaryError("no")
     )
-    assert (found, clock.pauses) == ("there", [1, 1, 1])
+    assert (result, clock.pauses) == ("there", [1, 1, 1])
 
 
 def test_a_wait_in_vain_ends_with_its_own_error(clock: Clock) -> None:

@@ -46,16 +46,16 @@ def columns(*values: float) -> dict[str, Any]:
     return {"x": np.array(values)}
 
 
-async def together(model: Model, found: Batcher, *requests: tuple[float, ...]) -> list[Any]:
+async def together(model: Model, result: Batcher, *requests: tuple[float, ...]) -> list[Any]:
     """The first request is in the model's hands when the others come."""
-    tasks = [asyncio.create_task(found.submit(columns(*requests[0]), len(requests[0])))]
+    tasks = [asyncio.create_task(result.submit(columns(*requests[0]), len(requests[0])))]
     await asyncio.to_thread(model.entered.wait, 30)
-    tasks += [asyncio.create_task(found.submit(columns(*values), len(values))) for values in requests[1:]]
+    tasks += [asyncio.create_task(result.submit(columns(*values), len(values))) for values in requests[1:]]
     await asyncio.sleep(0)
     model.gate.set()
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
-    found.close()
-    return [answer.tolist() if isinstance(answer, np.ndarray) else answer for answer in answers]
+    responses = await asyncio.gather(*tasks, return_exceptions=True)
+    result.close()
+    return [response.tolist() if isinstance(response, np.ndarray) else response for response in responses]
 
 
 def run(model: Model, make: Callable[[Model], Batcher], *requests: tuple[float, ...]) -> list[Any]:
@@ -74,40 +74,40 @@ def test_requests_that_wait_are_predicted_together_and_returned_apart() -> None:
 
 def test_a_batch_never_holds_more_rows_than_allowed() -> None:
     model = Model()
-    answers = run(model, lambda found: batcher(found, rows_at_most=3), (1,), (1, 2), (1, 2), (1, 2, 3, 4, 5), (1,))
-    assert [len(answer) for answer in answers] == [1, 2, 2, 5, 1]
+    responses = run(model, lambda result: batcher(result, rows_at_most=3), (1,), (1, 2), (1, 2), (1, 2, 3, 4, 5), (1,))
+    assert [len(response) for response in responses] == [1, 2, 2, 5, 1]
     assert model.sizes == [1, 2, 2, 5, 1]
 
 
 def test_one_bad_request_does_not_take_the_others_predictions() -> None:
     model = Model()
-    answers = run(model, batcher, (1,), (2,), (-1,), (3,))
-    assert [answers[0], answers[1], answers[3]] == [[2], [4], [6]]
-    assert isinstance(answers[2], RequestError)
+    responses = run(model, batcher, (1,), (2,), (-1,), (3,))
+    assert [responses[0], responses[1], responses[3]] == [[2], [4], [6]]
+    assert isinstance(responses[2], RequestError)
 
 
 def test_too_many_waiting_requests_are_sent_away() -> None:
-    answers = run(Model(), lambda found: batcher(found, waiting_at_most=1), (1,), (2,), (3,))
-    assert answers[:2] == [[2], [4]]
-    assert isinstance(answers[2], RequestError)
-    assert answers[2].status == 503
+    responses = run(Model(), lambda result: batcher(result, waiting_at_most=1), (1,), (2,), (3,))
+    assert responses[:2] == [[2], [4]]
+    assert isinstance(responses[2], RequestError)
+    assert responses[2].status == 503
 
 
 def test_request_whose_client_went_away_is_left_out() -> None:
     async def main() -> None:
         model = Model()
-        found = batcher(model)
-        first = asyncio.create_task(found.submit(columns(1), 1))
+        result = batcher(model)
+        first = asyncio.create_task(result.submit(columns(1), 1))
         await asyncio.to_thread(model.entered.wait, 30)
-        gone = asyncio.create_task(found.submit(columns(2), 1))
+        gone = asyncio.create_task(result.submit(columns(2), 1))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
         model.gate.set()
         assert (await first).tolist() == [2]
-        assert (await found.submit(columns(3), 1)).tolist() == [6]
+        assert (await result.submit(columns(3), 1)).tolist() == [6]
         assert model.sizes == [1, 1]
-        found.close()
+        result.close()
 
     asyncio.run(main())
 
@@ -118,10 +118,10 @@ def test_bug_in_the_model_reaches_its_request_and_no_other() -> None:
             raise ZeroDivisionError("bug")
 
     async def main() -> None:
-        found = batcher(Broken())
+        result = batcher(Broken())
         for _ in range(2):
             with pytest.raises(ZeroDivisionError, match="bug"):
-                await found.submit(columns(1), 1)
-        found.close()
+                await result.submit(columns(1), 1)
+        result.close()
 
     asyncio.run(main())

@@ -17,8 +17,8 @@ def test_predictor_predicts_as_the_model_does() -> None:
     predictor = load_predictor(bundle())
     assert predictor.direct is not None
     frame = rows(30, seed=3)
-    found = predictor.predict(predictor.signature.typed(raw(frame)))
-    assert np.array_equal(found, pipeline().predict_proba(frame))
+    result = predictor.predict(predictor.signature.typed(raw(frame)))
+    assert np.array_equal(result, pipeline().predict_proba(frame))
 
 
 def raw(frame: object) -> RawTable:

@@ -25,7 +25,7 @@ class Worker:
     starts_fail = 0
 
     def __init__(self, version: str) -> None:
-        self.version, self.told, self.url = version, list[str](), f"http://127.0.0.1:{len(self.made)}"
+        self.version, self.commands, self.url = version, list[str](), f"http://127.0.0.1:{len(self.made)}"
         self._end = asyncio.Event()
         self.made.append(self)
 
@@ -43,17 +43,17 @@ class Worker:
     async def activate(self) -> None:
         if not self.is_running:
             raise TemporaryError("has ended")
-        self.told.append("activate")
+        self.commands.append("activate")
 
     async def deactivate(self) -> None:
-        self.told.append("deactivate")
+        self.commands.append("deactivate")
 
     async def ended(self) -> int:
         await self._end.wait()
         return -9
 
     async def stop(self) -> None:
-        self.told.append("stop")
+        self.commands.append("stop")
         self._end.set()
 
     def die(self) -> None:
@@ -87,9 +87,9 @@ class Opened:
     async def public(self) -> str:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        found = (await asyncio.wait_for(reader.read(), 10)).decode()
+        result = (await asyncio.wait_for(reader.read(), 10)).decode()
         writer.close()
-        return found
+        return result
 
 
 def with_fleet(tmp_path: Path, use: Callable[[Opened], Coroutine[Any, Any, None]]) -> None:
@@ -134,7 +134,7 @@ def test_new_worker_accepts_before_the_old_one_stops(tmp_path: Path) -> None:
         await opened.deploy(1)
         await opened.deploy(2)
         old, new = Worker.made
-        assert (old.told, new.told) == (["activate", "deactivate"], ["activate"])
+        assert (old.commands, new.commands) == (["activate", "deactivate"], ["activate"])
 
     with_fleet(tmp_path, use)
 
@@ -145,7 +145,7 @@ def test_state_names_what_is_kept_and_is_read_again(tmp_path: Path) -> None:
             await opened.deploy(version)
 
     async def second(opened: Opened) -> None:
-        await until(lambda: bool(Worker.made) and Worker.made[-1].told == ["activate"])
+        await until(lambda: bool(Worker.made) and Worker.made[-1].commands == ["activate"])
         assert opened.versions() == [3, 2, None]
 
     with_fleet(tmp_path, first)
@@ -161,7 +161,7 @@ def test_new_candidate_takes_the_place_of_the_old(tmp_path: Path) -> None:
         await opened.fleet.start(opened.folder, record(1), SETTINGS)
         await opened.fleet.start(opened.folder, record(2), SETTINGS)
         assert opened.versions() == [None, None, 2]
-        assert Worker.made[0].told == ["stop"]
+        assert Worker.made[0].commands == ["stop"]
         await opened.fleet.discard(record(1))
         assert opened.versions() == [None, None, 2]
         with pytest.raises(TemporaryError, match=r"Version 1 .* was not started"):
@@ -187,7 +187,7 @@ def test_active_worker_that_dies_is_tried_again_until_it_starts(tmp_path: Path) 
         await opened.deploy(1)
         Worker.starts_fail = 3
         Worker.made[0].die()
-        await until(lambda: len(Worker.made) == 2 and Worker.made[1].told == ["activate"])
+        await until(lambda: len(Worker.made) == 2 and Worker.made[1].commands == ["activate"])
         assert Worker.starts_fail == 0
 
     with_fleet(tmp_path, use)
@@ -201,9 +201,9 @@ def test_port_states_that_the_active_worker_does_not_start_and_the_log_states_wh
         Worker.starts_fail = 10_000
         Worker.made[0].die()
         await until(lambda: Worker.starts_fail < 9_999)
-        said = await opened.public()
-        assert "does not start" in said
-        assert "torn" not in said
+        message = await opened.public()
+        assert "does not start" in message
+        assert "torn" not in message
         assert "the bundle is torn" in capsys.readouterr().err
 
     with_fleet(tmp_path, use)
@@ -216,7 +216,7 @@ def test_rollback_starts_the_old_version_where_it_does_not_run(tmp_path: Path) -
         Worker.made[0].die()
         await opened.fleet.rollback(record(2))
         assert opened.versions() == [1, None, None]
-        assert Worker.made[2].told == ["activate"]
+        assert Worker.made[2].commands == ["activate"]
 
     with_fleet(tmp_path, use)
 
@@ -230,6 +230,6 @@ def test_rollback_whose_target_does_not_start_changes_nothing(tmp_path: Path) ->
         with pytest.raises(DataRejectedError, match="torn"):
             await opened.fleet.rollback(record(2))
         assert opened.versions() == [2, 1, None]
-        assert Worker.made[1].told == ["activate"]
+        assert Worker.made[1].commands == ["activate"]
 
     with_fleet(tmp_path, use)

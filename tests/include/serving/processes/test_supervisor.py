@@ -40,8 +40,8 @@ SETTINGS = ServingSettings(drain_seconds=3)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with running_supervisor(tmp_path / "state", tmp_path / "c.sock") as found:
-        yield found
+    with running_supervisor(tmp_path / "state", tmp_path / "c.sock") as result:
+        yield result
 
 
 def deploy(server: RunningServer, version: int, seed: int = 1) -> None:
@@ -68,7 +68,7 @@ class Clients:
     """Clients that keep asking: half on one connection, half on a new one each time."""
 
     def __init__(self, port: int) -> None:
-        self.found: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._port, self._stop = port, threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(4)]
 
@@ -88,9 +88,9 @@ class Clients:
             try:
                 status, version = request(self._port, connection)
             except (OSError, http.client.HTTPException) as error:
-                self.found[repr(error)] += 1
+                self.outcomes[repr(error)] += 1
                 continue
-            self.found[f"{status} from {version}"] += 1
+            self.outcomes[f"{status} from {version}"] += 1
         if connection is not None:
             connection.close()
 
@@ -101,8 +101,8 @@ def test_no_request_fails_while_versions_switch_and_roll_back(server: RunningSer
         for version in (2, 3):
             deploy(server, version, seed=version)
         LocalServing(server.control).rollback(record_of(bundle(3), 3))
-        wait_until(lambda: clients.found["200 from 2"] > 50)
-    assert set(clients.found) == {"200 from 1", "200 from 2", "200 from 3"}
+        wait_until(lambda: clients.outcomes["200 from 2"] > 50)
+    assert set(clients.outcomes) == {"200 from 1", "200 from 2", "200 from 3"}
 
 
 def test_port_states_that_nothing_is_deployed(server: RunningServer) -> None:

@@ -27,9 +27,9 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("bundle")
-    write_bundle(bundle(), found)
-    return found
+    result = tmp_path_factory.mktemp("bundle")
+    write_bundle(bundle(), result)
+    return result
 
 
 def start(
@@ -73,9 +73,9 @@ def predict(port: int) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/invocations", split_body(rows(2, seed=4)), JSON)
     response = connection.getresponse()
-    found = response.status, json.loads(response.read())
+    result = response.status, json.loads(response.read())
     connection.close()
-    return found
+    return result
 
 
 def test_worker_responds_and_ends_well_on_sigterm(folder: Path) -> None:
@@ -124,13 +124,15 @@ def test_chunked_body_has_a_limit_too(folder: Path) -> None:
 
 def test_concurrent_requests_share_calls_of_the_model(folder: Path) -> None:
     with running(folder) as (_, port):
-        found: list[int] = []
-        threads = [threading.Thread(target=lambda: found.extend(predict(port)[0] for _ in range(20))) for _ in range(8)]
+        result: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: result.extend(predict(port)[0] for _ in range(20))) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert found == [200] * 160
+        assert result == [200] * 160
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -141,29 +143,29 @@ def test_concurrent_requests_share_calls_of_the_model(folder: Path) -> None:
 
 
 def refused(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
-    _, said = process.communicate(timeout=120)
-    return process.returncode, said.decode()
+    _, message = process.communicate(timeout=120)
+    return process.returncode, message.decode()
 
 
 def test_pickle_in_the_place_of_the_model_is_refused(tmp_path: Path) -> None:
     write_bundle(bundle(), tmp_path)
     (tmp_path / MODEL).write_bytes(b"\x80\x04.")
-    code, said = refused(start(tmp_path, 0))
+    code, message = refused(start(tmp_path, 0))
     assert code == os.EX_DATAERR
-    assert "model.skops of bundle" in said
-    assert "(it is a pickle)" in said
-    assert "Traceback" not in said
+    assert "model.skops of bundle" in message
+    assert "(it is a pickle)" in message
+    assert "Traceback" not in message
 
 
 def test_bundle_of_another_digest_is_refused(folder: Path) -> None:
-    code, said = refused(start(folder, 0, digest="sha256:other"))
+    code, message = refused(start(folder, 0, digest="sha256:other"))
     assert code == os.EX_DATAERR
-    assert "but the bundle should be sha256:other" in said
+    assert "but the bundle should be sha256:other" in message
 
 
 def test_port_that_is_taken_is_one_sentence(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = refused(start(folder, port))
+        code, message = refused(start(folder, port))
     assert code == os.EX_CONFIG
-    assert said == f"Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another --port.\n"
+    assert message == f"Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another --port.\n"

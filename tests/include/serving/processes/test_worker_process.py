@@ -20,10 +20,10 @@ def test_worker_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
     monkeypatch.setenv("ML_CONNECTION_WAREHOUSE", "postgresql://u:planted@h/d")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = _environment()
-    assert "planted" not in str(found)
-    assert found["OMP_NUM_THREADS"] == "1"
-    assert "PATH" in found
+    result = _environment()
+    assert "planted" not in str(result)
+    assert result["OMP_NUM_THREADS"] == "1"
+    assert "PATH" in result
 
 
 def test_worker_that_refuses_its_bundle_states_why(tmp_path: Path) -> None:

@@ -108,10 +108,10 @@ def forms() -> dict[str, Any]:
 @pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "instances", "inputs"])
 def test_every_form_is_handled_as_mlflow_handles_it(ours: Service, mlflow_app: ASGIApp, form: str) -> None:
     document = {form: forms()[form]}
-    theirs, found = post(mlflow_app, document), post(build_app(ours), document)
-    assert theirs.status_code == found.status_code == 200
-    assert theirs.headers["content-type"] == found.headers["content-type"]
-    assert found.json() == theirs.json()
+    theirs, result = post(mlflow_app, document), post(build_app(ours), document)
+    assert theirs.status_code == result.status_code == 200
+    assert theirs.headers["content-type"] == result.headers["content-type"]
+    assert result.json() == theirs.json()
 
 
 def test_nulls_are_handled_as_mlflow_handles_them(ours: Service, mlflow_app: ASGIApp) -> None:
@@ -132,16 +132,16 @@ def test_column_that_may_be_left_out_is_predicted_although_mlflow_fails(ours: Se
 def test_csv_is_handled_as_mlflow_handles_it(ours: Service, mlflow_app: ASGIApp, index: bool) -> None:  # noqa: FBT001
     request = {"content": rows(40, seed=8).to_csv(index=index), "headers": {"Content-Type": "text/csv"}}
     theirs = call(mlflow_app, "POST", "/invocations", **request)
-    found = call(build_app(ours), "POST", "/invocations", **request)
-    assert theirs.status_code == found.status_code == 200
-    assert np.allclose(found.json()["predictions"], theirs.json()["predictions"], rtol=0, atol=1e-12)
+    result = call(build_app(ours), "POST", "/invocations", **request)
+    assert theirs.status_code == result.status_code == 200
+    assert np.allclose(result.json()["predictions"], theirs.json()["predictions"], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", ["/ping", "/version"])
 def test_ping_and_version_are_mlflows(ours: Service, mlflow_app: ASGIApp, path: str) -> None:
-    theirs, found = call(mlflow_app, "GET", path), call(build_app(ours), "GET", path)
-    assert (found.status_code, found.content) == (theirs.status_code, theirs.content)
-    assert found.headers["content-type"] == theirs.headers["content-type"]
+    theirs, result = call(mlflow_app, "GET", path), call(build_app(ours), "GET", path)
+    assert (result.status_code, result.content) == (theirs.status_code, theirs.content)
+    assert result.headers["content-type"] == theirs.headers["content-type"]
 
 
 @pytest.mark.parametrize(
@@ -156,19 +156,19 @@ def test_ping_and_version_are_mlflows(ours: Service, mlflow_app: ASGIApp, path: 
 )
 def test_bad_requests_have_mlflows_status(ours: Service, mlflow_app: ASGIApp, request_parts: Any, status: int) -> None:
     theirs = call(mlflow_app, "POST", "/invocations", **request_parts)
-    found = call(build_app(ours), "POST", "/invocations", **request_parts)
-    assert theirs.status_code == found.status_code == status
-    assert set(found.json()) >= {"error_code", "message"}
+    result = call(build_app(ours), "POST", "/invocations", **request_parts)
+    assert theirs.status_code == result.status_code == status
+    assert set(result.json()) >= {"error_code", "message"}
 
 
 def test_wrong_value_is_named_by_row_and_field(ours: Service) -> None:
     records = forms()["dataframe_records"]
     records[2]["distance"] = "far"
-    found = post(build_app(ours), {"dataframe_records": records})
-    assert found.status_code == 400
-    assert found.json()["field"] == "distance"
-    assert found.json()["row"] == 2
-    assert "'far' is not a number" in found.json()["message"]
+    result = post(build_app(ours), {"dataframe_records": records})
+    assert result.status_code == 400
+    assert result.json()["field"] == "distance"
+    assert result.json()["row"] == 2
+    assert "'far' is not a number" in result.json()["message"]
 
 
 def test_request_without_content_type_is_unsupported(ours: Service) -> None:
@@ -177,28 +177,33 @@ def test_request_without_content_type_is_unsupported(ours: Service) -> None:
 
 def test_every_response_names_the_model(ours: Service) -> None:
     app = build_app(ours)
-    answers = [call(app, "GET", "/ping"), call(app, "GET", "/nowhere"), post(app, {}), call(app, "GET", "/invocations")]
-    assert [answer.status_code for answer in answers] == [200, 404, 400, 405]
-    for answer in answers:
-        assert answer.headers["x-model-name"] == "departure_delay"
-        assert answer.headers["x-model-version"] == "3"
-        assert answer.headers["x-model-digest"] == ours.digest
+    responses = [
+        call(app, "GET", "/ping"),
+        call(app, "GET", "/nowhere"),
+        post(app, {}),
+        call(app, "GET", "/invocations"),
+    ]
+    assert [response.status_code for response in responses] == [200, 404, 400, 405]
+    for response in responses:
+        assert response.headers["x-model-name"] == "departure_delay"
+        assert response.headers["x-model-version"] == "3"
+        assert response.headers["x-model-digest"] == ours.digest
 
 
 def test_wrong_path_and_method_are_handled_as_mlflow_handles_them(ours: Service, mlflow_app: ASGIApp) -> None:
     for method, path in (("GET", "/nowhere"), ("GET", "/invocations")):
-        theirs, found = call(mlflow_app, method, path), call(build_app(ours), method, path)
-        assert (found.status_code, found.json()) == (theirs.status_code, theirs.json())
-        assert found.headers.get("allow") == theirs.headers.get("allow")
+        theirs, result = call(mlflow_app, method, path), call(build_app(ours), method, path)
+        assert (result.status_code, result.json()) == (theirs.status_code, theirs.json())
+        assert result.headers.get("allow") == theirs.headers.get("allow")
 
 
 def test_body_beyond_the_limit_is_too_large(ours: Service) -> None:
-    found = call(
+    result = call(
         build_app(ours), "POST", "/invocations", content=b"x" * (LIMIT_BYTES + 1), headers={"Content-Type": "text/csv"}
     )
-    assert found.status_code == 413
-    assert found.json()["error_code"] == "REQUEST_TOO_LARGE"
-    assert found.headers["connection"] == "close"
+    assert result.status_code == 413
+    assert result.json()["error_code"] == "REQUEST_TOO_LARGE"
+    assert result.headers["connection"] == "close"
 
 
 def test_body_without_a_length_is_cut_at_the_limit(ours: Service) -> None:
@@ -246,15 +251,15 @@ def test_retired_process_closes_its_connections() -> None:
 
 def test_overloaded_server_asks_to_try_again(ours: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ours.batcher, "_waiting_at_most", 0)
-    found = post(build_app(ours), {"inputs": forms()["inputs"]})
-    assert found.status_code == 503
-    assert found.headers["retry-after"] == "1"
+    result = post(build_app(ours), {"inputs": forms()["inputs"]})
+    assert result.status_code == 503
+    assert result.headers["retry-after"] == "1"
 
 
 def test_model_that_predicts_returns_one_value_a_row() -> None:
     made = service(predict="predict")
-    found = post(build_app(made), {"inputs": forms()["inputs"]})
-    assert found.json() == {"predictions": pipeline().predict(full_rows()).tolist()}
+    result = post(build_app(made), {"inputs": forms()["inputs"]})
+    assert result.json() == {"predictions": pipeline().predict(full_rows()).tolist()}
     made.batcher.close()
 
 
@@ -262,11 +267,11 @@ def test_metrics_count_responses_by_path_of_a_closed_list(ours: Service) -> None
     app = build_app(ours)
     call(app, "GET", "/secret/1")
     post(app, {"inputs": forms()["inputs"]})
-    found = call(app, "GET", "/metrics")
-    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'path="other",status="404"' in found.text
-    assert 'path="/invocations",status="200"' in found.text
-    assert "secret" not in found.text
+    result = call(app, "GET", "/metrics")
+    assert result.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'path="other",status="404"' in result.text
+    assert 'path="/invocations",status="200"' in result.text
+    assert "secret" not in result.text
 
 
 def test_docs_and_openapi_are_there(ours: Service) -> None:

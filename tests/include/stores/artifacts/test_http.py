@@ -11,9 +11,9 @@ from tests.support.servers.oci_registry import USER, Registry, running_registry
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    with running_registry() as found:
-        found.blobs["sha256:1"] = b"content"
-        yield found
+    with running_registry() as result:
+        result.blobs["sha256:1"] = b"content"
+        yield result
 
 
 def http_of(registry: Registry, credentials: Credentials | None = None) -> ArtifactRegistryClient:

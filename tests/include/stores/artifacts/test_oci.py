@@ -12,8 +12,8 @@ from tests.support.serving_bundles import bundle
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    with running_registry() as found:
-        yield found
+    with running_registry() as result:
+        yield result
 
 
 @pytest.fixture

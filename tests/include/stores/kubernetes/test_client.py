@@ -16,9 +16,9 @@ MANIFEST = {"metadata": {"name": "delay"}, "spec": {}}
 
 @pytest.fixture
 def client() -> Any:
-    found = create_autospec(ApiClient, instance=True)
-    found.configuration = create_autospec(Configuration, instance=True, host="https://cluster.example")
-    return found
+    result = create_autospec(ApiClient, instance=True)
+    result.configuration = create_autospec(Configuration, instance=True, host="https://cluster.example")
+    return result
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def cluster(client: Any) -> Cluster:
     return ApiCluster(client, "models", is_inside=False)
 
 
-def asked(client: Any) -> tuple[Any, ...]:
+def requested(client: Any) -> tuple[Any, ...]:
     """Path, method, query, content type and body of the last call."""
     (path, method), named = client.call_api.call_args
     return path, method, dict(named["query_params"]), named["header_params"]["Content-Type"], named["body"]
@@ -45,7 +45,7 @@ def test_object_is_applied_by_the_server_under_our_name(client: Any, cluster: Cl
     assert cluster.apply(kind, MANIFEST) == {"made": True}
     body = {"apiVersion": kind.api_version, "kind": kind.name, **MANIFEST}
     query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-    assert asked(client) == (path, "PATCH", query, "application/apply-patch+yaml", body)
+    assert requested(client) == (path, "PATCH", query, "application/apply-patch+yaml", body)
 
 
 def test_every_call_is_bounded_and_signed(client: Any, cluster: Cluster) -> None:
@@ -64,13 +64,13 @@ def test_what_is_gone_or_going_is_none(client: Any, cluster: Cluster) -> None:
     client.call_api.side_effect = [{"metadata": {"deletionTimestamp": "now"}}, {"items": [{"metadata": {}}]}]
     assert cluster.read(SERVICE, "delay") is None
     assert cluster.find(SERVICE, labels={"a": "1", "b": "2"}) == [{"metadata": {}}]
-    assert asked(client)[2] == {"labelSelector": "a=1,b=2"}
+    assert requested(client)[2] == {"labelSelector": "a=1,b=2"}
 
 
 def test_delete_takes_only_what_it_means(client: Any, cluster: Cluster) -> None:
     client.call_api.return_value = {}
     cluster.delete(DEPLOYMENT, "delay", resource_version="7")
-    body = asked(client)[4]
+    body = requested(client)[4]
     assert body["preconditions"] == {"resourceVersion": "7"}
     assert body["propagationPolicy"] == "Background"
 
@@ -118,11 +118,11 @@ def test_version_is_read_whatever_the_provider_adds(client: Any, cluster: Cluste
 def test_response_of_a_service_comes_through_the_api_server(client: Any, cluster: Cluster) -> None:
     client.last_response = Mock(status=200, data='{"predictions": []}')
     client.last_response.getheaders.return_value = {"X-Model-Version": "3"}
-    answer = cluster.proxied("POST", "delay:8080", "invocations", b'{"a": 1}')
-    assert (answer.status, answer.content) == (200, b'{"predictions": []}')
-    assert answer.headers == {"x-model-version": "3"}
-    assert asked(client)[0] == "/api/v1/namespaces/models/services/delay:8080/proxy/invocations"
-    assert asked(client)[4] == {"a": 1}
+    response = cluster.proxied("POST", "delay:8080", "invocations", b'{"a": 1}')
+    assert (response.status, response.content) == (200, b'{"predictions": []}')
+    assert response.headers == {"x-model-version": "3"}
+    assert requested(client)[0] == "/api/v1/namespaces/models/services/delay:8080/proxy/invocations"
+    assert requested(client)[4] == {"a": 1}
 
 
 def test_refusal_of_the_service_is_a_response_and_that_of_the_api_server_is_not(client: Any, cluster: Cluster) -> None:

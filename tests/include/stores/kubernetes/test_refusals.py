@@ -8,9 +8,9 @@ from include.stores.kubernetes.refusals import ALREADY_EXISTS, Refusal, is_quota
 
 
 def error(body: Any, status: int | None = 403) -> ApiException:
-    found = ApiException(status=status, reason="Forbidden")
-    found.body = body if body is None or isinstance(body, str) else json.dumps(body)
-    return found
+    result = ApiException(status=status, reason="Forbidden")
+    result.body = body if body is None or isinstance(body, str) else json.dumps(body)
+    return result
 
 
 def test_a_status_states_a_reason_and_a_message() -> None:

@@ -29,6 +29,6 @@ def test_a_metric_of_a_model_names_it(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["a.b", "a:b|c", "a b", "a@b#c"])
 def test_a_label_stays_one_segment(value: str) -> None:
-    found = series(MetricName.MODEL_ROC_AUC, MetricLabels(value, value))
-    assert found.count(".") == 4
-    assert not set(found) & set(":|@# ")
+    result = series(MetricName.MODEL_ROC_AUC, MetricLabels(value, value))
+    assert result.count(".") == 4
+    assert not set(result) & set(":|@# ")

@@ -14,10 +14,10 @@ CHURN = MetricLabels("churn", "late")
 
 @pytest.fixture
 def daemon() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        found.settimeout(10)
-        yield found
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as result:
+        result.bind(("127.0.0.1", 0))
+        result.settimeout(10)
+        yield result
 
 
 def _open(daemon: socket.socket) -> MetricsStore:

@@ -45,8 +45,8 @@ def test_the_directory_store_needs_nothing_but_the_standard_library_and_the_cont
         "objects = open_objects('file:///nowhere/x'); objects.list('')\n"
         "print([name for name in ('boto3','botocore','pyarrow','deltalake','numpy','pandas') if name in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "[]"
 
 
 def test_nothing_lies_in_the_store_that_was_not_created(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ except TemporaryError as error:
     print(error)
 print(objects.list(""), objects.get("small"), [p.name for p in FOLDER.rglob("*") if p.is_file()])
 """
-    told, rest = small_disk.run(way, program, tmp_path / "small", size_bytes=100_000).strip().splitlines()
-    assert f"{tmp_path}/small/reports/large.html failed" in told
-    assert "Nothing was left half-written; make room" in told
+    reported, rest = small_disk.run(way, program, tmp_path / "small", size_bytes=100_000).strip().splitlines()
+    assert f"{tmp_path}/small/reports/large.html failed" in reported
+    assert "Nothing was left half-written; make room" in reported
     assert rest == "['small'] b'kept' ['small']"
 
 

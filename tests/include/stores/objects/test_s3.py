@@ -28,10 +28,10 @@ def test_keys_beyond_one_page_are_listed(quick: S3Objects, monkeypatch: pytest.M
     paginator = quick._client.get_paginator
 
     def small_pages(name: str) -> object:
-        found = paginator(name)
-        paginate = found.paginate
-        found.paginate = lambda **arguments: paginate(**arguments, PaginationConfig={"PageSize": 2})
-        return found
+        result = paginator(name)
+        paginate = result.paginate
+        result.paginate = lambda **arguments: paginate(**arguments, PaginationConfig={"PageSize": 2})
+        return result
 
     monkeypatch.setattr(quick._client, "get_paginator", small_pages)
     assert quick.list("many/") == [f"many/{number}" for number in range(7)]
@@ -131,18 +131,18 @@ def test_missing_credentials_are_a_matter_of_configuration(s3: S3Server, monkeyp
 
 
 def test_no_message_holds_a_secret(quick: S3Objects, s3: S3Server) -> None:
-    told = [repr(quick)]
+    reported = [repr(quick)]
     for kind in ("slow_down", "denied", "hang"):
         s3.break_with(Fault(kind))
         with pytest.raises((TemporaryError, ConfigurationError), match="a") as caught:
             quick.create("a", b"1")
-        told.append(f"{caught.value} {caught.value!r} {caught.value.__cause__}")
+        reported.append(f"{caught.value} {caught.value!r} {caught.value.__cause__}")
     s3.heal()
     with pytest.raises(MissingObjectError, match="a") as missing:
         quick.get("a")
-    told.append(str(missing.value))
+    reported.append(str(missing.value))
     for secret in (CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]):
-        assert not [text for text in told if secret in text]
+        assert not [text for text in reported if secret in text]
 
 
 def test_of_many_writers_of_one_key_one_creates_it(s3: S3Server) -> None:

@@ -63,8 +63,10 @@ def test_a_server_that_takes_each_request_and_is_silent_is_given_up(monkeypatch:
     with silent() as (uri, taken):
         registry = MlflowRegistry(RegistryServer(uri, uri))
         # Without MLflow's words before it, which are longer than what is kept of a foreign text.
-        told = rf"^MLflow at {uri} could not start a run in experiment 'flights': HTTP\S+ port=\d+\): Read timed out"
-        with pytest.raises(TemporaryError, match=told):
+        reported = (
+            rf"^MLflow at {uri} could not start a run in experiment 'flights': HTTP\S+ port=\d+\): Read timed out"
+        )
+        with pytest.raises(TemporaryError, match=reported):
             registry.start_run("flights", "run", {})
         assert len(taken) == 2
 

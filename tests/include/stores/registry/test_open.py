@@ -64,15 +64,15 @@ def test_runs_come_in_the_order_in_which_they_ended(registry: RegistryStore, nam
     registry.end_run(second, RunStatus.KILLED)
     registry.end_run(first, RunStatus.FINISHED)
 
-    found = registry.runs(name, {"key": "k"})
+    result = registry.runs(name, {"key": "k"})
 
-    assert {run.run_id for run in found} == {first, second, third}
-    assert [run.status for run in found if run.run_id == second] == [RunStatus.KILLED]
-    assert found[-1].run_id == third
-    assert found[-1].status is RunStatus.RUNNING
-    assert found[-1].ended_ms is None
-    assert found[0].ended_ms is not None
-    assert found[0].tags["key"] == "k"
+    assert {run.run_id for run in result} == {first, second, third}
+    assert [run.status for run in result if run.run_id == second] == [RunStatus.KILLED]
+    assert result[-1].run_id == third
+    assert result[-1].status is RunStatus.RUNNING
+    assert result[-1].ended_ms is None
+    assert result[0].ended_ms is not None
+    assert result[0].tags["key"] == "k"
 
 
 def test_parameters_metrics_and_datasets_are_logged(registry: RegistryStore, name: str) -> None:
@@ -129,13 +129,13 @@ def test_versions_count_up_and_are_found_by_tags(registry: RegistryStore, name: 
     second = registry.register(name, run, "bundles/2", {"bundle": "sha256:2"})
 
     assert (first.version, second.version, first.run_id) == (1, 2, run)
-    assert [found.version for found in registry.versions(name, {})] == [1, 2]
-    assert [found.version for found in registry.versions(name, {"bundle": "sha256:2"})] == [2]
+    assert [result.version for result in registry.versions(name, {})] == [1, 2]
+    assert [result.version for result in registry.versions(name, {"bundle": "sha256:2"})] == [2]
     assert list(registry.versions("never_registered", {})) == []
-    found = registry.version(name, 1)
-    assert found is not None
-    assert found.tags["bundle"] == "sha256:1"
-    assert found.tags["platform.source"] == "bundles/1"
+    result = registry.version(name, 1)
+    assert result is not None
+    assert result.tags["bundle"] == "sha256:1"
+    assert result.tags["platform.source"] == "bundles/1"
     assert registry.version(name, 7) is None
 
     registry.set_tags(name, 1, {"bundle": "sha256:3", "more": "yes"})
@@ -177,23 +177,23 @@ def test_an_alias_moves_only_from_where_it_is_expected(registry: RegistryStore, 
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that nobody waits for."""
     monkeypatch.setattr(registry_module, "RETRY_SECONDS", 0.0)
 
 
 def test_a_server_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def away_at_first(parts: SplitResult) -> None:
-        asked.append(parts.geturl())
-        if len(asked) == 1:
+        requested.append(parts.geturl())
+        if len(requested) == 1:
             message = "No answer."
             raise TemporaryError(message)
 
     monkeypatch.setattr(registry_module, "check_health", away_at_first)
     assert open_registry("http://127.0.0.1:5000")
-    assert asked == ["http://127.0.0.1:5000"] * 2
+    assert requested == ["http://127.0.0.1:5000"] * 2
 
 
 def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_mlflow_may_be_away_for_a_minute_and_silent_for_less_than_a_hold(monkeyp
     assert registry_http._retry_seconds() == sum(waits)
 
 
-def test_nobody_listening_is_temporary(impatient: None) -> None:
+def test_nobody_listening_is_temporary(quick: None) -> None:
     port = free_port()
 
     with pytest.raises(TemporaryError, match=f"http://127.0.0.1:{port} does not answer.*MLFLOW_TRACKING_URI"):
@@ -236,7 +236,7 @@ def test_a_server_that_wants_to_know_who_asks_responds_all_the_same() -> None:
         check_health(urlsplit(uri))
 
 
-def test_a_server_that_cannot_is_temporary(impatient: None) -> None:
+def test_a_server_that_cannot_is_temporary(quick: None) -> None:
     with responding(503) as uri, pytest.raises(TemporaryError, match="HTTP 503"):
         open_registry(uri)
 

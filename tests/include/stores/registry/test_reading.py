@@ -60,7 +60,7 @@ def test_nothing_that_is_only_read_imports_mlflow(
     registry.move_alias(name, "champion", expected=None, to=1)
 
     script = [sys.executable, "-c", ASK, mlflow_server.uri, name, str(tmp_path)]
-    asked = subprocess.run(
+    requested = subprocess.run(
         script,
         env=os.environ | {"PYTHONPATH": str(Path.cwd())},
         capture_output=True,
@@ -69,7 +69,7 @@ def test_nothing_that_is_only_read_imports_mlflow(
         check=False,
     )
 
-    assert asked.stdout == "asked\n", asked.stderr
+    assert requested.stdout == "asked\n", requested.stderr
 
 
 def test_folders_come_with_what_is_below_them(

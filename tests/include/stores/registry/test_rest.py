@@ -26,15 +26,15 @@ def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @contextmanager
-def told(*answers: tuple[int, bytes]) -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
+def reported(*responses: tuple[int, bytes]) -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
     """A server that gives these answers, the last one for good; what it was asked: method, path, Authorization."""
-    asked: list[tuple[str, str, str | None]] = []
+    requested: list[tuple[str, str, str | None]] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked.append((self.command, self.path, self.headers.get("Authorization")))
-            status, body = answers[min(len(asked), len(answers)) - 1]
+            requested.append((self.command, self.path, self.headers.get("Authorization")))
+            status, body = responses[min(len(requested), len(responses)) - 1]
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", body.decode())
@@ -52,7 +52,7 @@ def told(*answers: tuple[int, bytes]) -> Iterator[tuple[str, list[tuple[str, str
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requested
     finally:
         server.shutdown()
         server.server_close()
@@ -64,14 +64,14 @@ def basic(user: str, password: str) -> str:
 
 
 def test_a_request_is_a_query_or_a_body() -> None:
-    with told((200, b'{"a": 1}')) as (uri, asked):
+    with reported((200, b'{"a": 1}')) as (uri, requested):
         server = RegistryServer(uri, uri)
 
         assert server.get("look", RUN, run_id="a b", page_token=None) == {"a": 1}
         assert server.search("look", "runs/search", filter="x") == {"a": 1}
         assert server.content("look", "1/a file") == b'{"a": 1}'
 
-    assert asked == [
+    assert requested == [
         ("GET", "/api/2.0/mlflow/runs/get?run_id=a+b", None),
         ("POST", "/api/2.0/mlflow/runs/search", None),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/a%20file", None),
@@ -79,7 +79,7 @@ def test_a_request_is_a_query_or_a_body() -> None:
 
 
 def test_who_asks_is_in_the_address_or_in_mlflow_s_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    with told((200, b"{}")) as (uri, asked):
+    with reported((200, b"{}")) as (uri, requested):
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
         RegistryServer(uri, uri).get("look", RUN)
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "bob")
@@ -87,14 +87,14 @@ def test_who_asks_is_in_the_address_or_in_mlflow_s_variables(monkeypatch: pytest
         RegistryServer(uri, uri).get("look", RUN)
         RegistryServer(uri.replace("//", "//ann:her%40own@"), uri).get("look", RUN)
 
-    assert [who for _, _, who in asked] == ["Bearer t0ken", basic("bob", "his"), basic("ann", "her@own")]
+    assert [who for _, _, who in requested] == ["Bearer t0ken", basic("bob", "his"), basic("ann", "her@own")]
 
 
 def test_a_password_does_not_follow_to_another_server() -> None:
-    with told((200, b"{}")) as (other, asked), told((302, f"{other}/elsewhere".encode())) as (uri, _):
+    with reported((200, b"{}")) as (other, requested), reported((302, f"{other}/elsewhere".encode())) as (uri, _):
         RegistryServer(uri.replace("//", "//ann:secret@"), uri).get("look", RUN)
 
-    assert asked == [("GET", "/elsewhere", None)]
+    assert requested == [("GET", "/elsewhere", None)]
 
 
 @pytest.mark.parametrize("how", ["file", "variable"])
@@ -107,14 +107,14 @@ def test_what_only_the_library_knows_is_left_to_it(how: str, monkeypatch: pytest
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "carl")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "his")
         monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
-    with told((200, b'{"a": 1}'), (404, b'{"error_code": "NOT_FOUND", "message": "no"}')) as (uri, asked):
+    with reported((200, b'{"a": 1}'), (404, b'{"error_code": "NOT_FOUND", "message": "no"}')) as (uri, requested):
         server = RegistryServer(uri, uri)
 
         assert server.search("look", "runs/search", filter="x") == {"a": 1}
         with pytest.raises(DataRejectedError, match="could not look: NOT_FOUND: no It is gone"):
             server.get("look", RUN, run_id="1")
 
-    assert asked == [
+    assert requested == [
         ("POST", "/api/2.0/mlflow/runs/search", basic("carl", "his")),
         ("GET", "/api/2.0/mlflow/runs/get?run_id=1", basic("carl", "his")),
     ]
@@ -135,18 +135,18 @@ def test_what_only_the_library_knows_is_left_to_it(how: str, monkeypatch: pytest
     ],
 )
 def test_refusals_are_errors_of_the_tree(status: int, body: bytes, error: type[PlatformError]) -> None:
-    with told((status, body)) as (uri, asked):
+    with reported((status, body)) as (uri, requested):
         with pytest.raises(PlatformError, match=f"MLflow at {uri} could not read run 7: ") as raised:
             RegistryServer(uri, uri).get("read run 7", RUN)
         assert type(raised.value) is error
-        assert len(asked) == 1
+        assert len(requested) == 1
 
 
 def test_a_server_that_is_away_is_retried_as_often_as_mlflow_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    with told((503, b""), (502, b""), (200, b'{"a": 1}')) as (uri, asked):
+    with reported((503, b""), (502, b""), (200, b'{"a": 1}')) as (uri, requested):
         assert RegistryServer(uri, uri).get("look", RUN) == {"a": 1}
-        assert len(asked) == 3
+        assert len(requested) == 3
 
 
 def test_nobody_there_is_temporary() -> None:

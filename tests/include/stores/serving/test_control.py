@@ -20,25 +20,25 @@ def answering(path: Path, line: bytes) -> Iterator[None]:
         listener.bind(str(path))
         listener.listen()
 
-        def answer() -> None:
+        def response() -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
                 connection.sendall(line)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=response)
         thread.start()
         yield
         thread.join()
 
 
-def asked(path: Path, line: bytes) -> ServingStatus:
+def requested(path: Path, line: bytes) -> ServingStatus:
     with answering(path, line):
         return send(path, StatusCommand(), timeout_seconds=5)
 
 
 def test_status_comes_back(tmp_path: Path) -> None:
-    assert asked(tmp_path / "s", Reply(status=STATUS).model_dump_json().encode() + b"\n") == STATUS
+    assert requested(tmp_path / "s", Reply(status=STATUS).model_dump_json().encode() + b"\n") == STATUS
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_status_comes_back(tmp_path: Path) -> None:
 def test_refusal_is_an_error_of_its_kind(tmp_path: Path, kind: str, error: type[Exception]) -> None:
     reply = Reply.model_validate({"kind": kind, "message": "Because."})
     with pytest.raises(error, match=r"^Because\.$"):
-        asked(tmp_path / "s", reply.model_dump_json().encode() + b"\n")
+        requested(tmp_path / "s", reply.model_dump_json().encode() + b"\n")
 
 
 @pytest.mark.parametrize("line", [b"", b"what?\n", b'{"more": 1}\n'])
 def test_response_that_is_none_is_temporary(tmp_path: Path, line: bytes) -> None:
     with pytest.raises(TemporaryError, match="answered"):
-        asked(tmp_path / "s", line)
+        requested(tmp_path / "s", line)
 
 
 def test_server_that_is_not_there_is_temporary_and_states_where(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
 
 def test_response_names_the_model_that_gave_it() -> None:
     with http_server(200, b'{"predictions": [0.5]}') as url:
-        answer = request_predictions(url, ROWS, post_directly)
-    assert (answer.predictions, answer.version, answer.digest) == ([0.5], "7", "sha256:7")
+        response = request_predictions(url, ROWS, post_directly)
+    assert (response.predictions, response.version, response.digest) == ([0.5], "7", "sha256:7")
 
 
 @pytest.mark.parametrize(

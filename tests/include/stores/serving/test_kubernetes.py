@@ -57,8 +57,8 @@ def served(serving: KubernetesServing, *versions: int) -> None:
 
 def members(serving: KubernetesServing) -> list[int | None]:
     status = serving.status("flights", "departure_delay")
-    found = (status.active, status.previous, status.candidate)
-    return [None if record is None else record.version for record in found]
+    result = (status.active, status.previous, status.candidate)
+    return [None if record is None else record.version for record in result]
 
 
 def test_candidate_has_everything_of_its_own_before_it_has_traffic(
@@ -196,10 +196,10 @@ def test_whoever_loses_the_race_for_the_traffic_changes_nothing(
 
     def read_late(self: ModelCluster, kind: object, name: str) -> object:
         """What was read is old by the time it is used."""
-        found = read(self, kind, name)  # type: ignore[arg-type]
-        if found is not None and kind is SERVICE:
-            self.apply(SERVICE, {**found, "metadata": {**found["metadata"], "resourceVersion": None}})
-        return found
+        result = read(self, kind, name)  # type: ignore[arg-type]
+        if result is not None and kind is SERVICE:
+            self.apply(SERVICE, {**result, "metadata": {**result["metadata"], "resourceVersion": None}})
+        return result
 
     with monkeypatch.context() as patched:
         patched.setattr(ModelCluster, "read", read_late)

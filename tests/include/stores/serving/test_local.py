@@ -35,9 +35,9 @@ def test_life_of_versions(serving: ServingStore) -> None:
     assert serving.status("flights", "departure_delay").active is None
     first = serving.start(one, 1, SETTINGS)
     golden = one.golden()
-    answer = serving.predict(first.url or "", golden.rows)
-    assert largest_difference(golden.predictions, answer.predictions) <= 1e-12
-    assert (answer.version, answer.digest) == ("1", one.digest)
+    response = serving.predict(first.url or "", golden.rows)
+    assert largest_difference(golden.predictions, response.predictions) <= 1e-12
+    assert (response.version, response.digest) == ("1", one.digest)
     with pytest.raises(TemporaryError, match=r"does not answer|answers 503"):
         serving.predict(serving.status("flights", "departure_delay").public_url, golden.rows)
 
@@ -104,6 +104,6 @@ def test_serving_on_kubernetes_needs_its_image() -> None:
 def fake_serving() -> KubernetesServing:
     """The real store on a cluster in memory; a bundle that contradicts itself ends its server as it really does."""
     cluster = ModelCluster(bundles={known.digest: known for known in (bundle(1), bundle(2))})
-    said = "The model answers its golden rows differently than it did in training."
-    cluster.troubles[contradicting().digest] = ended(65, said)
+    message = "The model answers its golden rows differently than it did in training."
+    cluster.troubles[contradicting().digest] = ended(65, message)
     return KubernetesServing(cluster, "image@sha256:1", {"ML_OBJECTS_URI": "s3://bucket/objects"}, pause_seconds=0.0)

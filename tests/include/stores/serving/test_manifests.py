@@ -32,8 +32,8 @@ def served(bundle_by: str = IMAGE_VOLUME, **changes: Any) -> ServedVersion:
 
 
 def pod(version: ServedVersion) -> dict[str, Any]:
-    found: dict[str, Any] = manifests.deployment(version)["spec"]["template"]["spec"]
-    return found
+    result: dict[str, Any] = manifests.deployment(version)["spec"]["template"]["spec"]
+    return result
 
 
 @pytest.mark.parametrize("bundle_by", [IMAGE_VOLUME, INIT_CONTAINER])
@@ -137,18 +137,18 @@ def test_one_pod_at_a_time_may_be_evicted() -> None:
 def test_autoscaler_follows_the_load_within_the_spec() -> None:
     made = {**manifests.deployment(served())}
     made["metadata"] = {**made["metadata"], "uid": "u"}
-    found = manifests.autoscaler(made, served().placement)
-    assert found["metadata"]["ownerReferences"] == [OWNER]
-    assert (found["spec"]["minReplicas"], found["spec"]["maxReplicas"]) == (2, 5)
-    assert found["spec"]["scaleTargetRef"]["name"] == "departure-delay-v3"
+    result = manifests.autoscaler(made, served().placement)
+    assert result["metadata"]["ownerReferences"] == [OWNER]
+    assert (result["spec"]["minReplicas"], result["spec"]["maxReplicas"]) == (2, 5)
+    assert result["spec"]["scaleTargetRef"]["name"] == "departure-delay-v3"
 
 
 def test_traffic_service_points_at_one_version_and_remembers_the_others() -> None:
     names = ServedNames("flights", "departure_delay")
-    found = manifests.traffic_service(names, active=3, previous=2, older=None, resource_version="7")
-    assert manifests.version_selected(found) == 3
-    assert found["metadata"]["resourceVersion"] == "7"
-    assert found["metadata"]["annotations"] == {PREVIOUS: "2"}
+    result = manifests.traffic_service(names, active=3, previous=2, older=None, resource_version="7")
+    assert manifests.version_selected(result) == 3
+    assert result["metadata"]["resourceVersion"] == "7"
+    assert result["metadata"]["annotations"] == {PREVIOUS: "2"}
     first = manifests.traffic_service(names, active=1, previous=None, older=None, resource_version=None)
     assert "resourceVersion" not in first["metadata"]
     assert OLDER not in first["metadata"]["annotations"]

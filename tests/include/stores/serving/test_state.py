@@ -11,17 +11,17 @@ NAMES = ServedNames("flights", "departure_delay")
 
 
 def cluster(*versions: int, active: int | None = None, **kept: str) -> ModelCluster:
-    found = ModelCluster()
+    result = ModelCluster()
     for version in versions:
         placement = Placement(replicas_at_least=version).model_dump_json()
         annotations = {DIGEST: f"sha256:{version}", PLACEMENT: placement}
         labels = NAMES.selecting_version(version)
         metadata = {"name": NAMES.of_version(version), "labels": labels, "annotations": annotations}
-        found.apply(DEPLOYMENT, {"metadata": metadata, "spec": {"replicas": 1}})
+        result.apply(DEPLOYMENT, {"metadata": metadata, "spec": {"replicas": 1}})
     if active is not None:
         metadata = {"name": NAMES.traffic, "labels": NAMES.selecting, "annotations": kept}
-        found.create(SERVICE, {"metadata": metadata, "spec": {"selector": NAMES.selecting_version(active)}})
-    return found
+        result.create(SERVICE, {"metadata": metadata, "spec": {"selector": NAMES.selecting_version(active)}})
+    return result
 
 
 def test_nothing_is_there_at_first() -> None:
@@ -33,8 +33,8 @@ def test_nothing_is_there_at_first() -> None:
 
 
 def test_service_states_what_is_active_and_what_was_before() -> None:
-    found = cluster(1, 2, 3, 4, active=3, **{PREVIOUS: "2", OLDER: "1"})
-    state = read_state(found, NAMES)
+    result = cluster(1, 2, 3, 4, active=3, **{PREVIOUS: "2", OLDER: "1"})
+    state = read_state(result, NAMES)
     status = state.status()
     members = (status.active, status.previous, status.candidate)
     assert [record.version for record in members if record is not None] == [3, 2, 4]
@@ -59,6 +59,6 @@ def test_name_that_another_projects_model_has_is_refused() -> None:
 
 
 def test_placement_that_is_none_is_the_least() -> None:
-    found = cluster(1)
-    found.objects["Deployment", "departure-delay-v1"]["metadata"]["annotations"][PLACEMENT] = "{}x"
-    assert read_state(found, NAMES).placement(1) == ANYWHERE
+    result = cluster(1)
+    result.objects["Deployment", "departure-delay-v1"]["metadata"]["annotations"][PLACEMENT] = "{}x"
+    assert read_state(result, NAMES).placement(1) == ANYWHERE

@@ -122,7 +122,7 @@ def test_metadata_is_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "reported"),
     [
         (pa.array([None, None]), r"x \(null\)"),
         (pa.array([datetime(2013, 1, 1)]), r"x \(timestamp\[us\]\).*timestamp with a zone"),  # noqa: DTZ001 (that is refused)
@@ -130,8 +130,8 @@ def test_metadata_is_no_content() -> None:
         (pa.array([1, 2], pa.uint64()), r"x \(uint64\)"),
     ],
 )
-def test_a_type_that_no_table_holds_is_refused(column: pa.Array, told: str) -> None:
-    with pytest.raises(DataRejectedError, match=rf"'flights/raw/weather' cannot hold columns {told}"):
+def test_a_type_that_no_table_holds_is_refused(column: pa.Array, reported: str) -> None:
+    with pytest.raises(DataRejectedError, match=rf"'flights/raw/weather' cannot hold columns {reported}"):
         plain("flights/raw/weather", pa.table({"x": column}))
 
 
@@ -142,7 +142,7 @@ def test_a_moment_finer_than_a_microsecond_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "reported"),
     [
         (["x", "x"], r"two columns of one name: x\."),
         (["Temp", "temp"], r"two columns of one name: Temp, temp.*case"),
@@ -150,7 +150,7 @@ def test_a_moment_finer_than_a_microsecond_is_refused() -> None:
         ([], r"rows without columns"),
     ],
 )
-def test_a_name_that_no_table_takes_is_refused(names: list[str], told: str) -> None:
+def test_a_name_that_no_table_takes_is_refused(names: list[str], reported: str) -> None:
     rows = pa.Table.from_arrays([pa.array([1])] * len(names), names=names)
-    with pytest.raises(DataRejectedError, match=told):
+    with pytest.raises(DataRejectedError, match=reported):
         plain("t", rows)

@@ -48,8 +48,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def _file(root: Path, partition: str) -> Path:
-    (found,) = (root / NAME / f"partition={partition}").iterdir()
-    return found
+    (result,) = (root / NAME / f"partition={partition}").iterdir()
+    return result
 
 
 def _log(root: Path, version: int) -> Path:
@@ -85,8 +85,8 @@ def test_a_commit_keeps_the_stamp_and_the_digest(tmp_path: Path) -> None:
 
 
 def test_other_programs_read_the_table(root: Path) -> None:
-    found = DeltaTable(root / NAME).to_pyarrow_table(filters=[("partition", "=", "2013-02")])
-    assert found.drop_columns(["partition"]).equals(ROWS)
+    result = DeltaTable(root / NAME).to_pyarrow_table(filters=[("partition", "=", "2013-02")])
+    assert result.drop_columns(["partition"]).equals(ROWS)
 
 
 def test_a_partition_is_one_file_and_a_write_is_one_commit(root: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_file_of_another_number_of_rows_is_reported(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "content", "told"),
+    ("version", "content", "reported"),
     [
         (1, b'{"add":', r"_delta_log/0{19}1\.json is damaged\. Opening table 'flights/raw/weather'"),
         (2, b"\x00" * 400, r"_delta_log/0{19}2\.json is damaged"),
@@ -161,14 +161,16 @@ def test_a_file_of_another_number_of_rows_is_reported(root: Path) -> None:
         (0, b"{}\n", "Opening table 'flights/raw/weather' in .*No table metadata"),
     ],
 )
-def test_a_damaged_log_is_reported_with_the_remedy(root: Path, version: int, content: bytes | None, told: str) -> None:
+def test_a_damaged_log_is_reported_with_the_remedy(
+    root: Path, version: int, content: bytes | None, reported: str
+) -> None:
     log = _log(root, version)
     log.unlink()
     if content is not None:
         log.write_bytes(content)
     tables = open_tables(root.as_uri())
     for use in (tables.read, tables.state, lambda name, partition: tables.write(name, partition, ROWS, stamp={})):
-        with pytest.raises(DataRejectedError, match=f"{told}.*{WAY_OUT_OF_LOG}"):
+        with pytest.raises(DataRejectedError, match=f"{reported}.*{WAY_OUT_OF_LOG}"):
             use(NAME, "2013-02")
     (root / NAME).rename(root / "moved-away")
     digests = {tables.write(NAME, partition, ROWS, stamp={}).digest for partition in ("2013-01", "2013-02")}
@@ -194,9 +196,9 @@ again = open_tables(FOLDER.as_uri())
 print(again.state("flights/raw/weather", "2013-01") == before, len(list(FOLDER.rglob("*.parquet"))))
 print(again.write("flights/raw/weather", "2013-01", small[:50], stamp={}).version)
 """
-    told, kept, version = small_disk.run(way, program, tmp_path / "small", size_bytes=150_000).strip().splitlines()
-    assert "Writing partition '2013-01' of table 'flights/raw/weather'" in told
-    assert "the disk is full. The old rows are still there; make room and run it again" in told
+    reported, kept, version = small_disk.run(way, program, tmp_path / "small", size_bytes=150_000).strip().splitlines()
+    assert "Writing partition '2013-01' of table 'flights/raw/weather'" in reported
+    assert "the disk is full. The old rows are still there; make room and run it again" in reported
     assert kept == "True 1"
     assert version == "1"
 
@@ -223,8 +225,8 @@ except TemporaryError as error:
     print(error)
 print(open_tables(FOLDER.as_uri()).state("flights/raw/weather", "2013-01") == before)
 """
-    told, kept = small_disk.run("limit", program, tmp_path, size_bytes=10_000_000).strip().splitlines()
-    assert "the disk is full" in told
+    reported, kept = small_disk.run("limit", program, tmp_path, size_bytes=10_000_000).strip().splitlines()
+    assert "the disk is full" in reported
     assert kept == "True"
 
 
@@ -300,10 +302,10 @@ def test_a_killed_writer_leaves_the_old_rows_or_the_new(tmp_path: Path) -> None:
 @pytest.fixture
 def quick(s3: S3Server, tmp_path: Path) -> DeltaTables:
     """A store on S3 that gives up soon, with one partition."""
-    found = open_tables(f"s3://{BUCKET}/{tmp_path.name}")
-    assert isinstance(found, DeltaTables)
+    result = open_tables(f"s3://{BUCKET}/{tmp_path.name}")
+    assert isinstance(result, DeltaTables)
     soon = {"timeout": "1s", "max_retries": "1", "retry_timeout": "3s", "backoff_config.max_backoff": "300ms"}
-    tables = DeltaTables(found.root, {**found.options, **soon})
+    tables = DeltaTables(result.root, {**result.options, **soon})
     tables.write(NAME, "2013-01", ROWS, stamp={})
     return tables
 
@@ -365,14 +367,14 @@ def test_a_refusal_of_s3_is_a_matter_of_configuration(quick: DeltaTables, s3: S3
 
 
 def test_no_message_holds_a_secret(quick: DeltaTables, s3: S3Server) -> None:
-    told = [repr(quick), repr(quick.options)]
+    reported = [repr(quick), repr(quick.options)]
     for kind in ("slow_down", "denied"):
         s3.break_with(Fault(kind))
         with pytest.raises((TemporaryError, ConfigurationError), match="Opening") as caught:
             quick.read(NAME, "2013-01")
-        told.append(f"{caught.value} {caught.value.__cause__}")
+        reported.append(f"{caught.value} {caught.value.__cause__}")
     for secret in (CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]):
-        assert not [text for text in told if secret in text]
+        assert not [text for text in reported if secret in text]
 
 
 def test_the_log_holds_one_line_of_metadata_and_a_fence_for_each_partition(root: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_version_that_does_not_exist_is_reported(tables: TableStore, version: 
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "reported"),
     [
         (ROWS.drop_columns(["hour"]), "missing: hour"),
         (ROWS.append_column("wind", pa.array([1.0, 2.0, 3.0])), "new: wind"),
@@ -130,9 +130,9 @@ def test_a_version_that_does_not_exist_is_reported(tables: TableStore, version: 
         (ROWS.rename_columns(["origin", "temperature", "hour"]), "missing: temp; new: temperature"),
     ],
 )
-def test_other_columns_than_the_table_has_are_refused(tables: TableStore, rows: pa.Table, told: str) -> None:
+def test_other_columns_than_the_table_has_are_refused(tables: TableStore, rows: pa.Table, reported: str) -> None:
     tables.write(NAME, "2013-01", ROWS, stamp=STAMP)
-    with pytest.raises(DataRejectedError, match=told):
+    with pytest.raises(DataRejectedError, match=reported):
         tables.write(NAME, "2013-02", rows, stamp=STAMP)
     assert tables.partitions(NAME) == ["2013-01"]
     assert tables.version(NAME) == 0

@@ -18,8 +18,8 @@ def test_columns_in_another_order_fit() -> None:
 def test_everything_that_does_not_fit_is_reported_at_once_with_what_to_do() -> None:
     has = pa.schema({"a": pa.int64(), "b": pa.string()})
     given = pa.schema({"a": pa.float64(), "c": pa.string()})
-    told = r"missing: b; new: c; of another type: a \(int64, now double\).*raise the feature set's version"
-    with pytest.raises(DataRejectedError, match=told):
+    reported = r"missing: b; new: c; of another type: a \(int64, now double\).*raise the feature set's version"
+    with pytest.raises(DataRejectedError, match=reported):
         check_columns("t", has, given)
 
 
