@@ -1,10 +1,10 @@
 """
-The deploy step: the packaged version is started beside the old one, checked, given the traffic, and made champion.
+The deploy step: starts the packaged version beside the old one, checks it, moves the traffic, and makes it champion.
 
-The order is: bundle fetched and compared with its digest, process started beside the old one, golden rows over HTTP,
-traffic moved, golden rows over the public port, alias moved (if it still names what was read before), ledger entry. A
-failure anywhere leaves the traffic and the champion where they were, removes the new process, and is written into the
-ledger. A step that was killed is run again and finds what is done: each part is skipped where it holds already.
+The order is: fetch the bundle and compare it with its digest, start a process beside the old one, replay the golden
+rows over HTTP, move the traffic, replay them over the public port, move the alias (if it still names what was read
+before), write the ledger entry. A failure at any point restores the traffic and the champion, removes the new process,
+and is written into the ledger. A step that was killed is run again and skips each part that is done already.
 
 **The receipt**: ``inputs`` the package step's ``ModelState``; ``outputs`` that and the ledger entry; ``results``
 :class:`~include.contract.results.DeployResults`.
@@ -32,7 +32,7 @@ def plan(context: StepContext) -> Plan:
     """
     The deployment of the version that this run packaged.
 
-    :raises NothingToDoError: if it is not to be promoted, or the champion learned from newer data.
+    :raises NothingToDoError: if the run is not to promote it, or the champion was trained on newer data.
     :raises DataRejectedError: if the run has no packaged version, or the version is not sealed.
     """
     if context.options.get(_OPTION, "yes") == "no":
@@ -41,7 +41,7 @@ def plan(context: StepContext) -> Plan:
     version = version_of_bundle(
         context.stores.registry, state.name, state.version or 0, state.digest, advice="Run the package step again."
     )
-    _refuse_going_back(context, version)
+    _refuse_older(context, version)
     spec = context.spec.serving
     share = placement(spec, version).model_dump(mode="json")
     return Plan(
@@ -88,22 +88,24 @@ def _packaged(context: StepContext) -> tuple[Receipt, ModelState]:
     return receipt, states[0]
 
 
-def _refuse_going_back(context: StepContext, version: SealedVersion) -> None:
+def _refuse_older(context: StepContext, version: SealedVersion) -> None:
     current = champion(context.stores.registry, version.model)
     if current is None or current.version == version.version:
         return
+    # A training of an older window that ends late, or a backfill, must not replace the model of newer data.
     grain = context.spec.grain
     ours, theirs = Partition.parse(version.partition, grain), Partition.parse(current.partition, grain)
     if theirs > ours or (theirs == ours and current.version > version.version):
         message = (
-            f"Version {version.version} of model '{version.model}' learned from data up to {ours}; the champion, "
-            f"version {current.version}, from data up to {theirs}: a champion never moves backwards."
+            f"Version {version.version} of model '{version.model}' was trained on data up to {ours}; the champion, "
+            f"version {current.version}, on data up to {theirs}: a champion is not replaced by an older model."
         )
         raise NothingToDoError(message)
 
 
 def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[State, ...]) -> bool:
-    """Whether the version is champion, is served, and answers as it should."""
+    """Whether the version is champion, has the traffic, and predicts the golden rows as the training did."""
+    # The alias alone does not prove it: a server may have been restarted with another bundle, or be gone.
     current = champion(context.stores.registry, version.model)
     if current is None or current.version != version.version or not any(isinstance(s, ObjectState) for s in outputs):
         return False
@@ -112,11 +114,11 @@ def _is_deployed(context: StepContext, version: SealedVersion, outputs: tuple[St
     if status.active is None or not record_of_version(version).is_same(status.active):
         return False
     try:
-        answer = retried_predictions(serving, status.public_url, golden.rows)
+        response = retried_predictions(serving, status.public_url, golden.rows)
     except TemporaryError:
         return False
-    same = largest_difference(golden.predictions, answer.predictions) <= PARITY_TOLERANCE
-    return same and answer.digest == version.digest
+    same = largest_difference(golden.predictions, response.predictions) <= PARITY_TOLERANCE
+    return same and response.digest == version.digest
 
 
 def _state(version: SealedVersion) -> ModelState:

@@ -1,7 +1,7 @@
 """
-What a model must beat: a prediction that takes no learning.
+Naive predictions that a model has to beat: the prior and the baseline.
 
-Two of them. The *prior* is the same for every row: the positive rate of the rows that the model was fitted on. The
+The *prior* is the same for every row: the positive rate of the rows that the model was fitted on. The
 *baseline*, against which gates compare, is the positive rate of the rows of the same group there (the groups are the
 combinations of the columns by which the spec slices: carrier and origin), shrunk towards the prior where the group is
 small: an m-estimate, as in Micci-Barreca, "A Preprocessing Scheme for High-Cardinality Categorical Attributes" (2001).
@@ -15,7 +15,7 @@ import pandas as pd
 from include.modeling.metrics import Counts, Numbers
 
 DRAWN_TOWARDS_PRIOR_ROWS = 20.0
-"""A group of this many rows counts as much as the prior."""
+"""Weight of the prior in rows: in a group of this many rows, group and prior count the same."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Baseline:
         Learn the rates.
 
         :param groups: one row per row: the columns by which the spec slices; may have none.
-        :param target: 0 or 1 for each row; at least one.
+        :param target: shape (rows,), 0 or 1; at least one row.
         """
         columns, prior = tuple(str(name) for name in groups.columns), float(target.mean())
         if not columns:
             return cls((), prior, pd.Series(dtype=np.float64))
+        # dropna=False: pandas leaves out groups with a null key otherwise.
         sums = groups.assign(target_=target).groupby(list(columns), dropna=False)["target_"].agg(["sum", "count"])
         rates = (sums["sum"] + prior * DRAWN_TOWARDS_PRIOR_ROWS) / (sums["count"] + DRAWN_TOWARDS_PRIOR_ROWS)
         return cls(columns, prior, rates)
@@ -56,7 +57,7 @@ class Baseline:
         return self.rates.reindex(keys).fillna(self.prior).to_numpy(dtype=np.float64)
 
     def described(self) -> str:
-        """In a sentence."""
+        """The baseline in a sentence, for the model card."""
         if not self.columns:
             return f"The positive rate before the test: {self.prior:.4f} for every row."
         return (

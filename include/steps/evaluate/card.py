@@ -34,7 +34,7 @@ TABLED_FEATURES = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Everything that a card shows; sums and shares of rows, never a row."""
+    """The content of a card: aggregates of rows, never a row's values."""
 
     spec: ProjectSpec
     train: Receipt
@@ -58,7 +58,7 @@ class Card:
 
     @property
     def trained(self) -> TrainResults:
-        """What the train step found."""
+        """The results of the train step."""
         return self.train.results_of(TrainResults)
 
     @property
@@ -68,7 +68,7 @@ class Card:
 
     @property
     def reasons(self) -> list[str]:
-        """Why not."""
+        """A sentence for each gate that did not pass."""
         return [gate.reason for gate in self.gates if not gate.passed]
 
     def results(self, reports: Mapping[ReportKind, str]) -> EvaluateResults:
@@ -83,9 +83,7 @@ class Card:
             reasons=tuple(self.reasons),
             gates=tuple(self.gates),
             metrics={name: rounded(one.measured) for name, one in self.models.items()},
-            differences={
-                name: rounded(other.differences) for name, other in self.comparisons.items() if other.measured
-            },
+            differences={name: rounded(one.differences) for name, one in self.comparisons.items() if one.measured},
             intervals=self.intervals,
             champion=self._compared(),
             baseline=self.baseline,
@@ -100,12 +98,12 @@ class Card:
     def _compared(self) -> ChampionCompared | None:
         if self.champion is None:
             return None
-        other = self.comparisons["champion"]
+        comparison = self.comparisons["champion"]
         return ChampionCompared(
             version=self.champion.version,
             run_id=self.champion.run_id,
-            compared=other.measured is not None,
-            why=other.absent,
+            compared=comparison.measured is not None,
+            why=comparison.absent,
             saw=self.champion_fitted_on,
         )
 
@@ -125,7 +123,8 @@ def markdown_card(card: Card) -> str:
 
 
 def html_card(card: Card) -> str:
-    """The card as one HTML file that needs nothing else."""
+    """The card as one self-contained HTML file."""
+    # The prior is the same for every row: its curve is the diagonal, which the plot has anyway.
     curves = {NAMES[name]: roc_curve(card.target, card.probabilities[name]) for name in card.models if name != "prior"}
     plots = [roc_plot(curves), calibration_plot(card.calibration), importance_plot(card.importance)]
     plots += [slices_plot(column, parts, "roc_auc") for column, parts in card.slices.items()]

@@ -1,4 +1,4 @@
-"""Plots of a model card as SVG: a drawing library would cost half a second to import."""
+"""Plots of a model card as SVG, drawn by hand: importing a plotting library takes half a second."""
 
 from collections.abc import Mapping, Sequence
 
@@ -75,9 +75,9 @@ def slices_plot(column: str, slices: Sequence[Slice], metric: str) -> Markup:
     shown = [one for one in slices if one.measured[metric].value is not None][:MOST_BARS]
     ends = [end for one in shown for end in (one.measured[metric].low, one.measured[metric].high) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
-    span = max(high - low, 1e-9)
+    span = max(high - low, 1e-9)  # a single slice has no span
 
-    def place(value: float) -> float:
+    def at(value: float) -> float:
         return LABEL_WIDTH + (WIDTH - LABEL_WIDTH - 20) * (value - low) / span
 
     parts = []
@@ -85,8 +85,8 @@ def slices_plot(column: str, slices: Sequence[Slice], metric: str) -> Markup:
         interval, y = one.measured[metric], _row(number) + 6
         parts.append(_label(number, f"{one.value} ({one.rows:,})"))
         if interval.low is not None and interval.high is not None:
-            parts.append(f"<path d='M{place(interval.low):.1f} {y}H{place(interval.high):.1f}' stroke='{COLOURS[0]}'/>")
-        parts.append(f"<circle cx={place(interval.value or low):.1f} cy={y} r=3.5 fill='{COLOURS[0]}'/>")
+            parts.append(f"<path d='M{at(interval.low):.1f} {y}H{at(interval.high):.1f}' stroke='{COLOURS[0]}'/>")
+        parts.append(f"<circle cx={at(interval.value or low):.1f} cy={y} r=3.5 fill='{COLOURS[0]}'/>")
     bottom = _row(len(shown)) + 12
     parts.append(f"<text x={LABEL_WIDTH} y={bottom}>{low:.3f}</text>")
     parts.append(f"<text x={WIDTH - 20} y={bottom} text-anchor=end>{high:.3f}</text>")
@@ -113,8 +113,9 @@ def _axes(across: str, up: str) -> str:
 
 
 def _line(points: Sequence[Point], colour: str) -> str:
-    places = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in points)
-    return f"<polyline points='{places}' fill=none stroke='{colour}' stroke-width=1.6 />"
+    # A space before the slash: an attribute without quotes would take the slash as its last character.
+    coordinates = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in points)
+    return f"<polyline points='{coordinates}' fill=none stroke='{colour}' stroke-width=1.6 />"
 
 
 def _label(number: int, text: str) -> str:

@@ -44,23 +44,26 @@ class Contender:
 
 def load_challenger(context: StepContext, state: ModelState, columns: Sequence[str]) -> Contender:
     """
-    The model that the train step logged, its file compared with the digest in the receipt before it is parsed.
+    Load the model that the train step logged, after a comparison of its file with the digest in the receipt.
+
+    :param columns: the challenger's features, in its order.
 
     :raises DataRejectedError: if the file is gone, changed or a pickle.
     """
     content = fetched(context.stores.registry, state.run_id, MODEL_ARTIFACT)
-    found = digest_of(content)
+    digest = digest_of(content)
     where = f"{MODEL_ARTIFACT} of MLflow run {state.run_id}"
-    if found != state.digest:
+    # Before a byte is parsed: who can write to MLflow's artifacts must not run code here (ADR 8).
+    if digest != state.digest:
         kind = " and is a pickle" if content[:1] == b"\x80" else ""
-        message = f"{where} has digest {found}{kind}, the train step wrote {state.digest}: it was not opened. "
-        raise DataRejectedError(message + "Run 'train' again: it finds that its model is gone and makes it anew.")
+        message = f"{where} has digest {digest}{kind}, the train step wrote {state.digest}: it was not opened. "
+        raise DataRejectedError(message + "Run 'train' again: it notices that its model was changed and fits it anew.")
     return Contender(load_model(content, where), tuple(columns))
 
 
 def load_champion(context: StepContext, state: ModelState) -> Contender:
     """
-    The champion from its sealed bundle.
+    Load the champion from its sealed bundle.
 
     :raises DataRejectedError: if a file of the bundle is gone or changed.
     """
@@ -72,8 +75,8 @@ def champion_to_compare(context: StepContext, challenger: ModelState) -> ModelSt
     """
     The champion to compare with; None if there is none.
 
-    Where the challenger is the champion already, the champion before it is taken again: a step that is repeated after
-    the promotion must not compare a model with itself.
+    If the challenger is the champion already, this is the champion of its first evaluation: a step that is repeated
+    after the promotion must not compare a model with itself.
     """
     served = champion(context.stores.registry, challenger.name)
     if served is None:
@@ -87,13 +90,15 @@ def champion_to_compare(context: StepContext, challenger: ModelState) -> ModelSt
 
 
 def champion_of(receipt: Receipt, challenger: ModelState) -> ModelState | None:
-    """The champion among an evaluation's inputs."""
-    others = [state for state in receipt.inputs if isinstance(state, ModelState) and state != challenger]
-    return others[0] if others else None
+    """The champion among the inputs of an evaluation; None if it had none."""
+    champions = [state for state in receipt.inputs if isinstance(state, ModelState) and state != challenger]
+    return champions[0] if champions else None
 
 
 def fitted_test_partitions(context: StepContext, state: ModelState, test: Sequence[str]) -> list[str]:
     """Test partitions that a champion was fitted on: its metrics there are optimistic, a gate against it too strict."""
+    # It happens when an older window is trained again, or one that ends with the same partition. A window's test
+    # partitions were not fitted on; its length is that of today's spec, as the version's tags do not hold it.
     version = context.stores.registry.version(state.name, state.version or 0)
     if version is None:
         return []

@@ -1,4 +1,4 @@
-"""Gates: the conditions of the spec for a promotion, each with the value that was measured."""
+"""Gates: the conditions of the spec for a promotion, evaluated on a model's metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from include.spec.training import SMALLER_IS_BETTER, EvaluationSpec, GateSpec, S
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a challenger is compared with: the baseline or the champion."""
+    """The baseline or the champion, compared with the challenger."""
 
     name: str
     measured: Measured | None
     """None where there is no champion, or it cannot predict these rows."""
     differences: Mapping[str, Interval]
-    """By metric: the challenger's value minus the other's."""
+    """By metric: the challenger's value minus that of the baseline or champion."""
     absent: str = ""
-    """Why there is no comparison."""
+    """Why there is no comparison; empty if there is one."""
     passes_absent: bool = False
-    """Whether the gate passes then: there is no champion yet, or the champion is this very model."""
+    """Whether the gate passes without a comparison: there is no champion yet, or it is the challenger itself."""
 
 
 def evaluate_gates(
@@ -42,26 +42,27 @@ def evaluate_gates(
 def _evaluate(gate: GateSpec, measured: Measured, comparisons: Mapping[str, Comparison]) -> GateResult:
     if gate.better_than is not None:
         return _compare(gate, measured, comparisons[gate.better_than])
-    found = measured[gate.metric]
+    interval = measured[gate.metric]
     words = f"{gate.metric} {_limit_words(gate)}"
+    # Gates read the value, not the ends of its interval: see ADR 12.
     return GateResult(
-        gate=words, metric=gate.metric, found=f"{gate.metric} is {found}", passed=_within(found.value, gate)
+        gate=words, metric=gate.metric, found=f"{gate.metric} is {interval}", passed=_within(interval.value, gate)
     )
 
 
-def _compare(gate: GateSpec, measured: Measured, other: Comparison) -> GateResult:
-    words = f"{gate.metric} better than {other.name} by {gate.by:g}"
-    if other.measured is None:
-        return GateResult(gate=words, metric=gate.metric, found=other.absent, passed=other.passes_absent)
-    difference = other.differences[gate.metric]
-    found = f"{gate.metric} is {measured[gate.metric]}, {other.name} has {other.measured[gate.metric]}"
-    found += f"; difference {difference}"
+def _compare(gate: GateSpec, measured: Measured, contender: Comparison) -> GateResult:
+    words = f"{gate.metric} better than {contender.name} by {gate.by:g}"
+    if contender.measured is None:
+        return GateResult(gate=words, metric=gate.metric, found=contender.absent, passed=contender.passes_absent)
+    difference = contender.differences[gate.metric]
+    values = f"{gate.metric} is {measured[gate.metric]}, {contender.name} has {contender.measured[gate.metric]}"
+    values += f"; difference {difference}"
     if difference.value is None:
-        return GateResult(gate=words, metric=gate.metric, found=found, passed=False)
+        return GateResult(gate=words, metric=gate.metric, found=values, passed=False)
     gain = -difference.value if gate.metric in SMALLER_IS_BETTER else difference.value
     # Better by nothing is not better: the same predictions must not pass for an improvement.
     passed = gain > 0 if gate.by == 0 else gain >= gate.by
-    return GateResult(gate=words, metric=gate.metric, found=found, passed=passed)
+    return GateResult(gate=words, metric=gate.metric, found=values, passed=passed)
 
 
 def _evaluate_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult:
@@ -75,9 +76,10 @@ def _evaluate_slices(gate: SliceGateSpec, slices: Sequence[Slice]) -> GateResult
         )
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 (as many as are failures)
         return GateResult(gate=words, metric=gate.metric, found=f"{failures}{more}", passed=False)
+    # ROC AUC of a slice with one class is not defined: nothing is wrong with the model there, so it does not fail.
     left = f"; {len(counted) - len(defined)} have one class only" if len(defined) < len(counted) else ""
-    found = f"{len(defined)} of {len(slices)} slices evaluated{left}"
-    return GateResult(gate=words, metric=gate.metric, found=found, passed=True)
+    evaluated = f"{len(defined)} of {len(slices)} slices evaluated{left}"
+    return GateResult(gate=words, metric=gate.metric, found=evaluated, passed=True)
 
 
 def _within(value: float | None, gate: GateSpec | SliceGateSpec) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Rows of the test partitions, oldest first, in written order."""
+    """Rows of the test partitions, oldest partition first, in the order in which they were written."""
 
     frame: pd.DataFrame
     """All columns of the features table but the target."""
@@ -40,7 +40,7 @@ def read_holdout(tables: "TableStore", states: Sequence[TableState], spec: Proje
     """
     Read the test partitions at the versions that their states name.
 
-    :raises DataRejectedError: if they hold one class only, or nothing.
+    :raises DataRejectedError: if they hold one class only, or no rows.
     """
     parts = [tables.read(state.name, state.partition, version=state.version) for state in states]
     whole = pd.concat([to_frame(part) for part in parts], ignore_index=True)
@@ -58,7 +58,11 @@ def read_holdout(tables: "TableStore", states: Sequence[TableState], spec: Proje
 
 
 def fitted_groups(tables: "TableStore", states: Sequence[TableState], spec: ProjectSpec) -> tuple[pd.DataFrame, Counts]:
-    """The columns by which the spec slices, and the target, of the rows that the model was fitted on."""
+    """
+    What the baseline learns from: of the rows that the model was fitted on.
+
+    :return: the columns by which the spec slices, one row per row, and the target of shape (rows,).
+    """
     columns = list(dict.fromkeys([*spec.evaluation.slices, spec.target.name]))
     parts = [tables.read(state.name, state.partition, version=state.version, columns=columns) for state in states]
     whole = pd.concat([to_frame(part) for part in parts], ignore_index=True)

@@ -24,15 +24,17 @@ def permutation_importance(
 
     :param features: one row per row of the holdout, the model's features only.
     :param target: int64 of shape (rows,): 0 or 1.
-    :param predict: the probability of a 1 for each row; called once, as one call of many rows is far quicker than many.
+    :param predict: the probability of a 1 for each row of a frame.
     """
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.choice(len(features), min(SAMPLE_ROWS, len(features)), replace=False))
     sample, truth = features.iloc[chosen].reset_index(drop=True), target[chosen]
+    # All shuffled copies are predicted in one call: the fixed cost of a call exceeds that of its rows.
     copies = [sample]
     for name in sample.columns:
         order = generator.permutation(len(sample))
         copies.append(sample.assign(**{str(name): sample[name].take(order).to_numpy(copy=True)}))
+    # The shuffled columns come from NumPy, which has no type for pandas' strings: the model expects those of its fit.
     probabilities = predict(pd.concat(copies, ignore_index=True).astype(sample.dtypes.to_dict()))
     scores = [point_metrics(truth, part)[METRIC] for part in np.split(probabilities, len(copies))]
     if not np.isfinite(scores[0]):

@@ -54,14 +54,16 @@ ARTIFACT = "evaluation"
 
 @dataclass(frozen=True)
 class Challenge:
-    """What is evaluated, compared with what, on which rows."""
+    """A model to evaluate, the champion to compare it with, and the rows for both."""
 
     train: Receipt
     trained: TrainResults
     challenger: ModelState
     champion: ModelState | None
     fit: tuple[TableState, ...]
+    """Partitions that the challenger was fitted on."""
     test: tuple[TableState, ...]
+    """Partitions of the holdout, oldest first."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ def plan(context: StepContext) -> Plan:
     """
     The evaluation of the model that this run trained.
 
-    :raises DataRejectedError: if the run trained none, or the test partitions are no longer what they were.
+    :raises DataRejectedError: if the run trained none, or the test partitions were changed since the training.
     """
     challenge = _challenge(context)
     states = (challenge.challenger, challenge.champion, *challenge.test)
@@ -109,8 +111,9 @@ def _challenge(context: StepContext) -> Challenge:
 
 
 def _check_unchanged(context: StepContext, state: TableState) -> None:
-    found = context.stores.tables.state(state.name, state.partition, version=state.version)
-    if found is None or found.digest != state.digest:
+    # Old versions of a table may be vacuumed, and a table may be restored from a backup with other contents.
+    current = context.stores.tables.state(state.name, state.partition, version=state.version)
+    if current is None or current.digest != state.digest:
         message = (
             f"Partition {state.partition} of {state.name} in version {state.version} is not what the model was trained "
             f"for ({state.digest}). Run 'features' and 'train' again."
@@ -119,6 +122,7 @@ def _check_unchanged(context: StepContext, state: TableState) -> None:
 
 
 def _work(context: StepContext, challenge: Challenge, identity: str) -> Work:
+    # BLAS and OpenMP start a thread for each core of the machine, not of the pod's limit.
     with capped_threads(thread_count(context)):
         card, counts = _evaluated(context, challenge)
     results = card.results(_report_keys(context, identity))
@@ -234,7 +238,8 @@ def _seal(context: StepContext, card: Card, results: EvaluateResults) -> tuple[O
 
 
 def _log(context: StepContext, challenge: Challenge, card: Card) -> None:
-    """Log the evaluation to the MLflow run of the model as well."""
+    """Log the evaluation to the MLflow run of the model, too."""
+    # MLflow knows no intervals, so that their ends are metrics of their own.
     run_id, registry = challenge.challenger.run_id, context.stores.registry
     metrics = {
         f"{'test' if name == 'model' else name}.{metric}{end}": value
@@ -251,7 +256,7 @@ def _log(context: StepContext, challenge: Challenge, card: Card) -> None:
 
 
 def _parameters(context: StepContext, challenge: Challenge) -> Json:
-    """What of the spec the evaluation depends on, beside the model and the rows."""
+    """The keys of the spec that the evaluation depends on, besides model and rows; part of the receipt's identity."""
     spec = context.spec
     return {
         "evaluation": spec.evaluation.model_dump(mode="json"),
@@ -259,5 +264,6 @@ def _parameters(context: StepContext, challenge: Challenge) -> Json:
         "target": spec.target.name,
         "timezone": spec.timezone,
         "features": list(challenge.columns),
+        # The baseline learns from these rows; they are no inputs, as the train step's receipt names them already.
         "fit": [state.digest for state in challenge.fit],
     }

@@ -1,4 +1,4 @@
-"""The model that a run trained and judged, as the receipts of its train and evaluate steps tell it."""
+"""The model that a run trained and evaluated, from the receipts of these steps."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,22 @@ from include.runtime.context import StepContext
 
 
 @dataclass(frozen=True)
-class JudgedModel:
-    """A model that passed its gates, and the receipts that say so."""
+class EvaluatedModel:
+    """A model that passed its gates, and the receipts that prove it."""
 
     train: Receipt
     evaluate: Receipt
     model: ModelState
     """As the train step logged it: the digest is that of the model's file."""
     trained: TrainResults
-    judgement: EvaluateResults
+    evaluation: EvaluateResults
 
     def file_digest(self, artifact: str) -> str:
         """
-        SHA-256 of an artifact, as the train step wrote it down.
+        SHA-256 of an artifact in hexadecimal, from the receipt of the train step.
 
-        :raises DataRejectedError: if it did not.
+        :param artifact: path among the run's artifacts.
+        :raises DataRejectedError: if the receipt does not name it.
         """
         if artifact not in self.trained.files:
             message = f"The train step's receipt of run {self.model.run_id} does not name artifact {artifact}."
@@ -41,38 +42,39 @@ class JudgedModel:
             receipts=ReceiptIdentities(train=self.train.identity, evaluate=self.evaluate.identity),
             validation=self.trained.evidence,
             code=self.train.code_digest,
-            gates=self.judgement.gates,
+            gates=self.evaluation.gates,
             reports=tuple(state.name for state in self.evaluate.outputs if isinstance(state, ObjectState)),
         )
 
 
-def judged_model(context: StepContext) -> JudgedModel:
+def evaluated_model(context: StepContext) -> EvaluatedModel:
     """
-    The model that this run trained and judged.
+    The model that this run trained and evaluated.
 
-    :raises DataRejectedError: if a receipt is missing, or judges another model.
+    :raises DataRejectedError: if a receipt is missing, or evaluates another model.
     :raises NothingToDoError: if the model did not pass its gates.
     """
     train, evaluate = _receipt(context, StepName.TRAIN), _receipt(context, StepName.EVALUATE)
     run = context.command.run
-    trained, judgement = train.results_of(TrainResults), evaluate.results_of(EvaluateResults)
+    trained, evaluation = train.results_of(TrainResults), evaluate.results_of(EvaluateResults)
     models = [state for state in train.outputs if isinstance(state, ModelState)]
     if len(models) != 1:
         raise DataRejectedError(f"The train step of run '{run}' sealed {len(models)} models; one is expected.")
     model = models[0]
+    # By digest: a run that is repeated may have a newer training than its evaluation.
     if not any(isinstance(state, ModelState) and state.digest == model.digest for state in evaluate.inputs):
-        message = f"The evaluate step of run '{run}' judged another model than {model.name} of run {model.run_id}."
+        message = f"The evaluate step of run '{run}' evaluated another model than {model.name} of run {model.run_id}."
         raise DataRejectedError(f"{message} Run the evaluate step again.")
-    if not judgement.passed:
-        reasons = "; ".join(judgement.reasons) or "see the evaluate step's report"
+    if not evaluation.passed:
+        reasons = "; ".join(evaluation.reasons) or "see the evaluate step's report"
         raise NothingToDoError(f"The model of run '{run}' is not promoted: {reasons}.")
-    return JudgedModel(train, evaluate, model, trained, judgement)
+    return EvaluatedModel(train, evaluate, model, trained, evaluation)
 
 
 def _receipt(context: StepContext, step: StepName) -> Receipt:
     command = context.command
-    found = context.receipts.of_run(step, command.run, command.subject)
-    if found is None:
+    receipt = context.receipts.of_run(step, command.run, command.subject)
+    if receipt is None:
         message = f"Run '{command.run}' has no receipt of step '{step.value}' for {command.subject}"
         raise DataRejectedError(f"{message}; run that step first with the same --run and --partition.")
-    return found
+    return receipt

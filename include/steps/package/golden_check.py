@@ -1,4 +1,4 @@
-"""The proof of a bundle: a fresh process loads it and says of the golden rows what the training process said."""
+"""The proof of a bundle: a new process loads it and predicts the golden rows as the training process did."""
 
 import os
 import subprocess
@@ -12,6 +12,8 @@ from include.packaging.files import Bundle, write_bundle
 
 _ROOT = Path(__file__).resolve().parents[3]
 _TIMEOUT_SECONDS = 300
+# Nothing else is passed on: a model file must not see the credentials of the stores. TMPDIR and HOME for libraries
+# that write caches, OMP_NUM_THREADS for the CPU limit.
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS")
 
 
@@ -19,9 +21,9 @@ def prove(bundle: Bundle) -> GoldenProof:
     """
     Replay the golden rows in a process of their own, without the platform's credentials.
 
-    :return: what the process said: how many rows it replayed.
-    :raises DataRejectedError: if it refuses the bundle, or its predictions differ; the message says by how much.
-    :raises TemporaryError: if it does not end, or ends otherwise.
+    :return: the output of the process: how many rows it replayed.
+    :raises DataRejectedError: if it refuses the bundle, or its predictions differ; the message states by how much.
+    :raises TemporaryError: if it does not end in time, or fails in another manner.
     """
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
         write_bundle(bundle, Path(folder))
@@ -34,11 +36,11 @@ def prove(bundle: Bundle) -> GoldenProof:
         except subprocess.TimeoutExpired as error:
             message = f"The proof of bundle {bundle.digest} did not end within {_TIMEOUT_SECONDS} s."
             raise TemporaryError(message) from error
-    said = done.stderr.decode(errors="replace")
+    output = done.stderr.decode(errors="replace")
     if done.returncode == os.EX_DATAERR:
-        raise DataRejectedError(said.strip())
+        raise DataRejectedError(output.strip())
     if done.returncode != 0:
-        # The end of a traceback says what happened; its beginning does not.
-        message = f"The proof of bundle {bundle.digest} ended with code {done.returncode}: {foreign(said[-250:])}"
+        # The error is at the end of a traceback, and foreign() keeps the beginning of its text.
+        message = f"The proof of bundle {bundle.digest} ended with code {done.returncode}: {foreign(output[-250:])}"
         raise TemporaryError(message)
     return GoldenProof.model_validate_json(done.stdout)

@@ -1,10 +1,10 @@
 """
-The package step: a judged model becomes a sealed bundle and exactly one registered version.
+The package step: an evaluated model becomes a sealed bundle and exactly one registered version.
 
-The model's files come from the run in the registry, and each is compared with the digest that the train step wrote into
-its receipt. The bundle is proved in a fresh process on the golden rows, pushed as an OCI artifact where the
-installation has a registry for them, sealed in the object store, read back, and only then registered. A version is
-found again by the bundle's digest, so a step that was killed after it registered one takes that one.
+The model's files come from its MLflow run, and each is compared with the digest that the train step wrote into its
+receipt. The bundle is proved in a new process on the golden rows, pushed as an OCI artifact if the installation has an
+artifact registry, sealed in the object store, read back, and only then registered. A version is identified by the
+bundle's digest, so that a step that was killed after the registration uses the version that it had registered.
 
 **The receipt**, which deploy reads:
 
@@ -32,7 +32,7 @@ from include.errors import DataRejectedError
 from include.governance.versions import EVIDENCE, artifact_tags, identifying_tags, sealed_version, version_tags
 from include.packaging.files import BUNDLE_FILES, GOLDEN, MANIFEST, MLMODEL, MODEL, Bundle, load_model, seal_bundle
 from include.runtime.context import Plan, StepContext, Work
-from include.steps.package.evaluated_model import JudgedModel, judged_model
+from include.steps.package.evaluated_model import EvaluatedModel, evaluated_model
 from include.steps.package.golden_check import prove
 from include.stores.artifacts.protocol import ArtifactStore
 from include.stores.objects.bundles import sealed_bundle
@@ -44,29 +44,31 @@ ARTIFACTS = {MODEL: "model/model.skops", MLMODEL: "model/MLmodel", GOLDEN: "gold
 
 def plan(context: StepContext) -> Plan:
     """
-    The packaging of the model that this run trained and judged.
+    The packaging of the model that this run trained and evaluated.
 
-    :raises DataRejectedError: if the run has no trained and judged model.
-    :raises NothingToDoError: if the model did not pass its gates; the message says which.
+    :raises DataRejectedError: if the run has no trained and evaluated model.
+    :raises NothingToDoError: if the model did not pass its gates; the message names them.
     """
-    judged = judged_model(context)
+    evaluated = evaluated_model(context)
     return Plan(
-        inputs=(judged.model,),
-        parameters={"trained": judged.train.identity, "judged": judged.evaluate.identity},
-        work=partial(_work, context, judged),
+        inputs=(evaluated.model,),
+        # The key "judged" is part of the identity of older receipts: another word would package each model again.
+        parameters={"trained": evaluated.train.identity, "judged": evaluated.evaluate.identity},
+        work=partial(_work, context, evaluated),
         still_there=partial(_is_registered, context),
     )
 
 
-def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
-    bundle = _bundle(context, judged)
+def _work(context: StepContext, evaluated: EvaluatedModel, _identity: str) -> Work:
+    bundle = _bundle(context, evaluated)
     context.events.emit("bundle made", digest=bundle.digest)
+    # Proved before it is pushed, sealed or registered: a bundle that fails leaves nothing behind that could be served.
     proof = prove(bundle)
     context.events.emit("bundle proved", golden_rows=len(bundle.golden().predictions))
     pushed = _push(context, bundle)
     artifact, push_seconds = pushed if pushed is not None else (None, None)
-    files, evidence = _seal(context, judged, bundle, artifact)
-    tags = version_tags(context.spec.name, bundle.digest, judged.train.partition, evidence.name)
+    files, evidence = _seal(context, evaluated, bundle, artifact)
+    tags = version_tags(context.spec.name, bundle.digest, evaluated.train.partition, evidence.name)
     version = _register(context, bundle, tags | (artifact_tags(artifact) if artifact is not None else {}))
     context.events.emit("version registered", model=version.name, version=version.version)
     state = ModelState(name=version.name, run_id=version.run_id, version=version.version, digest=bundle.digest)
@@ -76,7 +78,7 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
         digest=bundle.digest,
         evidence=evidence.name,
         proof=proof,
-        gates=judged.judgement.gates,
+        gates=evaluated.evaluation.gates,
         artifact=artifact,
         push_seconds=push_seconds,
     )
@@ -85,16 +87,16 @@ def _work(context: StepContext, judged: JudgedModel, _identity: str) -> Work:
     )
 
 
-def _bundle(context: StepContext, judged: JudgedModel) -> Bundle:
+def _bundle(context: StepContext, evaluated: EvaluatedModel) -> Bundle:
     """The bundle of the run's files, each compared with the digest in the train step's receipt before it is parsed."""
-    contents = {name: _fetch(context.stores.registry, judged, artifact) for name, artifact in ARTIFACTS.items()}
-    model = load_model(contents[MODEL], f"{ARTIFACTS[MODEL]} of run {judged.model.run_id}")
-    signature, positive_class = judged.trained.signature, judged.trained.target.positive_class
+    contents = {name: _fetch(context.stores.registry, evaluated, artifact) for name, artifact in ARTIFACTS.items()}
+    model = load_model(contents[MODEL], f"{ARTIFACTS[MODEL]} of run {evaluated.model.run_id}")
+    signature, positive_class = evaluated.trained.signature, evaluated.trained.target.positive_class
     method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     description: dict[str, Any] = {
         "project": context.spec.name,
-        "model": judged.model.name,
-        "run_id": judged.model.run_id,
+        "model": evaluated.model.name,
+        "run_id": evaluated.model.run_id,
         "predict": method,
         "positive_class": positive_class if method == "predict_proba" else None,
         "inputs": signature.inputs,
@@ -103,14 +105,14 @@ def _bundle(context: StepContext, judged: JudgedModel) -> Bundle:
     return seal_bundle(description, contents)
 
 
-def _fetch(registry: RegistryStore, judged: JudgedModel, artifact: str) -> bytes:
+def _fetch(registry: RegistryStore, evaluated: EvaluatedModel, artifact: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="package-") as folder:
-        content = registry.download(judged.model.run_id, artifact, Path(folder)).read_bytes()
-    found, expected = hashlib.sha256(content).hexdigest(), judged.file_digest(artifact)
-    if found != expected:
+        content = registry.download(evaluated.model.run_id, artifact, Path(folder)).read_bytes()
+    actual, expected = hashlib.sha256(content).hexdigest(), evaluated.file_digest(artifact)
+    if actual != expected:
         kind = " and is a pickle" if content[:1] == b"\x80" else ""
         message = (
-            f"Artifact {artifact} of run {judged.model.run_id} has sha256 {found}{kind}, the train step wrote "
+            f"Artifact {artifact} of run {evaluated.model.run_id} has sha256 {actual}{kind}, the train step wrote "
             f"{expected}: it was not opened. Train again with another --run."
         )
         raise DataRejectedError(message)
@@ -118,7 +120,11 @@ def _fetch(registry: RegistryStore, judged: JudgedModel, artifact: str) -> bytes
 
 
 def _push(context: StepContext, bundle: Bundle) -> tuple[str, float] | None:
-    """Push the bundle where there is a registry for it: its reference, and how many seconds that took."""
+    """
+    Push the bundle, if the installation has an artifact registry.
+
+    :return: the reference of the artifact, and how many seconds the push took; None without an artifact registry.
+    """
     artifacts = context.stores.artifacts
     if artifacts is None:
         return None
@@ -130,16 +136,16 @@ def _push(context: StepContext, bundle: Bundle) -> tuple[str, float] | None:
 
 
 def _seal(
-    context: StepContext, judged: JudgedModel, bundle: Bundle, artifact: str | None
+    context: StepContext, evaluated: EvaluatedModel, bundle: Bundle, artifact: str | None
 ) -> tuple[list[ObjectState], ObjectState]:
     objects, prefix = context.stores.objects, bundle_prefix(context.spec.name, bundle.digest)
     contents = {**{name: bundle.contents[name] for name in BUNDLE_FILES}, MANIFEST: bundle.manifest.content()}
     files = [objects.seal(prefix + name, content) for name, content in contents.items()]
-    sealed_bundle(objects, context.spec.name, bundle.digest)
+    sealed_bundle(objects, context.spec.name, bundle.digest)  # reads the files back and compares their digests
     evidence = ModelEvidence(
         bundle=bundle.digest,
         run=context.command.run,
-        trained=judged.described(),
+        trained=evaluated.described(),
         files={name: file.sha256 for name, file in bundle.manifest.files.items()},
         artifact=artifact,
     )
@@ -148,7 +154,8 @@ def _seal(
 
 
 def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> ModelVersion:
-    """The one version of this bundle: an earlier try or a twin of this step may have registered it already."""
+    """The one version of this bundle, registered by this attempt or by an earlier or concurrent one."""
+    # MLflow has no unique constraint on tags: without the mutex two attempts would register two versions.
     registry, objects, name = context.stores.registry, context.stores.objects, bundle.manifest.model
     with mutex(objects, mutex_prefix(context.spec.name, name)):
         known = list(registry.versions(name, identifying_tags(context.spec.name, bundle.digest)))
@@ -159,7 +166,7 @@ def _register(context: StepContext, bundle: Bundle, tags: dict[str, str]) -> Mod
 
 
 def _tagged(registry: RegistryStore, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
-    """An older version with the artifact that it has now: it may have been registered before there was a registry."""
+    """A version with the tags of its artifact: it may be older than the installation's artifact registry."""
     artifact = sealed_version(replace(version, tags=tags)).artifact
     if artifact is not None and sealed_version(version).artifact != artifact:
         registry.set_tags(version.name, version.version, artifact_tags(artifact))
@@ -167,13 +174,13 @@ def _tagged(registry: RegistryStore, version: ModelVersion, tags: Mapping[str, s
 
 
 def _is_registered(context: StepContext, outputs: tuple[State, ...]) -> bool:
-    """Whether the version is there and, where there is a registry for artifacts, its artifact is."""
+    """Whether the version exists and, if the installation has an artifact registry, its artifact."""
     states = [state for state in outputs if isinstance(state, ModelState) and state.version is not None]
     for state in states:
-        found = context.stores.registry.version(state.name, state.version or 0)
-        if found is None or not identifying_tags(context.spec.name, state.digest).items() <= found.tags.items():
+        version = context.stores.registry.version(state.name, state.version or 0)
+        if version is None or not identifying_tags(context.spec.name, state.digest).items() <= version.tags.items():
             return False
-        if context.stores.artifacts is not None and not _is_pushed(context.stores.artifacts, found):
+        if context.stores.artifacts is not None and not _is_pushed(context.stores.artifacts, version):
             return False
     return bool(states)
 

@@ -1,4 +1,4 @@
-"""The drift of a partition as one HTML page that needs nothing from elsewhere."""
+"""The drift of a partition as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +13,9 @@ def drift_page(
     title: str, compared_with: Sequence[str], drifts: Sequence[ColumnDrift], meanings: Mapping[str, str]
 ) -> str:
     """
-    The page: one row a column, the greatest drift first.
+    Render the page: one row for each column, the greatest drift first.
 
-    :param compared_with: the partitions before; the page says so where there are none.
+    :param compared_with: the partitions before; if empty, the page states that there are none.
     :param drifts: sorted as :func:`include.modeling.drift.table_drift` sorts them.
     :param meanings: the description of each column in the spec.
     """

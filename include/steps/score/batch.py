@@ -31,7 +31,9 @@ class BatchModel:
         """
         Refuse a table that lacks a column of the model.
 
-        :raises DataRejectedError: naming the columns.
+        :param table: its name, for messages.
+        :param has: names of its columns.
+        :raises DataRejectedError: naming the columns that it lacks.
         """
         missing = [name for name in self.columns if name not in has]
         if missing:
@@ -54,16 +56,17 @@ class BatchModel:
         manifest = self.bundle.manifest
         try:
             predicted = getattr(self._model, manifest.predict)(to_frame(rows.select(list(self.columns))))
-            found = np.asarray(predicted, dtype=np.float64)
+            predictions = np.asarray(predicted, dtype=np.float64)
         except (TypeError, ValueError, KeyError) as error:
+            # Only the type of the error: scikit-learn quotes values of rows in its text.
             message = f"The champion, bundle {self.bundle.digest}, refuses the rows: {type(error).__name__}."
             raise DataRejectedError(f"{message} Their types may have changed since it was trained.") from error
-        scores = found[:, self._positive] if manifest.predict == "predict_proba" else found.reshape(-1)
+        scores = predictions[:, self._positive] if manifest.predict == "predict_proba" else predictions.reshape(-1)
         unfit = int((~np.isfinite(scores)).sum())
         if scores.shape != (rows.num_rows,) or unfit:
             message = (
-                f"The champion, bundle {self.bundle.digest}, gives {scores.shape} scores for {rows.num_rows} rows, "
-                f"{unfit} of them no finite number. Nothing is written; look at the model."
+                f"The champion, bundle {self.bundle.digest}, returns {scores.shape} scores for {rows.num_rows} rows, "
+                f"{unfit} of them not finite. Nothing is written; check the model."
             )
             raise DataRejectedError(message)
         return scores
@@ -74,7 +77,7 @@ class BatchModel:
 
     @cached_property
     def _positive(self) -> int:
-        """Which of the probabilities is that of the positive class; the last where the manifest names none."""
+        """Column of the positive class among the probabilities; the last one if the manifest names none."""
         wanted = self.bundle.manifest.positive_class
         classes = np.asarray(self._model.classes_).tolist()
         return classes.index(wanted) if wanted in classes else len(classes) - 1

@@ -1,4 +1,4 @@
-"""Which model was champion as of a partition's beginning, from the ledger and the evidence alone."""
+"""The model that was champion as of a partition's beginning, from the ledger and the evidence alone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DOCUMENT = "document"
 
 @dataclass(frozen=True)
 class ChampionAsOf:
-    """A promoted version, and the data that it learned from."""
+    """A promoted version, and the last partition that it was trained on."""
 
     model: str
     version: int
@@ -30,7 +30,7 @@ class ChampionAsOf:
     """Number of the ledger entry that made it champion."""
 
     def described(self) -> ChampionUsed:
-        """As it is written down."""
+        """The champion as the receipt holds it."""
         return ChampionUsed(
             model=self.model,
             version=self.version,
@@ -53,11 +53,12 @@ def champion_as_of(context: StepContext) -> ChampionAsOf:
     entries = Ledger(context.stores.objects, project, model).entries()
     promotions = [entry for entry in entries if entry.note.event is LedgerEvent.PROMOTED]
     later: list[ChampionAsOf] = []
+    # The ledger, not the registry's alias: the alias names today's champion only, and has no history.
     for entry in reversed(promotions):
-        found = _promoted(context.stores.objects, entry, context.spec.grain)
-        if found.learned_up_to < partition:
-            return found
-        later.append(found)
+        promoted = _promoted(context.stores.objects, entry, context.spec.grain)
+        if promoted.learned_up_to < partition:
+            return promoted
+        later.append(promoted)
     raise NothingToDoError(_no_champion(model, partition, later))
 
 
@@ -91,12 +92,13 @@ def _evidence(objects: ObjectStore, entry: LedgerEntry, after: LedgerVersion) ->
     if not isinstance(key, str):
         raise DataRejectedError(f"{where} is not named by ledger entry {entry.number}. {cure}")
     content = objects.get(key)
+    # The name of the document begins with its digest, so that a change to it is noticed without another store.
     if not key.rsplit("/", 1)[-1].startswith(hashlib.sha256(content).hexdigest()[:16]):
         raise DataRejectedError(f"{where}, {key}, was changed. {cure}")
     try:
-        found = ModelEvidence.model_validate_json(content)
+        evidence = ModelEvidence.model_validate_json(content)
     except ValidationError as error:
         raise DataRejectedError(f"{where}, {key}, cannot be read: {foreign(error)} {cure}") from error
-    if found.bundle != after.digest:
-        raise DataRejectedError(f"{where}, {key}, is that of bundle {found.bundle}, not {after.digest}. {cure}")
-    return found
+    if evidence.bundle != after.digest:
+        raise DataRejectedError(f"{where}, {key}, is that of bundle {evidence.bundle}, not {after.digest}. {cure}")
+    return evidence

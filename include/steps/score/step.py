@@ -1,9 +1,9 @@
 """
 The score step: batch predictions of one partition by the model that was champion when the partition began.
 
-The model is the last promoted one whose training window had ended by then, so that a prediction is what could have been
-predicted at that time. Where the features table knows what came of each row, the quality is measured as well;
-it is observed afterwards and moves nothing.
+The model is the last promoted one whose training window had ended by then, so that a prediction is one that could have
+been made at that time. If the features table holds the target of each row, the quality is measured, too; it is observed
+afterwards, and no gate and no promotion depends on it.
 
 **The receipt**: ``inputs`` the partition of the features table and the champion's ``ModelState``; ``outputs`` the
 partition of the predictions table; ``row_counts`` ``rows``, ``positive``; ``results``
@@ -42,11 +42,12 @@ def plan(context: StepContext) -> Plan:
     """
     The scoring of one partition, named by its features and by the champion as of its beginning.
 
-    :raises NothingToDoError: if every champion was fitted on the partition or later ones, or there is none.
+    :raises NothingToDoError: if there is no champion, or each one was fitted on the partition or later ones.
     :raises DataRejectedError: if the partition has no features, or the champion's bundle or ledger is damaged.
     """
     champion = champion_as_of(context)
     features = _features(context)
+    # The sealed files of that version, not a request to the server, which may serve another one by now.
     model = BatchModel(sealed_bundle(context.stores.objects, context.spec.name, champion.digest))
     state = ModelState(
         name=champion.model,
@@ -126,7 +127,7 @@ def _predictions(spec: "ProjectSpec", rows: pa.Table, scores: Numbers, champion:
 
 
 def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> ObservedQuality | None:
-    """Metrics of the scores against the known target; None where the target is not known of every row."""
+    """Metrics of the scores against the target; None if the target of a row is not known yet."""
     name = spec.target.name
     if rows.num_rows == 0 or name not in rows.column_names or rows.column(name).null_count:
         return None
@@ -151,5 +152,5 @@ def _observed(spec: "ProjectSpec", rows: pa.Table, scores: Numbers) -> ObservedQ
 
 
 def _target(spec: "ProjectSpec", rows: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    found: np.ndarray[tuple[int], np.dtype[np.int64]] = rows.column(spec.target.name).to_numpy().astype(np.int64)
-    return found
+    target: np.ndarray[tuple[int], np.dtype[np.int64]] = rows.column(spec.target.name).to_numpy().astype(np.int64)
+    return target

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def golden_sample(features: "pd.DataFrame", types: "Mapping[str, str]", *, count: int, seed: int) -> "pd.DataFrame":
     """
-    A seeded sample of rows that the model's signature allows, in their order.
+    A seeded sample of the rows that the model's signature allows, in their order.
 
     :param features: one row per row of the holdout, the model's features.
-    :param types: the type of each column in the signature; whole numbers and booleans take no null.
+    :param types: MLflow's type of each column; ``long`` and ``boolean`` allow no null.
+    :param count: how many rows; fewer if fewer are allowed.
     """
     strict = [name for name, kind in types.items() if kind in {"long", "boolean"}]
     allowed = np.flatnonzero(features[strict].notna().all(axis="columns").to_numpy())
@@ -41,7 +42,7 @@ def golden_bytes(sample: "pd.DataFrame", predictions: "NDArray[np.float64]") -> 
 
 
 def json_rows(frame: "pd.DataFrame") -> list[list[object]]:
-    """Rows as JSON takes them: NaN becomes null, numbers become Python's own."""
+    """Rows as JSON can hold them: NaN becomes null, NumPy's numbers become Python's."""
     plain = frame.astype(object).where(frame.notna(), None)
     return [[value.item() if hasattr(value, "item") else value for value in row] for row in plain.to_numpy().tolist()]
 

@@ -1,9 +1,9 @@
 """
-The MLflow run of a training: one finished run for one identity of the work, whatever was killed in between.
+The MLflow run of a training: one finished run for one identity of the work, even if attempts are killed (ADR 11).
 
-A run carries the identity in a tag. An attempt that finds a finished run of that identity takes its result as its own;
-runs that an earlier attempt left behind are marked as killed. The result is a document among the run's artifacts,
-written before the run is finished, so a finished run is always whole.
+A run carries the identity in a tag. An attempt takes over the result of a finished run of that identity; unfinished
+runs of an earlier attempt are marked as killed. The result is a document among the run's artifacts that is written
+before the run is finished, so that a finished run is complete.
 """
 
 import json
@@ -32,7 +32,7 @@ RECORD_FORMAT: Literal[2] = 2
 
 
 class TrainingRecord(Document):
-    """What a finished run says of itself: the work of the train step, as its receipt will hold it."""
+    """The work of the train step, as its receipt will hold it; an artifact of the run."""
 
     format: Literal[2]
     outputs: tuple[State, ...]
@@ -42,7 +42,7 @@ class TrainingRecord(Document):
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """Finds, begins and finishes the run of one identity of the work."""
+    """Finds, starts and finishes the run of one identity of the work."""
 
     context: StepContext
     key: str
@@ -60,9 +60,9 @@ class LoggedRun:
 
     def finished(self) -> Work | None:
         """
-        The result of an earlier attempt, if it finished its run and the model is still there.
+        The result of an earlier attempt, if it finished its run and the model file is unchanged.
 
-        Abandoned runs are marked: killed if never finished, failed if their model is gone.
+        Abandoned runs are marked: killed if they were not finished, failed if their model is gone.
         """
         for run in self._runs():
             if run.status is RunStatus.FINISHED:
@@ -71,6 +71,8 @@ class LoggedRun:
                     self.context.events.emit("an earlier attempt had finished the run", run_id=run.run_id)
                     return work
                 self.registry.end_run(run.run_id, RunStatus.FAILED)
+            # MLflow does not notice that a process is gone: its run stays "running" for ever. Whoever was at work on
+            # it has lost the lease, which this attempt holds.
             elif run.status is RunStatus.RUNNING:
                 self.context.events.warn(
                     "a run that an earlier attempt left behind was marked as killed", run_id=run.run_id
@@ -79,7 +81,11 @@ class LoggedRun:
         return None
 
     def start(self) -> str:
-        """Begin a run."""
+        """
+        Start a run.
+
+        :return: its id.
+        """
         command, spec = self.context.command, self.context.spec
         tags = {
             KEY_TAG: self.key,
@@ -95,7 +101,7 @@ class LoggedRun:
 
     @contextmanager
     def failing(self, run_id: str) -> Iterator[None]:
-        """Mark the run as failed where the work ends in an error."""
+        """Mark the run as failed if the block raises an error of the platform."""
         try:
             yield
         except PlatformError:
@@ -106,8 +112,8 @@ class LoggedRun:
         """
         Record the result and finish the run, unless a concurrent attempt did so first.
 
-        :return: the result that counts: this one, or that of the other attempt.
-        :raises TemporaryError: if another attempt took this one for dead.
+        :return: the result that counts: this one, or that of the attempt that finished first.
+        :raises TemporaryError: if another attempt ended this run, as it took its process for dead.
         """
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / RECORD_FILE).write_bytes(_record(work))
@@ -117,6 +123,7 @@ class LoggedRun:
             message = f"Run {run_id} was ended by another attempt at the same training. Run the step again."
             raise TemporaryError(message)
         self.registry.end_run(run_id, RunStatus.FINISHED)
+        # MLflow has no compare-and-set: two attempts may finish at once. The run that ended first counts.
         first = next((run for run in self._runs() if run.status is RunStatus.FINISHED), mine)
         if first.run_id == run_id:
             return work
@@ -146,7 +153,7 @@ class LoggedRun:
 
 
 def model_unchanged(registry: RegistryStore, outputs: Sequence[State]) -> bool:
-    """Whether the model file of each run is still the one of the state's digest."""
+    """Whether the model file of each run still has the digest of its state."""
     models = [state for state in outputs if isinstance(state, ModelState)]
     try:
         return all(digest_of(fetched(registry, state.run_id, MODEL_ARTIFACT)) == state.digest for state in models)

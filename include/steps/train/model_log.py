@@ -33,13 +33,17 @@ EXAMPLE_ROWS = 3
 
 @dataclass
 class Stopwatch:
-    """Seconds by what they went into."""
+    """Seconds by phase of a training."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     _last: float = field(default_factory=time.monotonic)
 
     def lap(self, name: str) -> None:
-        """Book the time since the last lap."""
+        """
+        Record the seconds since the last lap.
+
+        :param name: of the phase that ends now.
+        """
         now = time.monotonic()
         self.seconds[name] = round(now - self._last, 3)
         self._last = now
@@ -47,7 +51,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Task:
-    """What a training works on, read and checked before any run is begun."""
+    """The input of a training, read and checked before its MLflow run is started."""
 
     window: TrainingWindow
     partitions: tuple[ValidatedPartition, ...]
@@ -73,9 +77,10 @@ class Fitted:
 
 def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, watch: Stopwatch) -> Work:
     """
-    Write the model and everything about it into its run, which stays unfinished.
+    Log the model and everything about it to its run, which is left unfinished.
 
-    :return: the work.
+    :param watch: its laps become ``results.seconds``.
+    :return: the work of the step, for the run's record and the receipt.
     :raises DataRejectedError: if the model holds a type that is not trusted.
     """
     registry, spec = context.stores.registry, context.spec
@@ -105,7 +110,11 @@ def log_training(context: StepContext, task: Task, fitted: Fitted, run_id: str, 
 
 
 def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Stopwatch) -> dict[str, bytes]:
-    """Model and golden rows; the bytes of the files that later steps read."""
+    """
+    Log model and golden rows.
+
+    :return: the content of the files that later steps read, by path among the run's artifacts.
+    """
     registry, spec = context.stores.registry, context.spec
     description = ModelDescription(
         inputs=fitted.types,
@@ -122,6 +131,7 @@ def _log_artifacts(context: StepContext, fitted: Fitted, run_id: str, watch: Sto
         watch.lap("write")
         registry.log_model(run_id, root / "model")
         registry.log_files(run_id, golden.parent, golden.parent.name)
+        # Read from the folder, not downloaded again: the digests are those of what was written here.
         return {name: (root / name).read_bytes() for name in (MODEL_ARTIFACT, DESCRIPTION_ARTIFACT, GOLDEN_ARTIFACT)}
 
 
@@ -165,7 +175,6 @@ def _logged_parameters(context: StepContext, task: Task, parameters: Parameters)
 
 def _logged_metrics(search: Search) -> dict[str, float]:
     """The best trial's metrics, and the score of each trial."""
-    found = {f"validation.{name}": value for name, value in search.best.metrics.items()}
-    return found | {
-        f"trial.{trial.number:03d}.{search.metric}": trial.metrics[search.metric] for trial in search.trials
-    }
+    best = {f"validation.{name}": value for name, value in search.best.metrics.items()}
+    # Names of one metric each, as MLflow's steps of a metric would show trials as a course over time.
+    return best | {f"trial.{trial.number:03d}.{search.metric}": trial.metrics[search.metric] for trial in search.trials}

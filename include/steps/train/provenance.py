@@ -1,9 +1,9 @@
 """
-Provenance of the rows that are trained on: receipts by content, from the features table back to the validation.
+Provenance of the rows that are trained on: the receipts of their content, from features back to validation.
 
-A training reads the features table at one version. For each partition it wants the receipt by which the features step
-wrote exactly these rows, and behind it, for each table that step read, the receipt of the validation that wrote exactly
-that. The newest receipt is never good enough: it may name other rows.
+A training reads the features table at one version. For each partition it requires the receipt by which the features
+step wrote exactly these rows, and for each table that the step read, the receipt of the validation that wrote exactly
+that content. The newest receipt does not do: it may name other rows.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,7 @@ def validated_partitions(context: StepContext, partitions: Sequence[str]) -> tup
     :raises DataRejectedError: if a partition does not exist, or no receipt names its rows.
     """
     table, tables = features_table(context), context.stores.tables
+    # One version for all partitions: a backfill that runs meanwhile must not change half of the window.
     version = tables.version(table)
     missing = sorted(set(partitions) - set(tables.partitions(table)))
     if missing or version is None:
@@ -75,20 +76,20 @@ def _validated(context: StepContext, table: str, partition: str, version: int) -
 
 def _validations(context: StepContext, features: Receipt) -> list[Receipt]:
     read = [state for state in features.inputs if isinstance(state, TableState)]
-    found = [(state, context.receipts.sealed(StepName.VALIDATE, state)) for state in read]
-    unproved = [f"{state.name} ({state.digest})" for state, receipt in found if receipt is None]
+    receipts = [(state, context.receipts.sealed(StepName.VALIDATE, state)) for state in read]
+    unproved = [f"{state.name} ({state.digest})" for state, receipt in receipts if receipt is None]
     if unproved or not read:
         message = (
             f"Features of partition {features.partition} come from rows that no validation receipt names: "
             f"{listed(unproved) or 'their receipt names no input'}. {_cure(context, features.partition)}"
         )
         raise DataRejectedError(message)
-    return [receipt for _, receipt in found if receipt is not None]
+    return [receipt for _, receipt in receipts if receipt is not None]
 
 
 def _cure(context: StepContext, partition: str) -> str:
     name = context.spec.name
     return (
         f"Run 'validate' and 'features' for it (python -m include.steps features --project {name} --partition "
-        f"{partition} --run by-hand; 'ingest' first where it was never ingested), or backfill the DAG {name}_data."
+        f"{partition} --run by-hand; 'ingest' first if it was not ingested), or backfill the DAG {name}_data."
     )

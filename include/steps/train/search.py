@@ -1,5 +1,5 @@
 """
-A seeded random search within a budget.
+A seeded random search for parameters within a budget of time.
 
 Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization" (2012); the sets are drawn by scikit-learn's
 ``ParameterSampler``.
@@ -53,7 +53,7 @@ class Search:
 
     @property
     def best(self) -> Trial:
-        """The first of the best trials."""
+        """The trial with the best score; the first of several."""
         sign = 1.0 if self.metric in SMALLER_IS_BETTER else -1.0
         return min(self.trials, key=lambda trial: (sign * trial.metrics[self.metric], trial.number))
 
@@ -76,10 +76,10 @@ def run_search(
     on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> Search:
     """
-    Try parameter sets: the spec's own first, then drawn ones.
+    Measure parameter sets: the spec's own first, then drawn ones.
 
     :param measure: fits one set on the train partitions and returns its metrics on the validation partitions.
-    :param clock: seconds; a test may bring its own.
+    :param clock: monotonic seconds; tests pass their own.
     :param on_trial: called with each trial when it is done.
     :return: at least one trial, whatever the budget.
     """
@@ -87,6 +87,7 @@ def run_search(
     trials: list[Trial] = []
     candidates = list(parameter_sets(model))
     for parameters in candidates:
+        # Only between trials: a fit of scikit-learn cannot be interrupted.
         if trials and clock() - began >= budget:
             break
         start = clock()
@@ -98,24 +99,25 @@ def run_search(
 
 def parameter_sets(model: ModelSpec) -> Iterator[Parameters]:
     """
-    The sets that a search tries, in order: the same for the same spec, and none of them twice.
+    The sets of a search, in order: the same for the same spec, and without duplicates.
 
-    A space of choices only is drawn from without replacement, and may be used up before ``search.trials`` are drawn.
+    A space of choices only is drawn from without replacement, and may be exhausted before ``search.trials`` are drawn.
     """
     own = dict(model.parameters)
-    tried = [own]
+    sets = [own]
     yield own
     for drawn in _drawn(model):
         candidate = own | drawn
-        if len(tried) < model.search.trials and candidate not in tried:
-            tried.append(candidate)
+        if len(sets) < model.search.trials and candidate not in sets:
+            sets.append(candidate)
             yield candidate
 
 
 def _drawn(model: ModelSpec) -> Iterator[Parameters]:
+
     space = {name: _distribution(values) for name, values in sorted(model.search.space.items())}
     choices = [values for values in space.values() if isinstance(values, list)]
-    # The sampler warns where a grid has fewer points than are asked for.
+    # The sampler warns if a grid has fewer points than are requested, and warnings are errors in the tests.
     at_most = len(ParameterGrid(space)) if len(choices) == len(space) else model.search.trials
     for drawn in ParameterSampler(space, min(model.search.trials, at_most), random_state=model.seed):
         yield {name: value if isinstance(space[name], list) else float(value) for name, value in drawn.items()}

@@ -39,7 +39,7 @@ def plan(context: StepContext) -> Plan:
     """
     The training of one window, named by the rows of its partitions and by all of the spec that it depends on.
 
-    :raises ConfigurationError: if the window is none.
+    :raises ConfigurationError: if the window is malformed, too short, or outside of the project's time.
     :raises DataRejectedError: if a partition does not exist, or no receipt of features and validation names its rows.
     """
     window = training_window(context.spec, context.partition, context.options.get(OPTION))
@@ -56,10 +56,12 @@ def _work(
     context: StepContext, window: TrainingWindow, partitions: tuple[ValidatedPartition, ...], identity: str
 ) -> Work:
     run = LoggedRun(context, identity)
+    # An attempt may have been killed between the end of its MLflow run and its receipt: its model is taken over.
     done = run.finished()
     if done is not None:
         return done
     watch = Stopwatch()
+    # Everything that can be refused is refused before the run exists: it would be left behind as failed in MLflow.
     task = _task(context, window, partitions)
     watch.lap("read")
     run_id = run.start()
@@ -81,19 +83,20 @@ def _task(context: StepContext, window: TrainingWindow, partitions: tuple[Valida
     )
     _refuse_one_class(context, train, "train", window.train)
     _refuse_one_class(context, validation, "validation", window.validation)
+    # Only the train partitions: evidence of validation or test would choose features by the rows that measure them.
     fitted = [
         partition.features.results_of(FeaturesResults).selection
         for partition in partitions
         if partition.state.partition in window.train
     ]
     dropped = dropped_features(fitted, spec.feature_set.selection)
-    lost = {one.feature: one.why for one in dropped}
-    kept = tuple(name for name in spec.feature_names if name not in lost)
+    reasons = {one.feature: one.why for one in dropped}
+    kept = tuple(name for name in spec.feature_names if name not in reasons)
     if not kept:
-        reasons = "; ".join(f"{feature}: {why}" for feature, why in list(lost.items())[:3])
-        message = f"No feature is left of {len(lost)} in partitions {window.train[0]} to {window.train[-1]}: {reasons}."
-        raise DataRejectedError(f"{message} See feature_set.selection of the spec.")
-    for feature, why in lost.items():
+        first = "; ".join(f"{feature}: {why}" for feature, why in list(reasons.items())[:3])
+        message = f"All {len(reasons)} features are dropped in partitions {window.train[0]} to {window.train[-1]}: "
+        raise DataRejectedError(f"{message}{first}. See feature_set.selection of the spec.")
+    for feature, why in reasons.items():
         context.events.emit("feature dropped", feature=feature, why=why)
     return Task(window, partitions, kept, dropped, train.only(kept), validation.only(kept), model)
 
@@ -102,9 +105,9 @@ def _refuse_one_class(context: StepContext, rows: Rows, role: str, partitions: t
     ones = int(rows.target.sum())
     if 0 < ones < len(rows):
         return
-    name, places = context.spec.target.name, f"{partitions[0]} to {partitions[-1]}"
+    name, span = context.spec.target.name, f"{partitions[0]} to {partitions[-1]}"
     what = f"is {'yes' if ones else 'no'} in all {len(rows)} rows" if len(rows) else "has no rows"
-    message = f"Target '{name}' {what} of the {role} partitions {places}: nothing can be learned from one class."
+    message = f"Target '{name}' {what} of the {role} partitions {span}: nothing can be learned from one class."
     raise DataRejectedError(f"{message} Check the source and target.at_least, or choose another window.")
 
 
@@ -127,6 +130,7 @@ def _fit(context: StepContext, task: Task, watch: Stopwatch) -> Fitted:
             trials=len(search.trials),
             planned=search.planned,
         )
+    # The search is over: the newest rows before the holdout are worth more in the fit than for a comparison.
     fit = Rows.joined(task.train, task.validation)
     final = model.fitted(search.best.parameters, fit.features, fit.target)
     types = model_types(fit.features)
@@ -145,7 +149,7 @@ def _test_rows(context: StepContext, task: Task) -> Rows:
 
 
 def _parameters(context: StepContext, window: TrainingWindow) -> Json:
-    """What of the command and the spec the model depends on."""
+    """The options and keys of the spec that the model depends on; part of the receipt's identity."""
     spec = context.spec
     return {
         "window": window.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""Which partitions a training uses, and for what."""
+"""The partitions of a training, split by time into train, validation and test."""
 
 from include.contract.partition import Partition
 from include.contract.results import TrainingWindow
@@ -12,8 +12,9 @@ def training_window(spec: ProjectSpec, last: Partition, given: str | None) -> Tr
     """
     The window that ends with a partition.
 
-    :param given: the command's option, a number of partitions; the spec's ``split.window`` where there is none.
-    :raises ConfigurationError: if it is no number, leaves nothing to train on, or reaches out of the project's time.
+    :param last: the newest partition of the window; it belongs to the test.
+    :param given: the command's option, a number of partitions; if None, the spec's ``split.window``.
+    :raises ConfigurationError: if it is no number, leaves nothing to train on, or exceeds the project's time.
     """
     count = _count(spec, given)
     partitions = last.window(count)

@@ -71,7 +71,7 @@ def test_newer_model_takes_over_and_the_old_one_is_kept(packaged: ReleaseWorld) 
     assert before.version == 1
 
 
-def test_second_time_says_already_done(packaged: ReleaseWorld) -> None:
+def test_second_time_is_already_done(packaged: ReleaseWorld) -> None:
     packaged.done(StepName.DEPLOY, "2024-04", run="old")
     again = packaged.run(StepName.DEPLOY, "2024-04", run="old")
     assert again.outcome.status is OutcomeStatus.ALREADY_DONE
@@ -94,7 +94,7 @@ def test_run_that_must_not_promote_is_skipped(packaged: ReleaseWorld) -> None:
     assert packaged.champion() is None
 
 
-def test_champion_never_moves_backwards(packaged: ReleaseWorld) -> None:
+def test_champion_is_not_replaced_by_an_older_model(packaged: ReleaseWorld) -> None:
     packaged.deployed("2024-05", run="new")
     with pytest.raises(NothingToDoError, match="data up to 2024-04; the champion, version 2, from data up to 2024-05"):
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
@@ -113,14 +113,14 @@ class Contradicting(MemoryServing):
     wrong_at = "memory://candidate"
 
     def predict(self, url: str, rows: GoldenTable) -> ServedPredictions:
-        found = super().predict(url, rows)
+        served = super().predict(url, rows)
         if not url.startswith(self.wrong_at):
-            return found
-        return ServedPredictions([[0.5, 0.5] for _ in found.predictions], found.version, found.digest)
+            return served
+        return ServedPredictions([[0.5, 0.5] for _ in served.predictions], served.version, served.digest)
 
 
 @pytest.mark.parametrize("wrong_at", ["memory://candidate", PUBLIC_URL])
-def test_version_that_answers_differently_gets_no_traffic(packaged: ReleaseWorld, wrong_at: str) -> None:
+def test_version_that_predicts_differently_gets_no_traffic(packaged: ReleaseWorld, wrong_at: str) -> None:
     packaged.done(StepName.DEPLOY, "2024-04", run="old")
     old = memory(packaged).active
     packaged.serving = Contradicting(active=old)
@@ -225,7 +225,7 @@ def test_version_whose_tags_were_changed_is_not_deployed(packaged: ReleaseWorld)
 
 
 def test_package_step_gives_a_version_whose_tags_were_changed_a_successor(packaged: ReleaseWorld) -> None:
-    """As the message of the deploy step says."""
+    """As the message of the deploy step states."""
     registry = packaged.registry
     assert isinstance(registry, MemoryRegistry)
     registry.set_tags(packaged.model, 1, {"platform.bundle": "sha256:other"})
@@ -235,7 +235,7 @@ def test_package_step_gives_a_version_whose_tags_were_changed_a_successor(packag
 
 
 class Restarting(MemoryServing):
-    """Does not answer for some time."""
+    """Does not respond for some time."""
 
     silent_answers = 0
 
@@ -257,7 +257,7 @@ def test_server_that_is_being_restarted_is_waited_for(packaged: ReleaseWorld, mo
     assert len(packaged.ledger()) == 1
 
 
-def test_server_that_never_answers_is_a_temporary_error(
+def test_server_that_does_not_respond_is_a_temporary_error(
     packaged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("include.governance.rollout.RESPONSE_SECONDS", 0.0)

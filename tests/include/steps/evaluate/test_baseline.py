@@ -13,10 +13,10 @@ TARGET = np.array([1] * 800 + [0] * 200 + [0] * 1000 + [1])
 def test_a_group_is_predicted_by_its_rate_drawn_towards_the_prior() -> None:
     baseline = Baseline.of(GROUPS, TARGET)
 
-    said = baseline.probabilities(pd.DataFrame({"carrier": ["A", "B", "C", "D"], "origin": ["X", "X", "X", "X"]}))
+    rates = baseline.probabilities(pd.DataFrame({"carrier": ["A", "B", "C", "D"], "origin": ["X", "X", "X", "X"]}))
 
     prior = 801 / 2001
-    assert said == pytest.approx([(800 + 20 * prior) / 1020, 20 * prior / 1020, (1 + 20 * prior) / 21, prior])
+    assert rates == pytest.approx([(800 + 20 * prior) / 1020, 20 * prior / 1020, (1 + 20 * prior) / 21, prior])
     assert "same carrier and origin" in baseline.described()
 
 
@@ -24,16 +24,16 @@ def test_one_column_and_nulls_make_groups_as_well() -> None:
     groups = pd.DataFrame({"carrier": ["A"] * 50 + [None] * 50})
     target = np.array([1] * 50 + [0] * 50)
 
-    said = Baseline.of(groups, target).probabilities(groups.iloc[[0, 99]])
+    rates = Baseline.of(groups, target).probabilities(groups.iloc[[0, 99]])
 
-    assert said[0] > 0.7
-    assert said[1] < 0.3
+    assert rates[0] > 0.7
+    assert rates[1] < 0.3
 
 
 def test_further_columns_are_not_asked_for() -> None:
-    said = Baseline.of(GROUPS, TARGET).probabilities(GROUPS.assign(month="2024-05").iloc[:2])
+    rates = Baseline.of(GROUPS, TARGET).probabilities(GROUPS.assign(month="2024-05").iloc[:2])
 
-    assert said[0] == said[1] > 0.7
+    assert rates[0] == rates[1] > 0.7
 
 
 def test_without_groups_everybody_gets_the_prior() -> None:

@@ -61,7 +61,7 @@ def test_html_and_markdown_tell_the_same(evil: World) -> None:
     assert page.tags.count("table") == 7
 
 
-def test_no_row_is_told(world: World) -> None:
+def test_no_row_is_shown(world: World) -> None:
     rows = toy_rows("2024-05").assign(size=lambda frame: frame["size"] + 0.123456789)
     world.add("2024-05", rows)
     world.done(StepName.TRAIN)

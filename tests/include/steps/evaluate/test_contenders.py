@@ -27,17 +27,17 @@ def test_a_challenger_is_asked_about_its_own_columns(trained: tuple[World, Model
     rows = toy_rows("2024-06")
     assert contender.missing(rows) == []
     assert contender.missing(rows.drop(columns="gap")) == ["gap"]
-    said = contender.probabilities(rows)
-    assert said.shape == (400,)
-    assert 0.0 <= said.min() < said.max() <= 1.0
+    probabilities = contender.probabilities(rows)
+    assert probabilities.shape == (400,)
+    assert 0.0 <= probabilities.min() < probabilities.max() <= 1.0
 
 
 def test_a_challenger_of_another_digest_is_not_opened(trained: tuple[World, ModelState]) -> None:
     world, model = trained
-    other = model.model_copy(update={"digest": "sha256:" + "0" * 64})
+    changed = model.model_copy(update={"digest": "sha256:" + "0" * 64})
 
     with pytest.raises(DataRejectedError, match=r"model/model\.skops of MLflow run .* it was not opened\. Run 'train'"):
-        load_challenger(world.context(StepName.EVALUATE), other, COLUMNS)
+        load_challenger(world.context(StepName.EVALUATE), changed, COLUMNS)
 
 
 def test_without_a_champion_there_is_nobody_to_compare_with(trained: tuple[World, ModelState]) -> None:
@@ -55,12 +55,12 @@ def test_a_champion_that_was_not_packaged_is_refused(trained: tuple[World, Model
         champion_to_compare(world.context(StepName.EVALUATE), model)
 
 
-def test_why_a_champion_cannot_be_compared_names_columns_and_a_way_out() -> None:
+def test_why_a_champion_cannot_be_compared_names_columns_and_a_cure() -> None:
     champion = ModelState(name="lateness", run_id="r", version=4, digest="sha256:0")
 
-    told = cannot_compare(champion, ["b", "a"], "toy/features/lateness_v2")
+    reason = cannot_compare(champion, ["b", "a"], "toy/features/lateness_v2")
 
-    assert told.startswith(
+    assert reason.startswith(
         "champion version 4 cannot predict rows of toy/features/lateness_v2, which lacks its columns a, b"
     )
-    assert "take the gate out of the spec" in told
+    assert "take the gate out of the spec" in reason

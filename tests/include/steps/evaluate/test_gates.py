@@ -1,4 +1,4 @@
-"""Gates: what passes, what does not, and what is said of it."""
+"""Gates: what passes, what does not, and the text of the result."""
 
 import pytest
 
@@ -83,14 +83,14 @@ def test_a_metric_that_is_not_defined_passes_no_gate() -> None:
     assert result.found == "roc_auc is not defined"
 
 
-def test_the_numbers_are_told() -> None:
+def test_the_result_holds_the_numbers() -> None:
     result = _evaluate(GateSpec(metric="roc_auc", better_than="baseline", by=0.1), _other(0.70, 0.47))
 
     assert result.found == "roc_auc is 0.7200 [0.7000, 0.7400], baseline has 0.7000; difference 0.0200"
     assert result.passed is False
 
 
-def test_slices_are_judged_where_they_are_large_enough() -> None:
+def test_slices_are_evaluated_if_they_are_large_enough() -> None:
     slices = [_slice("a", 900, 0.5), _slice("b", 100, 0.1), _slice("c", 900, None), _slice("d", 900, 0.9)]
     spec = EvaluationSpec(
         gates=(GateSpec(metric="roc_auc", at_least=0.0),),

@@ -1,4 +1,4 @@
-"""The rows on which models are judged."""
+"""The rows on which models are evaluated."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_a_version_is_read_as_it_was() -> None:
     assert read_holdout(world.tables, [state], world.spec).target.tolist() == toy_rows("2024-05")["late"].tolist()
 
 
-def test_one_class_only_cannot_be_judged() -> None:
+def test_one_class_only_cannot_be_evaluated() -> None:
     world = World()
     state = world.add("2024-05", toy_rows("2024-05").assign(late=1))
 

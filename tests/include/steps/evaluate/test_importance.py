@@ -25,18 +25,18 @@ def _predict(features: pd.DataFrame) -> Numbers:
     if features.dtypes["riders"] != np.int64 or features.dtypes["place"] != FEATURES.dtypes["place"]:
         raise TypeError
     lean = features["strong"].to_numpy() * 2 + features["weak"].to_numpy() * 0.5
-    said: Numbers = 1 / (1 + np.exp(-lean))
-    return said
+    probabilities: Numbers = 1 / (1 + np.exp(-lean))
+    return probabilities
 
 
 def test_the_feature_that_matters_most_comes_first_and_noise_means_nothing() -> None:
-    found = permutation_importance(FEATURES, TARGET, _predict, seed=1)
+    importances = permutation_importance(FEATURES, TARGET, _predict, seed=1)
 
-    assert [one.feature for one in found[:2]] == ["strong", "weak"]
-    assert found[0].drop > 0.3
-    assert {one.feature: one.drop for one in found}["noise"] == 0.0
-    assert found == permutation_importance(FEATURES, TARGET, _predict, seed=1)
+    assert [one.feature for one in importances[:2]] == ["strong", "weak"]
+    assert importances[0].drop > 0.3
+    assert {one.feature: one.drop for one in importances}["noise"] == 0.0
+    assert importances == permutation_importance(FEATURES, TARGET, _predict, seed=1)
 
 
-def test_one_class_says_nothing_of_importance() -> None:
+def test_one_class_has_no_importance() -> None:
     assert permutation_importance(FEATURES, np.ones(ROWS, dtype=np.int64), _predict, seed=1) == []

@@ -27,7 +27,7 @@ def trained(world: World) -> World:
     return world
 
 
-def test_a_model_is_measured_beside_baseline_and_prior_on_rows_it_never_saw(trained: World) -> None:
+def test_a_model_is_measured_beside_baseline_and_prior_on_the_holdout(trained: World) -> None:
     receipt = trained.done(EVALUATE)
 
     results = receipt.results_of(EvaluateResults)
@@ -45,7 +45,7 @@ def test_a_model_is_measured_beside_baseline_and_prior_on_rows_it_never_saw(trai
     assert results.champion is None
 
 
-def test_slices_calibration_and_importance_are_told(trained: World) -> None:
+def test_slices_calibration_and_importance_are_reported(trained: World) -> None:
     results = trained.done(EVALUATE).results_of(EvaluateResults)
 
     assert {one.value for one in results.slices["place"]} == {"north", "south", "west"}
@@ -66,15 +66,15 @@ def test_the_card_is_sealed_logged_and_stands_alone(trained: World, tmp_path: Pa
     assert card.count("<svg") == 5
     assert "http" not in card.replace("http://www.w3.org/2000/svg", "")
     assert "<script" not in card
-    for told in ("Passed all gates", "How large it is.", "By place", "fixed", "toys@example.com"):
-        assert told in card
-        assert told in text
+    for expected in ("Passed all gates", "How large it is.", "By place", "fixed", "toys@example.com"):
+        assert expected in card
+        assert expected in text
     logged = trained.registry.download(run_id, "evaluation/model_card.html", tmp_path)
     assert logged.read_text() == card
     assert trained.registry.metrics(run_id).keys() >= {"test.roc_auc", "test.roc_auc.low", "baseline.log_loss"}
 
 
-def test_a_gate_that_fails_ends_the_step_well_and_says_why(trained: World) -> None:
+def test_a_gate_that_fails_does_not_fail_the_step_and_is_reported(trained: World) -> None:
     gates = (GateSpec(metric="roc_auc", at_least=0.999), GateSpec(metric="brier_score", at_most=0.5))
     trained.spec = toy_spec(evaluation__gates=gates)
 
@@ -139,13 +139,13 @@ def test_a_champion_does_not_meet_itself_when_the_step_is_repeated(trained: Worl
     assert trained.done(EVALUATE, attempt=3) == first
 
 
-def test_a_champion_without_an_earlier_judgement_is_not_compared_with_itself(trained: World) -> None:
+def test_a_champion_without_an_earlier_evaluation_is_not_compared_with_itself(trained: World) -> None:
     _crown(trained, trained.done(TRAIN))
 
     assert trained.done(EVALUATE).results_of(EvaluateResults).champion is None
 
 
-def test_a_champion_that_asks_for_other_columns_is_said_to_be_beyond_comparison(trained: World) -> None:
+def test_a_champion_that_requires_other_columns_is_reported_as_not_comparable(trained: World) -> None:
     _crown(trained, trained.done(TRAIN))
     for month in MONTHS:
         rows = toy_rows(month).drop(columns="gap")
@@ -171,7 +171,7 @@ def test_a_champion_whose_bundle_was_changed_is_not_opened(trained: World) -> No
         trained.done(EVALUATE, run="r2")
 
 
-def test_a_run_that_trained_nothing_is_told_so(world: World) -> None:
+def test_a_run_that_trained_nothing_is_refused(world: World) -> None:
     with pytest.raises(DataRejectedError, match=r"Run 'r1' trained no model for 2024-05. Run 'train' first"):
         world.done(EVALUATE)
 

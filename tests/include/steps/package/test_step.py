@@ -36,7 +36,7 @@ def trained(toy: Path) -> ReleaseWorld:
 
 
 @pytest.fixture
-def judged(trained: ReleaseWorld) -> ReleaseWorld:
+def evaluated(trained: ReleaseWorld) -> ReleaseWorld:
     return trained.copy()
 
 
@@ -58,48 +58,48 @@ def spoil(world: ReleaseWorld, artifact: str, content: bytes) -> None:
     registry.artifact_path(run_id, artifact).write_bytes(content)
 
 
-def test_judged_model_becomes_a_sealed_bundle_and_one_version(judged: ReleaseWorld) -> None:
-    state = judged.packaged()
-    found = judged.registry.version(judged.model, 1)
-    assert found is not None
-    version = sealed_version(found)
+def test_evaluated_model_becomes_a_sealed_bundle_and_one_version(evaluated: ReleaseWorld) -> None:
+    state = evaluated.packaged()
+    registered = evaluated.registry.version(evaluated.model, 1)
+    assert registered is not None
+    version = sealed_version(registered)
     assert (version.digest, version.partition, version.run_id) == (state.digest, "2024-05", state.run_id)
-    bundle = sealed_bundle(judged.objects, PROJECT, state.digest)
+    bundle = sealed_bundle(evaluated.objects, PROJECT, state.digest)
     assert bundle.manifest.predict == "predict_proba"
     assert bundle.manifest.positive_class == 1
-    assert judged.champion() is None
-    evidence = json.loads(judged.objects.get(found.tags["platform.evidence"]))
+    assert evaluated.champion() is None
+    evidence = json.loads(evaluated.objects.get(registered.tags["platform.evidence"]))
     assert evidence["trained"]["tables"]
     assert evidence["trained"]["features"] == [column.name for column in bundle.manifest.inputs]
     assert any("model_card" in report for report in evidence["trained"]["reports"])
 
 
 @pytest.mark.usefixtures("unproved")
-def test_second_time_says_already_done(judged: ReleaseWorld) -> None:
-    judged.packaged()
-    assert judged.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
-    assert versions(judged) == [1]
+def test_second_time_is_already_done(evaluated: ReleaseWorld) -> None:
+    evaluated.packaged()
+    assert evaluated.run(StepName.PACKAGE).outcome.status is OutcomeStatus.ALREADY_DONE
+    assert versions(evaluated) == [1]
 
 
 @pytest.mark.usefixtures("unproved")
-def test_step_killed_before_its_receipt_takes_the_version_that_it_had_made(judged: ReleaseWorld) -> None:
-    first = judged.packaged()
-    judged.forget(StepName.PACKAGE)
-    assert judged.packaged() == first
-    assert versions(judged) == [1]
+def test_step_killed_before_its_receipt_takes_the_version_that_it_had_made(evaluated: ReleaseWorld) -> None:
+    first = evaluated.packaged()
+    evaluated.forget(StepName.PACKAGE)
+    assert evaluated.packaged() == first
+    assert versions(evaluated) == [1]
 
 
 @pytest.mark.usefixtures("unproved")
-def test_another_run_of_the_same_training_has_the_same_version(judged: ReleaseWorld) -> None:
-    first = judged.packaged()
-    assert judged.packaged(run="r2") == first
-    assert versions(judged) == [1]
+def test_another_run_of_the_same_training_has_the_same_version(evaluated: ReleaseWorld) -> None:
+    first = evaluated.packaged()
+    assert evaluated.packaged(run="r2") == first
+    assert versions(evaluated) == [1]
 
 
 @pytest.mark.usefixtures("unproved")
 @pytest.mark.usefixtures("unproved")
 def test_twins_that_package_in_the_same_moment_register_one_version(
-    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+    evaluated: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register = MemoryRegistry.register
 
@@ -108,23 +108,23 @@ def test_twins_that_package_in_the_same_moment_register_one_version(
         return register(self, model, run_id, source, tags)
 
     monkeypatch.setattr(MemoryRegistry, "register", slowly)
-    bundle = sealed_bundle(judged.objects, PROJECT, judged.packaged().digest)
-    judged.registry._versions.clear()  # type: ignore[attr-defined]
+    bundle = sealed_bundle(evaluated.objects, PROJECT, evaluated.packaged().digest)
+    evaluated.registry._versions.clear()  # type: ignore[attr-defined]
     tags = version_tags(PROJECT, bundle.digest, "2024-05", "evidence.json")
-    context = judged.context(StepName.PACKAGE)
+    context = evaluated.context(StepName.PACKAGE)
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _twin: package._register(context, bundle, tags), range(3)))
-    assert [version.version for version in found] == [1, 1, 1]
-    assert versions(judged) == [1]
+        registered = list(pool.map(lambda _twin: package._register(context, bundle, tags), range(3)))
+    assert [version.version for version in registered] == [1, 1, 1]
+    assert versions(evaluated) == [1]
 
 
-def test_version_that_is_gone_from_the_registry_is_registered_again(judged: ReleaseWorld) -> None:
-    judged.packaged()
-    registry = judged.registry
+def test_version_that_is_gone_from_the_registry_is_registered_again(evaluated: ReleaseWorld) -> None:
+    evaluated.packaged()
+    registry = evaluated.registry
     assert isinstance(registry, MemoryRegistry)
     registry._versions.clear()
-    assert judged.run(StepName.PACKAGE).outcome.status is OutcomeStatus.DONE
-    assert len(versions(judged)) == 1
+    assert evaluated.run(StepName.PACKAGE).outcome.status is OutcomeStatus.DONE
+    assert len(versions(evaluated)) == 1
 
 
 def test_model_that_failed_a_gate_is_not_packaged(world: ReleaseWorld) -> None:
@@ -139,7 +139,7 @@ def test_model_that_failed_a_gate_is_not_packaged(world: ReleaseWorld) -> None:
     assert versions(world) == []
 
 
-def test_run_that_was_not_judged_is_refused(world: ReleaseWorld) -> None:
+def test_run_that_was_not_evaluated_is_refused(world: ReleaseWorld) -> None:
     with pytest.raises(DataRejectedError, match="has no receipt of step 'train'"):
         raise world.failing(StepName.PACKAGE)
     world.done(StepName.TRAIN)
@@ -148,73 +148,73 @@ def test_run_that_was_not_judged_is_refused(world: ReleaseWorld) -> None:
 
 
 @pytest.mark.parametrize("artifact", ["model/model.skops", "model/MLmodel", "golden/golden.json"])
-def test_artifact_that_was_changed_is_refused_by_name(judged: ReleaseWorld, artifact: str) -> None:
-    spoil(judged, artifact, b"changed")
+def test_artifact_that_was_changed_is_refused_by_name(evaluated: ReleaseWorld, artifact: str) -> None:
+    spoil(evaluated, artifact, b"changed")
     with pytest.raises(DataRejectedError, match=f"Artifact {artifact} .* was not opened"):
-        raise judged.failing(StepName.PACKAGE)
-    assert versions(judged) == []
-    assert judged.objects.list(f"bundles/{PROJECT}/") == []
+        raise evaluated.failing(StepName.PACKAGE)
+    assert versions(evaluated) == []
+    assert evaluated.objects.list(f"bundles/{PROJECT}/") == []
 
 
-def test_pickle_in_the_place_of_the_model_is_never_opened(judged: ReleaseWorld, tmp_path: Path) -> None:
+def test_pickle_instead_of_the_model_is_not_opened(evaluated: ReleaseWorld, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "sprung",))
 
-    spoil(judged, "model/model.skops", pickle.dumps(Trap()))
+    spoil(evaluated, "model/model.skops", pickle.dumps(Trap()))
     with pytest.raises(DataRejectedError, match=r"model/model\.skops .* is a pickle"):
-        raise judged.failing(StepName.PACKAGE)
+        raise evaluated.failing(StepName.PACKAGE)
     assert not (tmp_path / "sprung").exists()
 
 
 def test_bundle_that_does_not_prove_itself_is_neither_sealed_nor_registered(
-    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+    evaluated: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_bundle: object) -> None:
         raise DataRejectedError("answers its golden rows differently")
 
     monkeypatch.setattr("include.steps.package.step.prove", refuse)
     with pytest.raises(DataRejectedError, match="differently"):
-        raise judged.failing(StepName.PACKAGE)
-    assert versions(judged) == []
-    assert judged.objects.list(f"bundles/{PROJECT}/") == []
+        raise evaluated.failing(StepName.PACKAGE)
+    assert versions(evaluated) == []
+    assert evaluated.objects.list(f"bundles/{PROJECT}/") == []
 
 
 @pytest.mark.usefixtures("unproved")
-def test_sealed_file_that_is_damaged_is_named_and_nothing_registered(judged: ReleaseWorld) -> None:
-    state = judged.packaged()
-    judged.forget(StepName.PACKAGE)
+def test_sealed_file_that_is_damaged_is_named_and_nothing_registered(evaluated: ReleaseWorld) -> None:
+    state = evaluated.packaged()
+    evaluated.forget(StepName.PACKAGE)
     prefix = bundle_prefix(PROJECT, state.digest)
-    assert {key.removeprefix(prefix) for key in judged.objects.list(prefix)} > {*BUNDLE_FILES, MANIFEST}
-    judged.objects.contents[f"{prefix}model.skops"] = b"torn"
+    assert {key.removeprefix(prefix) for key in evaluated.objects.list(prefix)} > {*BUNDLE_FILES, MANIFEST}
+    evaluated.objects.contents[f"{prefix}model.skops"] = b"torn"
     with pytest.raises(DataRejectedError, match=r"model\.skops of bundle"):
-        raise judged.failing(StepName.PACKAGE)
+        raise evaluated.failing(StepName.PACKAGE)
 
 
 @pytest.mark.usefixtures("unproved")
 def test_registry_that_fails_leaves_a_sealed_bundle_that_the_next_try_registers(
-    judged: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
+    evaluated: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise TemporaryError("MLflow does not answer.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(judged.registry, "register", fail)
-        assert isinstance(judged.failing(StepName.PACKAGE), TemporaryError)
-    assert judged.packaged(attempt=2).version == 1
-    assert versions(judged) == [1]
+        patched.setattr(evaluated.registry, "register", fail)
+        assert isinstance(evaluated.failing(StepName.PACKAGE), TemporaryError)
+    assert evaluated.packaged(attempt=2).version == 1
+    assert versions(evaluated) == [1]
 
 
 @pytest.fixture
-def pushing(judged: ReleaseWorld, unproved: None) -> ReleaseWorld:
+def pushing(evaluated: ReleaseWorld, unproved: None) -> ReleaseWorld:
     """A world with a registry for artifacts."""
-    judged.artifacts = MemoryArtifacts()
-    return judged
+    evaluated.artifacts = MemoryArtifacts()
+    return evaluated
 
 
 def artifact(world: ReleaseWorld) -> str | None:
-    found = world.registry.version(world.model, 1)
-    return None if found is None else sealed_version(found).artifact
+    registered = world.registry.version(world.model, 1)
+    return None if registered is None else sealed_version(registered).artifact
 
 
 def pushed(world: ReleaseWorld) -> dict[str, Bundle]:
@@ -234,11 +234,11 @@ def test_bundle_is_pushed_and_its_reference_is_in_receipt_tags_and_evidence(push
 
 
 @pytest.mark.usefixtures("unproved")
-def test_without_a_registry_nothing_is_pushed_or_said_of_it(judged: ReleaseWorld) -> None:
-    judged.evaluated()
-    receipt = judged.done(StepName.PACKAGE)
+def test_without_an_artifact_registry_nothing_is_pushed_or_reported(evaluated: ReleaseWorld) -> None:
+    evaluated.evaluated()
+    receipt = evaluated.done(StepName.PACKAGE)
     assert receipt.results_of(PackageResults).artifact is None
-    assert artifact(judged) is None
+    assert artifact(evaluated) is None
 
 
 def test_artifact_that_was_lost_is_pushed_again(pushing: ReleaseWorld) -> None:
@@ -258,7 +258,7 @@ def test_version_from_before_there_was_a_registry_gets_its_artifact(pushing: Rel
     assert versions(pushing) == [1]
 
 
-def test_registry_that_does_not_answer_leaves_no_version(
+def test_artifact_registry_that_does_not_respond_leaves_no_version(
     pushing: ReleaseWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:

@@ -29,7 +29,7 @@ def test_names_and_labels_are_no_markup() -> None:
     assert "http" not in page
 
 
-def test_what_is_not_compared_is_told() -> None:
+def test_what_is_not_compared_is_stated() -> None:
     moments = ColumnDrift(column="at", kind="moments", nulls_before=0.0, nulls_now=0.0)
     assert "not compared: moments" in drift_page("Shop", ["2013-01"], [moments], {})
 

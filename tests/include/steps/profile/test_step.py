@@ -93,7 +93,7 @@ def test_is_done_once_and_again_when_an_earlier_partition_appears(shop: Shop) ->
     assert receipt.results_of(ProfileResults).compared_with == ("2013-02",)
 
 
-def test_a_partition_that_was_never_validated(shop: Shop) -> None:
+def test_a_partition_that_was_not_validated(shop: Shop) -> None:
     shop.ingest_all()
     message = rejection(shop.run(StepName.PROFILE))
     assert "no partition 2013-03 that a receipt of validate names" in message

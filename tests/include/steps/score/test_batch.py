@@ -16,8 +16,8 @@ def test_the_score_is_the_probability_of_the_positive_class(world: World) -> Non
     rows = world.tables.read(world.table, "2024-05")
     expected = bundle.load().predict_proba(to_frame(rows.select(list(COLUMNS))))
     assert np.array_equal(BatchModel(bundle).scores(rows), expected[:, 1])
-    other = replace(bundle, manifest=bundle.manifest.model_copy(update={"positive_class": 0}))
-    assert np.array_equal(BatchModel(other).scores(rows), expected[:, 0])
+    inverted = replace(bundle, manifest=bundle.manifest.model_copy(update={"positive_class": 0}))
+    assert np.array_equal(BatchModel(inverted).scores(rows), expected[:, 0])
 
 
 def test_a_model_that_predicts_gives_what_it_predicts(world: World) -> None:
@@ -32,7 +32,7 @@ def test_no_rows_have_no_scores(world: World) -> None:
     assert len(BatchModel(sealed(world, "2024-04")).scores(rows)) == 0
 
 
-def test_rows_that_the_model_refuses_are_told_without_a_value(world: World) -> None:
+def test_rows_that_the_model_refuses_are_reported_without_a_value(world: World) -> None:
     rows = world.tables.read(world.table, "2024-05")
     texts = rows.set_column(rows.column_names.index("size"), "size", pa.array(["a secret"] * rows.num_rows))
     with pytest.raises(DataRejectedError, match="refuses the rows: ValueError") as caught:

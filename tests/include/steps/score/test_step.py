@@ -32,7 +32,7 @@ def test_a_partition_is_scored_row_by_row(world: World) -> None:
     assert champion in receipt.inputs
 
 
-def test_the_receipt_tells_observed_quality_with_an_interval(world: World) -> None:
+def test_the_receipt_holds_observed_quality_with_an_interval(world: World) -> None:
     promote(world, 1, "2024-04")
     receipt = world.done(StepName.SCORE, SCORED)
     scores = world.tables.read(TABLE, SCORED).column("score").to_numpy()
@@ -60,9 +60,9 @@ def test_scoring_again_is_already_done_and_a_lost_table_is_scored_again(world: W
     assert again.outcome.status is OutcomeStatus.DONE
     (output,) = first.outputs
     assert isinstance(output, TableState)
-    found = world.tables.state(TABLE, SCORED)
-    assert found is not None
-    assert found.digest == output.digest
+    state = world.tables.state(TABLE, SCORED)
+    assert state is not None
+    assert state.digest == output.digest
 
 
 def test_the_champion_is_the_last_one_that_had_not_seen_the_partition(world: World) -> None:
@@ -80,7 +80,7 @@ def test_the_champion_is_the_last_one_that_had_not_seen_the_partition(world: Wor
     }
 
 
-def test_a_model_that_saw_the_partition_never_scores_it(world: World) -> None:
+def test_a_model_that_was_fitted_on_the_partition_does_not_score_it(world: World) -> None:
     promote(world, 1, "2024-05")
     error = world.failing(StepName.SCORE, SCORED)
     assert isinstance(error, NothingToDoError)
@@ -104,7 +104,7 @@ def test_a_newer_champion_that_may_score_changes_the_predictions(world: World) -
     assert set(world.tables.read(TABLE, SCORED).column("model_version").to_pylist()) == {2}
 
 
-def test_a_partition_without_features_is_told(world: World) -> None:
+def test_a_partition_without_features_is_refused(world: World) -> None:
     promote(world, 1, "2024-04")
     with pytest.raises(
         DataRejectedError, match=r"'toy/features/lateness_v1' has no partition 2024-07.*Run 'features' for"
@@ -120,7 +120,7 @@ def test_features_without_a_receipt_are_refused(world: World) -> None:
         raise world.failing(StepName.SCORE, SCORED)
 
 
-def test_a_champion_of_other_columns_is_told(world: World) -> None:
+def test_a_champion_of_other_columns_is_refused(world: World) -> None:
     promote(world, 1, "2024-04", columns=("size", "noise"))
     rows = toy_rows("2024-06").rename(columns={"noise": "murmur"})
     world.tables = type(world.tables)()
@@ -155,9 +155,9 @@ def test_a_damaged_bundle_is_not_opened(world: World, name: str, damage: str) ->
     assert world.tables.version(TABLE) is None
 
 
-def test_no_value_of_a_row_is_told(world: World) -> None:
+def test_no_value_of_a_row_is_logged(world: World) -> None:
     promote(world, 1, "2024-04")
     receipt = world.done(StepName.SCORE, SCORED)
-    told = world.log.getvalue() + receipt.model_dump_json()
+    written = world.log.getvalue() + receipt.model_dump_json()
     scores = world.tables.read(TABLE, SCORED).column("score").to_pylist()
-    assert not [score for score in scores[:50] if str(score)[:8] in told]
+    assert not [score for score in scores[:50] if str(score)[:8] in written]

@@ -32,7 +32,7 @@ def _work(world: World, run_id: str, folder: Path) -> Work:
     return Work(outputs=(state,), row_counts={"train": 3}, results=least("train", run_id=run_id))
 
 
-def test_a_finished_run_tells_what_was_done(tmp_path: Path) -> None:
+def test_a_finished_run_holds_its_result(tmp_path: Path) -> None:
     world = World()
     run = _run(world)
     run_id = run.start()
@@ -44,7 +44,7 @@ def test_a_finished_run_tells_what_was_done(tmp_path: Path) -> None:
     assert run.finish(again, work) == work
 
     assert _run(world).finished() == work
-    statuses = {found.run_id: found.status for found in world.registry.runs("toy", {KEY_TAG: "key.0"})}
+    statuses = {run.run_id: run.status for run in world.registry.runs("toy", {KEY_TAG: "key.0"})}
     assert statuses == {run_id: RunStatus.KILLED, again: RunStatus.FINISHED}
 
 
@@ -65,7 +65,7 @@ def test_of_two_twins_that_finish_the_first_counts(tmp_path: Path) -> None:
     run.finish(first, works[first])
 
     assert run.finish(second, works[second]) == works[first]
-    assert [found.status for found in world.registry.runs("toy", {})] == [RunStatus.FINISHED, RunStatus.KILLED]
+    assert [run.status for run in world.registry.runs("toy", {})] == [RunStatus.FINISHED, RunStatus.KILLED]
 
 
 def test_a_run_that_another_try_ended_is_not_finished(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_error_fails_the_run_and_a_bug_does_not_hide_behind_it() -> None:
     with pytest.raises(ZeroDivisionError), run.failing(left):
         raise ZeroDivisionError
 
-    statuses = {found.run_id: found.status for found in world.registry.runs("toy", {})}
+    statuses = {run.run_id: run.status for run in world.registry.runs("toy", {})}
     assert statuses == {failed: RunStatus.FAILED, left: RunStatus.RUNNING}
 
 
@@ -120,7 +120,7 @@ def test_a_finished_run_whose_record_is_of_another_format_is_trained_again_and_s
     world.registry.artifact_path(run_id, f"{RECORD_FOLDER}/{RECORD_FILE}").write_bytes(record)
 
     assert run.finished() is None
-    assert [found.status for found in world.registry.runs("toy", {})] == [RunStatus.FAILED]
-    (told,) = world.events("a finished run cannot be taken over")
-    assert told["run_id"] == run_id
-    assert "training.json of a run is not of format 2" in told["reason"]
+    assert [run.status for run in world.registry.runs("toy", {})] == [RunStatus.FAILED]
+    (event,) = world.events("a finished run cannot be taken over")
+    assert event["run_id"] == run_id
+    assert "training.json of a run is not of format 2" in event["reason"]

@@ -20,14 +20,14 @@ def test_a_training_on_a_real_server_is_whole(toy: Path, mlflow_server: MlflowSe
     world.fill("2024-01", "2024-02", "2024-03", "2024-04", "2024-05")
 
     receipt = world.done(StepName.TRAIN)
-    judged = world.done(StepName.EVALUATE)
+    evaluated = world.done(StepName.EVALUATE)
 
     run_id = receipt.results_of(TrainResults).run_id
     (run,) = world.registry.runs("toy", {})
     assert (run.run_id, run.status) == (run_id, RunStatus.FINISHED)
     assert run.tags["platform.partition"] == "2024-05"
     metrics = world.registry.metrics(run_id)
-    area = judged.results_of(EvaluateResults).metrics["model"]["roc_auc"]
+    area = evaluated.results_of(EvaluateResults).metrics["model"]["roc_auc"]
     assert metrics["test.roc_auc"] == pytest.approx(area.value, abs=1e-6)
     folder = world.registry.download(run_id, "model", tmp_path)
     assert {"MLmodel", "model.skops", "input_example.json", "requirements.txt"} <= {

@@ -1,4 +1,4 @@
-"""Receipts behind the rows, found by content."""
+"""Receipts of the rows, identified by their content."""
 
 import pytest
 
@@ -13,16 +13,16 @@ def test_each_partition_comes_with_the_receipts_of_exactly_its_rows() -> None:
     world.fill(*MONTHS)
     context = world.context(StepName.TRAIN)
 
-    found = validated_partitions(context, MONTHS)
+    partitions = validated_partitions(context, MONTHS)
 
     assert features_table(context) == world.table
-    assert [one.state.partition for one in found] == list(MONTHS)
-    assert {one.state.version for one in found} == {4}
-    assert found[0].features.outputs[0] == found[0].state.model_copy(update={"version": 0})
-    assert found[0].validations[0].outputs == found[0].features.inputs
-    described = found[0].described()
+    assert [one.state.partition for one in partitions] == list(MONTHS)
+    assert {one.state.version for one in partitions} == {4}
+    assert partitions[0].features.outputs[0] == partitions[0].state.model_copy(update={"version": 0})
+    assert partitions[0].validations[0].outputs == partitions[0].features.inputs
+    described = partitions[0].described()
     assert described.partition == "2024-01"
-    assert described.validations == (found[0].validations[0].identity,)
+    assert described.validations == (partitions[0].validations[0].identity,)
 
 
 def test_rows_that_were_written_again_have_their_own_receipt() -> None:
@@ -47,7 +47,7 @@ def test_rows_put_back_as_they_were_are_validated_again() -> None:
     assert len(validated_partitions(world.context(StepName.TRAIN), MONTHS)) == 5
 
 
-def test_missing_partitions_are_named_with_the_way_to_get_them() -> None:
+def test_missing_partitions_are_named_with_the_command_that_makes_them() -> None:
     world = World()
     world.fill("2024-01", "2024-03")
 

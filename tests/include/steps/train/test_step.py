@@ -41,7 +41,7 @@ def test_a_training_leaves_one_finished_run_with_everything_in_it(world: World, 
     assert "predict_fn: predict_proba" in (folder / "MLmodel").read_text()
 
 
-def test_the_golden_rows_say_what_the_logged_model_says(world: World, tmp_path: Path) -> None:
+def test_the_golden_rows_are_the_predictions_of_the_logged_model(world: World, tmp_path: Path) -> None:
     receipt = world.done(TRAIN)
     run_id = receipt.results_of(TrainResults).run_id
 
@@ -102,13 +102,13 @@ def test_a_window_that_begins_before_the_project_is_refused(world: World) -> Non
         world.done(TRAIN, window="6")
 
 
-def test_a_partition_that_was_never_ingested_is_named_with_the_command(world: World) -> None:
+def test_a_partition_that_was_not_ingested_is_named_with_the_command(world: World) -> None:
     with pytest.raises(DataRejectedError, match=r"no partition 2024-06, 2024-07.*--partition 2024-06.*toy_data"):
         world.done(TRAIN, "2024-07")
     assert world.registry.runs("toy", {}) == []
 
 
-def test_a_project_without_any_features_is_told_what_to_run() -> None:
+def test_the_message_for_a_project_without_features_names_the_command() -> None:
     with pytest.raises(DataRejectedError, match=r"has no partition 2024-01.*Run 'validate' and 'features'"):
         World().done(TRAIN)
 
@@ -153,7 +153,7 @@ def test_one_class_in_the_validation_partitions_is_refused(world: World) -> None
 def test_when_no_feature_is_left_nothing_is_trained(world: World) -> None:
     world.spec = toy_spec(feature_set__selection__relevance_at_least=99.0)
 
-    with pytest.raises(DataRejectedError, match=r"No feature is left of 6 .*feature_set\.selection"):
+    with pytest.raises(DataRejectedError, match=r"All 6 features are dropped .*feature_set\.selection"):
         world.done(TRAIN)
 
 
