@@ -96,7 +96,7 @@ def test_run_that_must_not_promote_is_skipped(packaged: ReleaseWorld) -> None:
 
 def test_champion_is_not_replaced_by_an_older_model(packaged: ReleaseWorld) -> None:
     packaged.deployed("2024-05", run="new")
-    with pytest.raises(NothingToDoError, match="data up to 2024-04; the champion, version 2, from data up to 2024-05"):
+    with pytest.raises(NothingToDoError, match="data up to 2024-04; the champion, version 2, on data up to 2024-05"):
         raise packaged.failing(StepName.DEPLOY, "2024-04", run="old")
     assert (packaged.champion(), packaged.active()) == (2, 2)
     assert len(packaged.ledger()) == 1
