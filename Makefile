@@ -12,7 +12,7 @@ export REQUIRE COVERAGE AIRFLOW_PORT MLFLOW_PORT SERVING_PORT POSTGRES_PORT
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Do the whole job once: a year of flights, from the files to the served model
+run: ## Do the whole job once: ten months of flights, from the files to the served model
 	@$(PYTHON) -m local_platform run
 
 up: ## Start Airflow, MLflow and the model server, and leave them running

@@ -35,16 +35,18 @@ def run(state: State, console: Console) -> int:
             return _job(running, lifecycle.left_running(state), console)
         console.say("Services:")
         with lifecycle.started(state, console) as (settings, fleet):
-            return _job(settings, fleet.names, console)
+            return _job(settings, fleet.names, console, up_again="make up")
 
 
-def _job(settings: Settings, names: Sequence[str], console: Console) -> int:
+def _job(settings: Settings, names: Sequence[str], console: Console, up_again: str = "") -> int:
     # Here, because the stores import pyarrow and Delta Lake, which 'up' and 'down' do not need.
     from include.stores.installation import Stores
     from local_platform.demo import job
 
     stores = Stores(step_environment(settings.state, settings.ports))
-    return job.run(settings, stores, console, lambda: lifecycle.require_running(settings.state, names))
+    return job.run(
+        settings, stores, console, lambda: lifecycle.require_running(settings.state, names), up_again=up_again
+    )
 
 
 def up(state: State, console: Console) -> int:

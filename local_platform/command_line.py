@@ -7,7 +7,7 @@ TEST, CHECK, DOCS, COVERAGE = "test", "check", "docs", "coverage"
 DEVELOPMENT = (TEST, CHECK, DOCS, COVERAGE)
 """Commands that need what the tests need."""
 COMMANDS = {
-    "run": "do the whole job once: a year of flights, from the files to the served model",
+    "run": "do the whole job once: ten months of flights, from the files to the served model",
     "up": "start Airflow, MLflow and the model server, and leave them running",
     "down": "stop what 'up' started",
     "cluster-run": "do the whole job with every step a pod, on the cluster of KUBECONFIG and CLUSTER_...",

@@ -108,7 +108,7 @@ def _what(detail: ErrorDetails) -> str:
     shown_value = f"is {value!r}: " if isinstance(value, str | int | float | bool | type(None)) else ""
     expected = context.get("expected")
     hint = near(str(value), _words(expected)) if isinstance(expected, str) else ""
-    return f"{shown_value}{message}{hint}"
+    return f"{shown_value}{message}.{hint}" if hint else f"{shown_value}{message}"
 
 
 def _words(text: str) -> list[str]:

@@ -87,7 +87,7 @@ class Stores:
         value = self.environment.get(name)
         if not value:
             message = f"Environment variable {name} is not set; it names the address of one of the platform's stores."
-            raise ConfigurationError(message + " README.md, 'A step by hand', has the values of a local platform.")
+            raise ConfigurationError(message + " docs/how-to/step-by-hand.md has the values of a local platform.")
         return value
 
     def connection_url(self, name: str) -> str:

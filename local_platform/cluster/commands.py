@@ -45,7 +45,7 @@ def run(state: State, console: Console) -> int:
             return _job(running, start.given, lifecycle.left_running(state), console)
         console.say("Services:")
         with lifecycle.started(state, console, start, PORTS) as (settings, fleet):
-            code = _job(settings, start.given, fleet.names, console)
+            code = _job(settings, start.given, fleet.names, console, up_again="make cluster-up")
     console.say()
     console.say(
         "Airflow and the other services of this machine have ended. MLflow and the model servers run on in the cluster."
@@ -93,12 +93,17 @@ def _left_running(state: State, start: ClusterStart) -> Settings | None:
     return lifecycle.settings_of(state) if start.is_current(state) else None
 
 
-def _job(settings: Settings, given: ClusterSettings, names: Sequence[str], console: Console) -> int:
+def _job(settings: Settings, given: ClusterSettings, names: Sequence[str], console: Console, up_again: str = "") -> int:
     reached = environment.as_reached_here(settings, given)
     # MLflow's client and boto3 read addresses and keys from the environment, whatever Stores is given.
     os.environ.update(reached)
     return job.run(
-        settings, Stores(reached), console, lambda: lifecycle.require_running(settings.state, names), pods.blocks
+        settings,
+        Stores(reached),
+        console,
+        lambda: lifecycle.require_running(settings.state, names),
+        pods.blocks,
+        up_again,
     )
 
 

@@ -24,6 +24,7 @@ def run(
     console: Console,
     require_services: Callable[[], None],
     add: Callable[[AirflowApi, Done, ReceiptReader], summary.Blocks] = summary.nothing,
+    up_again: str = "",
 ) -> int:
     """
     Do the job and print the summary.
@@ -31,6 +32,7 @@ def run(
     :param stores: the stores that the steps work with, as this process reaches them.
     :param require_services: raises an error if a service has ended.
     :param add: further blocks of the summary.
+    :param up_again: the command that starts the services again, if the caller ends them afterwards; else empty.
     :return: exit code: 0 only if all runs succeeded and the served model responded.
     """
     api = AirflowApi(settings.ports.airflow_url, "admin", settings.credentials.passwords["admin"])
@@ -48,5 +50,5 @@ def run(
     done.stages["requests to the served model"] = time.monotonic() - began
     console.say("")
     facts = summary.Facts(done, evidence, identity, predictions)
-    console.say(summary.text(settings, facts, add(api, done, evidence)))
+    console.say(summary.text(settings, facts, add(api, done, evidence), up_again))
     return 0

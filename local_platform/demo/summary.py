@@ -70,11 +70,13 @@ def all_runs(done: Done) -> list[DagRun]:
     return [run for runs in done.runs.values() for run in runs]
 
 
-def text(settings: Settings, facts: Facts, more: Blocks) -> str:
+def text(settings: Settings, facts: Facts, more: Blocks, up_again: str = "") -> str:
     """
     The summary, as lines.
 
     :param more: blocks of one kind of installation, shown before the links.
+    :param up_again: the command that makes the services reachable again, if they end after the summary: shown instead
+        of addresses that would be dead. Empty if they go on.
     """
     findings = Findings(facts.evidence, all_runs(facts.done))
     blocks: dict[str, Iterable[str]] = {
@@ -83,7 +85,7 @@ def text(settings: Settings, facts: Facts, more: Blocks) -> str:
         "Predictions over HTTP": _predictions(facts.predictions),
         "Time": _time(facts.done, findings),
         **more,
-        "Where to look": _links(settings, findings, facts.evidence),
+        "Where to look": [*_links(findings, facts.evidence), *_addresses(settings, up_again)],
     }
     lines: list[str] = []
     for title, block in blocks.items():
@@ -161,7 +163,7 @@ def _time(done: Done, findings: Findings) -> Iterator[str]:
         yield f"{outcome.step} {outcome.subject} had nothing to do: {outcome.message}"
 
 
-def _links(settings: Settings, findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
+def _links(findings: Findings, evidence: ReceiptReader) -> Iterator[str]:
     for receipt in findings.receipts(StepName.EVALUATE):
         card = receipt.results_of(EvaluateResults).reports["html"]
         yield f"{'model card':<20} {evidence.objects.url(card)}"
@@ -171,7 +173,13 @@ def _links(settings: Settings, findings: Findings, evidence: ReceiptReader) -> I
     for receipt in findings.receipts(StepName.PROFILE)[-1:]:
         names = [state.name for state in receipt.outputs if state.name.endswith(".html")]
         yield from (f"{'profile':<20} {evidence.objects.url(name)}" for name in names)
-    yield f"{'Airflow':<20} {settings.ports.airflow_url}"
-    yield f"{'MLflow':<20} {settings.ports.mlflow_url}"
-    yield f"{'served model':<20} {settings.ports.serving_url}/docs"
+
+
+def _addresses(settings: Settings, up_again: str) -> Iterator[str]:
+    if up_again:
+        yield f"Airflow, MLflow, served model: '{up_again}' makes them reachable again and prints their addresses"
+    else:
+        yield f"{'Airflow':<20} {settings.ports.airflow_url}"
+        yield f"{'MLflow':<20} {settings.ports.mlflow_url}"
+        yield f"{'served model':<20} {settings.ports.serving_url}/docs"
     yield f"{'logs':<20} {settings.state.logs}"

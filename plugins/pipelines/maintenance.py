@@ -21,7 +21,6 @@ def _maintenance_dag() -> DAG:
 
     with DAG(
         dag_id=DAG_ID,
-        dag_display_name="Platform: maintenance",
         description="Deletes pods of steps that no task waits for.",
         schedule=CronTriggerTimetable(EVERY_TEN_MINUTES, timezone="UTC"),
         start_date=datetime(2026, 1, 1, tzinfo=UTC),

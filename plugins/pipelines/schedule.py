@@ -28,7 +28,6 @@ def dag_settings(spec: ProjectSpec, kind: str, cron: str | None) -> dict[str, An
     return {
         **_days(spec, cron),
         "dag_id": f"{spec.name}_{kind}",
-        "dag_display_name": f"{spec.title}: {kind}",
         "description": spec.description,
         "max_active_runs": spec.schedule.runs_at_once,
         "default_args": {"owner": spec.owner.team},

@@ -78,7 +78,7 @@ def test_a_typo_deep_inside_names_the_whole_path() -> None:
 def test_a_wrong_choice_is_an_error_with_a_near_one() -> None:
     wrong = document()
     wrong["evaluation"]["gates"][0]["metric"] = "roc_acu"
-    with pytest.raises(ConfigurationError, match=r"gates\[0\]\.metric: is 'roc_acu'.*Did you mean 'roc_auc'\?"):
+    with pytest.raises(ConfigurationError, match=r"gates\[0\]\.metric: is 'roc_acu'.*'\. Did you mean 'roc_auc'\?"):
         parse_project(yaml.safe_dump(wrong, sort_keys=False), PATH)
 
 

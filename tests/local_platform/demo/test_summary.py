@@ -55,8 +55,8 @@ def write(
     evidence.objects.create(where, canonical_json(outcome.model_dump(mode="json")))
 
 
-@pytest.fixture
-def facts(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
+def shown(evidence: ReceiptReader, tmp_path: Path, up_again: str = "") -> list[str]:
+    """The lines of the summary of a run, each with single spaces."""
     write(evidence, "ingest", "2013-09", {"rows_kept": 27_574}, {})
     write(evidence, "validate", "2013-09", {"quarantined": 12}, {}, is_reused=True)
     dropped = [{"feature": "origin", "verdict": "irrelevant", "why": "says nothing"}]
@@ -75,7 +75,12 @@ def facts(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
     predictions = [Prediction(row="UA 1545 EWR IAH", target="delayed", probability=0.21, observed=False)]
     facts = summary.Facts(done, evidence, identity, predictions)
     more = {"Pods": ["train 1 pod"]}
-    return [" ".join(line.split()) for line in summary.text(settings, facts, more).splitlines()]
+    return [" ".join(line.split()) for line in summary.text(settings, facts, more, up_again).splitlines()]
+
+
+@pytest.fixture
+def facts(evidence: ReceiptReader, tmp_path: Path) -> list[str]:
+    return shown(evidence, tmp_path)
 
 
 def test_it_shows_data_model_predictions_and_time(facts: list[str]) -> None:
@@ -123,6 +128,16 @@ def test_it_tells_where_to_look(facts: list[str], tmp_path: Path) -> None:
     assert f"model card file://{tmp_path}/objects/reports/card.html" in facts
     assert "Airflow http://127.0.0.1:1" in facts
     assert f"logs {tmp_path}/logs" in facts
+
+
+def test_where_the_services_end_the_command_that_starts_them_stands_in_place_of_their_addresses(
+    evidence: ReceiptReader, tmp_path: Path
+) -> None:
+    lines = shown(evidence, tmp_path, up_again="make up")
+    assert [line for line in lines if "http://" in line] == []
+    assert "Airflow, MLflow, served model: 'make up' makes them reachable again and prints their addresses" in lines
+    assert f"model card file://{tmp_path}/objects/reports/card.html" in lines
+    assert f"logs {tmp_path}/logs" in lines
 
 
 def test_an_installation_adds_blocks_of_its_own_before_the_places(facts: list[str]) -> None:

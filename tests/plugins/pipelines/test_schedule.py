@@ -11,6 +11,8 @@ from plugins.pipelines.schedule import cron_intervals, dag_settings, partition_p
 def test_runs_begin_and_end_with_the_projects_partitions() -> None:
     dag = DAG(**dag_settings(load_project("flights"), "data", "0 0 1 * *"), schedule=None)
     assert dag.dag_id == "flights_data"
+    # Airflow's list shows and searches the display name: with a title there nobody finds the id that the docs name.
+    assert dag.dag_display_name == "flights_data"
     assert dag.start_date == datetime(2013, 1, 1, 5, tzinfo=UTC)
     assert dag.end_date == datetime(2013, 12, 1, 5, tzinfo=UTC)
     assert dag.tags == {"flights", "data"}
