@@ -1,4 +1,4 @@
-"""The work of ``make run``, through Airflow's REST API alone: ten months of flights, from the files to the served model."""
+"""The work of ``make run``, through Airflow's REST API alone: from the files to the served model."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
