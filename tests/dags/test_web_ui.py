@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.dags.conftest import Airflow
 
 pytestmark = [pytest.mark.airflow, pytest.mark.needs("browser")]
-TITLE = "Departure delays from New York"
 QUIETLY = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -42,7 +41,12 @@ def log_in(page: Page, airflow: "Airflow", user: str) -> None:
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password", exact=True).fill(credentials.provide(state.secrets).passwords[user])
     page.get_by_role("button", name=re.compile("sign in|log ?in", re.IGNORECASE)).click()
-    expect(page.get_by_text(f"{TITLE}: training")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(dag_link(page, "training")).to_be_visible(timeout=TIMEOUT_MS)
+
+
+def dag_link(page: Page, kind: str) -> Locator:
+    """The link to a DAG of the flights project in the list of DAGs, by the DAG's id."""
+    return page.get_by_role("link", name=f"flights_{kind}", exact=True)
 
 
 def field(form: Locator, name: str) -> Locator:
@@ -53,9 +57,9 @@ def field(form: Locator, name: str) -> Locator:
 def test_a_person_trains_from_the_trigger_form(airflow: "Airflow", page: Page) -> None:
     log_in(page, airflow, "admin")
     for kind in ("data", "training", "scoring"):
-        expect(page.get_by_role("link", name=f"{TITLE}: {kind}")).to_be_visible()
+        expect(dag_link(page, kind)).to_be_visible()
 
-    page.get_by_role("link", name=f"{TITLE}: training").click()
+    dag_link(page, "training").click()
     # The list that goes has buttons of that name, too.
     expect(page.get_by_text("Latest Dag Version")).to_be_visible()
     page.get_by_role("button", name="Trigger").first.click()
@@ -64,7 +68,7 @@ def test_a_person_trains_from_the_trigger_form(airflow: "Airflow", page: Page) -
     window = field(form, "Window").get_by_role("spinbutton")
     promote = field(form, "Promote").get_by_role("combobox")
     expect(field(form, "As of")).to_contain_text("The day by which the training window has ended")
-    expect(field(form, "Window")).to_contain_text("How many partitions (months) the window has")
+    expect(field(form, "Window")).to_contain_text("Number of partitions (months) in the window")
     expect(field(form, "Promote")).to_contain_text("Whether the model may become champion")
     expect(window).to_have_value("9")
     day.fill("2013-06-01")
