@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from include.stores.metrics.memory import NoMetrics
 from include.stores.metrics.statsd import StatsdMetrics
 from include.stores.objects.directory import DirectoryObjects
 from include.stores.tables.delta import DeltaTables
+from local_platform.locations import REPOSITORY
 
 
 def test_each_store_is_the_one_that_its_variable_names(tmp_path: Path) -> None:
@@ -52,6 +54,15 @@ def test_a_variable_that_is_not_set_is_reported_by_its_name(store: str, name: st
     for environment in ({}, {name: ""}):
         with pytest.raises(ConfigurationError, match=f"Environment variable {name} is not set"):
             getattr(Stores(environment), store)
+
+
+def test_the_page_that_the_message_names_has_the_values() -> None:
+    with pytest.raises(ConfigurationError, match=r"docs/\S+\.md has the values") as caught:
+        Stores({}).setting(settings.SERVING_URI)
+    (page,) = re.findall(r"docs/\S+\.md", str(caught.value))
+    text = (REPOSITORY / page).read_text()
+    names = (settings.TABLES_URI, settings.OBJECTS_URI, settings.TRACKING_URI, settings.SERVING_URI)
+    assert [name for name in names if f"{name}=" not in text] == []
 
 
 def test_a_connection_is_found_by_its_name() -> None:
