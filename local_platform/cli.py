@@ -22,7 +22,7 @@ INTERRUPTED = 130
 Command = Callable[[State, Console], int]
 FOREIGN = ("AIRFLOW", "AWS_", "ML_", "MLFLOW_", "MAKE")
 """Prefixes of variables by which a test could reach a platform, a cluster or a store that it did not start."""
-TEST_OPTIONS = ("--numprocesses=auto", "--dist=loadgroup", "--no-loadscope-reorder", "--durations=20")
+TEST_OPTIONS = ("--numprocesses=auto", "--dist=loadscope", "--no-loadscope-reorder", "--durations=20")
 """Options of pytest; ``tests/conftest.py`` groups tests that share a server, and puts long ones first."""
 
 

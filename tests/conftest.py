@@ -71,8 +71,7 @@ TOOLS = {
     ),
 }
 
-_HERE = Path(__file__).parent
-ON_A_CLUSTER = ("cluster", "helm_values")
+ON_A_CLUSTER = ("tests/cluster/", "tests/helm_values/")
 LONG = ("tests/local_platform/test_cli.py", "tests/dags/*.py", "tests/include/steps/train/*.py")
 """Files that take a minute or more."""
 
@@ -95,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _group(items)
+    _long_first(items)
     chosen: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -108,17 +107,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = chosen
 
 
-def _group(items: list[pytest.Item]) -> None:
-    """
-    Say which tests one worker runs (``--dist=loadgroup``), and put first what takes longest.
-
-    A file's tests stay together, for they share servers; all tests on a cluster do, for they share one platform.
-    """
-    for item in items:
-        below = item.path.relative_to(_HERE) if item.path.is_relative_to(_HERE) else item.path
-        item.add_marker(pytest.mark.xdist_group("cluster" if below.parts[0] in ON_A_CLUSTER else str(below)))
-    # Sorting is stable: what is long begins, so that no worker ends with it alone.
+def _long_first(items: list[pytest.Item]) -> None:
+    """Put first what takes longest, so that no worker ends with it alone; else the order stays."""
     items.sort(key=lambda item: not any(item.path.match(pattern) for pattern in LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one worker run all tests of a file, which share servers, and all on a cluster, which share a platform."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByFile(config, log)
+
+
+def scope_of(nodeid: str) -> str:
+    """The name that all tests of one worker share: ``tests/include/test_errors.py``, or ``cluster``."""
+    file = nodeid.split("::", 1)[0]
+    return "cluster" if file.startswith(ON_A_CLUSTER) else file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOOLS
+from tests.conftest import TOOLS, scope_of
 
 CONFTEST = Path(__file__).parent / "conftest.py"
 
@@ -21,12 +21,14 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(suite: Path, *, required: str = "", tools: str = "") -> "subprocess.CompletedProcess[str]":
+def run(
+    suite: Path, *, required: str = "", tools: str = "", options: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     (suite / "bin").mkdir(exist_ok=True)
     if tools:
         (suite / "bin" / tools).symlink_to("/bin/true")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    words = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(suite)]
+    words = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", *options, str(suite)]
     environment = kept | {"PATH": str(suite / "bin"), "REQUIRE": required}
     return subprocess.run(words, cwd=suite, env=environment, check=False, capture_output=True, text=True)
 
@@ -80,6 +82,30 @@ def test_a_program_may_lie_beside_the_path(suite: Path) -> None:
     (suite / "lib" / "15" / "bin").mkdir(parents=True)
     (suite / "lib" / "15" / "bin" / "postgres").symlink_to("/bin/true")
     assert "2 passed" in run(suite).stdout
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "scope"),
+    [
+        ("tests/include/test_errors.py::test_one[a/b::c]", "tests/include/test_errors.py"),
+        ("tests/local_platform/cluster/test_access.py::test_one", "tests/local_platform/cluster/test_access.py"),
+        ("tests/cluster/test_release.py::test_one", "cluster"),
+        ("tests/helm_values/test_cluster_base.py::test_one", "cluster"),
+    ],
+)
+def test_tests_that_share_servers_have_one_worker(nodeid: str, scope: str) -> None:
+    assert scope_of(nodeid) == scope
+
+
+def test_workers_share_no_file_and_tell_what_they_could_not_run(suite: Path) -> None:
+    pids = "import os, pathlib\n\n@__import__('pytest').mark.parametrize('n', range(6))\ndef test_it(n):\n"
+    pids += "    with open(pathlib.Path(__file__).with_suffix('.pids'), 'a') as file: file.write(f'{os.getpid()} ')\n"
+    for name in ("a", "b"):
+        (suite / f"test_{name}.py").write_text(pids)
+    done = run(suite, options=("--numprocesses=2", "--dist=loadscope"))
+    assert "not run: 1 tests need browser" in done.stdout
+    workers = [set((suite / f"test_{name}.pids").read_text().split()) for name in ("a", "b")]
+    assert [len(found) for found in workers] == [1, 1]
 
 
 def test_a_tool_that_nobody_knows_is_a_mistake(suite: Path) -> None:
