@@ -64,6 +64,9 @@ TOOLS = {
         "set CLUSTER_HOST_ADDRESS, and CLUSTER_S3_ENDPOINT to an S3 without TLS (http://...): tests stand in its way",
         ("CLUSTER_HOST_ADDRESS", "CLUSTER_S3_ENDPOINT=http://"),
     ),
+    "statsd-exporter": Tool(
+        ("statsd_exporter",), "go install github.com/prometheus/statsd_exporter@v0.31.0, and put it on PATH"
+    ),
     "whole-year": Tool(
         ("kubectl",),
         "set CLUSTER_WHOLE_YEAR=1: the year job on the cluster takes a quarter of an hour on two cores",

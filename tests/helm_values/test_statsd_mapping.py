@@ -115,7 +115,7 @@ def wait_for_metric(url: str, metric: str) -> str:
     return text
 
 
-@pytest.mark.skipif(EXPORTER is None, reason="statsd_exporter is not on PATH")
+@pytest.mark.needs("statsd-exporter")
 def test_the_exporter_keeps_the_gauges_of_two_projects_apart() -> None:
     with exporter() as (port, url):
         assert "go_info" in wait_for_metric(url, "go_info")

@@ -69,7 +69,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def world(toy: Path) -> World:
-    """Five months of trips, vouched for."""
+    """Five months of trips, each validated and with features."""
     found = World()
     found.fill(*MONTHS)
     return found
