@@ -59,9 +59,6 @@ def build_app(service: Service) -> ASGIApp:
 
     MLflow's scoring contract is that of ``mlflow.pyfunc.scoring_server``; tests compare the two.
     """
-    # Made once: the model of a process never changes (11 ms a page, ADR 22).
-    document = api_page.openapi(service.manifest, service.identity, service.golden_rows)
-    page, description = api_page.page(service.manifest, service.identity, document), orjson.dumps(document)
 
     async def invocations(request: Request) -> Response:
         try:
@@ -88,17 +85,26 @@ def build_app(service: Service) -> ASGIApp:
         service.metrics.ready = service.ready
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
+    gets = {"ping": ping, "version": version, "health": health, "ready": ready, "metrics": metrics}
+    routes = [Route(f"/{name}", endpoint) for name, endpoint in gets.items()] + _documents(service)
+    # First: Starlette tries routes in order, and nearly all requests are for this one.
+    routes.insert(0, Route("/invocations", invocations, methods=["POST"]))
+    return _Gate(Starlette(routes=routes, exception_handlers={HTTPException: _not_routed}), service)
+
+
+def _documents(service: Service) -> list[Route]:
+    """The API page and its OpenAPI document."""
+    # Made once: the model of a process never changes (11 ms a page, ADR 22).
+    document = api_page.openapi(service.manifest, service.identity, service.golden_rows)
+    page, description = api_page.page(service.manifest, service.identity, document), orjson.dumps(document)
+
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page)
 
     async def openapi(_request: Request) -> Response:
         return Response(description, media_type=_JSON)
 
-    gets = {"ping": ping, "version": version, "health": health, "ready": ready, "metrics": metrics, "docs": docs}
-    routes = [Route(f"/{name}", endpoint) for name, endpoint in {**gets, "openapi.json": openapi}.items()]
-    # First: Starlette tries routes in order, and nearly all requests are for this one.
-    routes.insert(0, Route("/invocations", invocations, methods=["POST"]))
-    return _Gate(Starlette(routes=routes, exception_handlers={HTTPException: _not_routed}), service)
+    return [Route("/docs", docs), Route("/openapi.json", openapi)]
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:

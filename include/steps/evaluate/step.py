@@ -151,9 +151,7 @@ def _evaluated(context: StepContext, challenge: Challenge) -> tuple[Card, dict[s
     champion, absent = _champion(context, challenge, rows)
     if champion is not None:
         probabilities["champion"] = champion.probabilities(rows.frame)
-    models = {
-        name: ModelMetrics.of(rows.target, probability, resampling) for name, probability in probabilities.items()
-    }
+    models = {name: ModelMetrics.of(rows.target, values, resampling) for name, values in probabilities.items()}
     comparisons = {
         name: _comparison(name, models, resampling, absent, passes_absent=challenge.champion is None)
         for name in ("baseline", "champion")

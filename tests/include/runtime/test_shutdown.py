@@ -168,6 +168,16 @@ def test_without_anybody_who_reads_last_words_sigterm_ends_a_step_at_once(bench:
     assert not bench.objects.exists(OUTCOME)
 
 
+@pytest.fixture
+def _no_child_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Spare this process's children, for they are the servers that all tests share.
+
+    That a step's children are killed is shown by the tests with a process of their own.
+    """
+    monkeypatch.setattr("include.runtime.shutdown._kill_children", lambda: None)
+
+
 class Inside:
     """A shutdown in this process that does not end it."""
 
@@ -182,6 +192,7 @@ class Inside:
         self.shutdown.engage(self.lease, lambda error: self.recorded.append(str(error)))
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_of_several_reasons_the_first_counts() -> None:
     inside = Inside()
     inside.engage()
@@ -193,12 +204,14 @@ def test_of_several_reasons_the_first_counts() -> None:
     assert (inside.logged, inside.recorded, inside.left) == (["First."], ["First."], [75])
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_a_step_that_has_not_begun_leaves_only_its_last_words() -> None:
     inside = Inside()
     inside.shutdown.stop(TemporaryError("First."))
     assert (inside.logged, inside.recorded, inside.left) == (["First."], [], [75])
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_a_step_that_is_writing_its_receipt_may_finish_but_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutdown_module, "CONCLUSION_SECONDS", 0.2)
     inside = Inside()
@@ -211,6 +224,7 @@ def test_a_step_that_is_writing_its_receipt_may_finish_but_not_hang(monkeypatch:
     assert (inside.logged, inside.recorded, inside.left) == (["First."], [], [75])
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_a_step_that_is_being_ended_does_not_conclude_any_more() -> None:
     inside = Inside()
     inside.shutdown.stop(TemporaryError("First."))
@@ -220,6 +234,7 @@ def test_a_step_that_is_being_ended_does_not_conclude_any_more() -> None:
     assert concluding.is_alive()
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_an_outcome_that_cannot_be_written_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutdown_module, "RECORD_SECONDS", 0.1)
     inside = Inside()
@@ -230,6 +245,7 @@ def test_an_outcome_that_cannot_be_written_holds_up_no_end(monkeypatch: pytest.M
     assert inside.left == [75]
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_an_outcome_that_fails_to_be_written_hides_no_reason() -> None:
     inside = Inside()
 
@@ -241,6 +257,7 @@ def test_an_outcome_that_fails_to_be_written_hides_no_reason() -> None:
     assert (inside.logged, inside.left) == (["First."], [75])
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_without_a_deadline_and_a_reader_nothing_watches() -> None:
     before, handler = threading.active_count(), signal.getsignal(signal.SIGTERM)
     with watching(Inside().shutdown, {}):
@@ -248,6 +265,7 @@ def test_without_a_deadline_and_a_reader_nothing_watches() -> None:
         assert signal.getsignal(signal.SIGTERM) is handler
 
 
+@pytest.mark.usefixtures("_no_child_is_killed")
 def test_what_was_caught_before_is_caught_again_afterwards() -> None:
     handler = signal.getsignal(signal.SIGTERM)
     inside = Inside()
