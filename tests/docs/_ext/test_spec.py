@@ -26,7 +26,7 @@ def test_each_key_of_each_model_has_a_row() -> None:
 
 
 def test_a_row_says_type_limit_default_and_meaning() -> None:
-    assert "| `runs_at_once` | whole number, at least 1 | `2` | How many runs of a DAG may be active at the same time" in markdown()
+    assert "| `runs_at_once` | whole number, at least 1 | `2` | How many runs of a DAG may be active" in markdown()
     assert "| `timeout` | duration | none | The step is ended after this" in markdown()
     assert "| `new_columns` | `refuse` or `ignore` | `refuse` |" in markdown()
 
