@@ -47,6 +47,7 @@ BUILT = ("step", "serving")
 NOWHERE = "@sha256:" + "0" * 64
 DEPLOY = """
 import json, os, time
+from include.governance.rollout import retried_predictions
 from include.stores.installation import Stores
 from include.stores.serving.settings import Placement, ServingSettings
 from include.stores.objects.bundles import sealed_bundle
@@ -56,9 +57,9 @@ placement = Placement(artifact=os.environ["ARTIFACT"], cpu=0.1, memory="512Mi")
 record = stores.serving.start(bundle, int(os.environ["VERSION"]), ServingSettings(drain_seconds=5), placement)
 started = time.monotonic()
 golden = bundle.golden()
-answers = [stores.serving.predict(record.url, golden.rows)]
+answers = [retried_predictions(stores.serving, record.url, golden.rows)]
 status = stores.serving.activate(record)
-answers.append(stores.serving.predict(status.public_url, golden.rows))
+answers.append(retried_predictions(stores.serving, status.public_url, golden.rows))
 stores.serving.settle(record)
 same = all(answer.predictions == golden.predictions for answer in answers)
 print(json.dumps({"same": same, "start_seconds": started - began, "switch_seconds": time.monotonic() - started,
